@@ -1,0 +1,34 @@
+# Everything lives in .venv; the first target that needs it makes it.
+PYTHON ?= python3
+# On a machine with a GPU: make CONSTRAINTS= ...
+CONSTRAINTS ?= constraints-cpu.txt
+# Where pip finds the CPU build of torch if the package index has none, e.g. https://download.pytorch.org/whl/cpu
+TORCH_INDEX ?=
+PIP_FLAGS := -q --disable-pip-version-check $(if $(CONSTRAINTS),-c $(CONSTRAINTS)) $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: demo test test-all lint bench clean
+
+demo: $(READY)
+	$(BIN)/python -m benchmarks.demo
+
+test: $(READY)
+	$(BIN)/python -m pytest -m "not slow"
+
+test-all: $(READY)
+	$(BIN)/python -m pytest
+
+lint: $(READY)
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+bench: $(READY)
+	$(BIN)/python -m benchmarks.speed
+
+$(READY): pyproject.toml constraints-cpu.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install $(PIP_FLAGS) -e ".[dev]"
+	@touch $@
+
+clean:
+	rm -rf .venv build *.egg-info demo-out

@@ -1,0 +1,154 @@
+"""What the commands share: errors in one line, the options that choose a tokenizer, tables, progress, exit status."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar
+
+import click
+
+from codectok.errors import CodectokError
+
+if TYPE_CHECKING:
+    from codectok.tokenizer import Tokenizer
+
+P = ParamSpec("P")
+R = TypeVar("R")
+Row = Mapping[str, object]
+
+
+def describe(error: BaseException) -> str:
+    """An error in one line: its message, or for the operating system's errors the reason and the file."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror + (f": {os.fspath(error.filename)}" if error.filename else "")
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def handle_errors(function: Callable[P, R]) -> Callable[P, R]:
+    """Report a deliberate error, or one of the operating system (disk full, no permission), in one line; exit 2.
+
+    Anything else is a bug and keeps its traceback.
+    """
+
+    @functools.wraps(function)
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return function(*args, **kwargs)
+        except BrokenPipeError:
+            raise  # click ends quietly when the reader of a pipe has gone
+        except (CodectokError, OSError) as error:
+            click.echo(f"Error: {describe(error)}", err=True)
+            raise click.exceptions.Exit(2) from None
+
+    return wrapper
+
+
+def tokenizer_options(function: Callable[P, R]) -> Callable[P, R]:
+    """Add --tokenizer, --codebooks and --bitrate: parameters ``tokenizer``, ``codebooks``, ``bitrate``, each or None."""
+    options = (
+        click.option("--tokenizer", metavar="T", help="Packaged name, model folder or hub id.  [default: speech]"),
+        click.option("--codebooks", type=click.IntRange(min=1), metavar="K", help="Use the first K codebooks."),
+        click.option("--bitrate", type=float, metavar="KBPS", help="Use as many codebooks as fit in this many kbit/s."),
+    )
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+def open_tokenizer(name: str | None, codebooks: int | None, bitrate: float | None) -> tuple[Tokenizer, int]:
+    """The tokenizer meant by :func:`tokenizer_options`, and the number of codebooks.
+
+    Raises:
+        click.UsageError: both --codebooks and --bitrate.
+        CodectokError: no such tokenizer, or not so many codebooks.
+    """
+    if codebooks is not None and bitrate is not None:
+        raise click.UsageError("give --codebooks or --bitrate, not both", click.get_current_context(silent=True))
+    from codectok.tokenizer import load
+
+    tokenizer = load(name)
+    return tokenizer, tokenizer.choose_codebooks(codebooks, bitrate)
+
+
+def print_json(value: Any) -> None:
+    """Print a value as indented JSON on stdout."""
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+
+
+def print_table(title: str, rows: Sequence[Row], as_json: bool = False) -> None:
+    """Print rows with the same keys as an aligned table headed by them; as JSON, the list of rows.
+
+    Numbers are right-aligned and floats rounded to four digits in the table; JSON keeps them as they are.
+    """
+    if as_json:
+        print_json([dict(row) for row in rows])
+        return
+    if title:
+        click.echo(title)
+    if not rows:
+        return
+    head = list(rows[0])
+    cells = [[format_value(row.get(key)) for key in head] for row in rows]
+    widths = [max(len(key), *(len(line[i]) for line in cells)) for i, key in enumerate(head)]
+    right = [all(isinstance(row.get(key), (int, float, type(None))) for row in rows) for key in head]
+    for line in [head, *cells]:
+        columns = zip(line, widths, right, strict=True)
+        click.echo("  " + "  ".join(c.rjust(w) if r else c.ljust(w) for c, w, r in columns).rstrip())
+
+
+def format_value(value: object) -> str:
+    """A cell of a table: floats to four significant digits, whole from 1000 up, None as a dash."""
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+    return str(value)
+
+
+class Progress:
+    """A bar on stderr, or nothing where stderr is no terminal."""
+
+    def __init__(self, bar: Any, task: Any) -> None:
+        self._bar, self._task = bar, task
+
+    def advance(self, steps: float = 1) -> None:
+        """So many steps more are done."""
+        if self._bar is not None:
+            self._bar.advance(self._task, steps)
+
+    def note(self, text: str) -> None:
+        """Show a word or two beside the bar."""
+        if self._bar is not None:
+            self._bar.update(self._task, note=text)
+
+
+@contextlib.contextmanager
+def progress(total: float | None, label: str) -> Iterator[Progress]:
+    """A progress bar of ``total`` steps (None: unknown) for the length of a with block; gone afterwards."""
+    if not sys.stderr.isatty():
+        yield Progress(None, None)
+        return
+    from rich import progress as bars
+    from rich.console import Console
+
+    columns = (
+        bars.TextColumn("{task.description}"),
+        bars.BarColumn(),
+        bars.TaskProgressColumn(),
+        bars.TimeRemainingColumn(),
+        bars.TextColumn("{task.fields[note]}"),
+    )
+    with bars.Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        yield Progress(bar, bar.add_task(label, total=total, note=""))
+
+
+def finish(done: int, failed: int) -> NoReturn:
+    """Leave with the exit status: 0 all done, 1 some failed, 2 nothing could be used."""
+    raise click.exceptions.Exit(0 if not failed else 1 if done else 2)

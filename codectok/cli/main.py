@@ -1,0 +1,29 @@
+"""The ``codectok`` command itself: a table of its subcommands, none of which is imported before it is run."""
+
+from __future__ import annotations
+
+import click
+
+from codectok import __version__
+from codectok.cli.lazy import LazyGroup
+
+COMMANDS = {
+    "encode": ("codectok.cli.encode:encode", "Turn audio files into .ctk token files."),
+    "decode": ("codectok.cli.decode:decode", "Turn .ctk token files back into audio."),
+    "tokenize": ("codectok.cli.tokenize:tokenize", "Tokenize a corpus into a token store."),
+    "convert": ("codectok.cli.store:convert", "Write a token store in another format."),
+    "verify": ("codectok.cli.store:verify", "Check a token store: every shard, row and count."),
+    "info": ("codectok.cli.info:info", "Show the facts of a tokenizer, a .ctk file or a store."),
+    "inspect": ("codectok.cli.inspect:inspect", "Listen to, look at and compare tokenizers in one HTML page."),
+}
+
+
+@click.group(cls=LazyGroup, table=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="codectok")
+def main() -> None:
+    """Speech to integers and back.
+
+    Every tokenizer (--tokenizer) is a packaged name such as speech or pcm, a model folder, or a hub id.
+
+    Exit status: 0, all done; 1, done, but some items failed and are listed; 2, usage or input error.
+    """

@@ -1,0 +1,1 @@
+"""Neural codecs: encoders, quantizers and decoders with explicit streaming state."""

@@ -1,0 +1,53 @@
+"""What a causal neural codec implements; :mod:`codectok.codec.tokenizer` makes a Tokenizer of it."""
+
+from __future__ import annotations
+
+import abc
+from typing import Any
+
+from torch import Tensor, nn
+
+State = Any
+"""Explicit streaming state: a tree of dicts, lists and tuples of tensors with the batch first. None starts a stream."""
+
+
+class CodecModel(nn.Module, abc.ABC):
+    """A causal codec run block by block: every method takes the state left by the last block and returns the next."""
+
+    sample_rate: int
+    """Hz."""
+    frame_size: int
+    """Samples a code frame."""
+    codebook_sizes: tuple[int, ...]
+    latent_dim: int
+    """D of the latents."""
+    first_frames: int = 1
+    """Code frames that the first block must hold (unless the stream ends before): reflective padding needs them."""
+
+    @abc.abstractmethod
+    def num_frames(self, num_samples: int) -> int:
+        """Code frames of that many samples: what the encoder gives for them, tail included."""
+
+    @abc.abstractmethod
+    def encode_step(self, x: Tensor, state: State, final: bool) -> tuple[Tensor, State]:
+        """Samples float32 [B, S] -> latents [B, T, D].
+
+        S is a multiple of ``frame_size`` (at least ``first_frames`` of them in the first block) unless ``final``, the
+        last block of the stream, which may have any S >= 0 and gives the tail's frames too.
+        """
+
+    @abc.abstractmethod
+    def quantize(self, latents: Tensor, num_codebooks: int) -> Tensor:
+        """Latents [B, T, D] -> codes int64 [B, K, T]."""
+
+    @abc.abstractmethod
+    def dequantize(self, codes: Tensor) -> Tensor:
+        """Codes [B, K, T] -> quantized latents [B, T, D]."""
+
+    @abc.abstractmethod
+    def decode_step(self, z: Tensor, state: State, final: bool) -> tuple[Tensor, State]:
+        """Quantized latents [B, T, D] -> the samples [B, S] they complete.
+
+        T is at least ``first_frames`` in the first block, unless ``final``. All blocks together give at least the
+        samples that made ``num_frames`` frames; the caller trims.
+        """

@@ -1,0 +1,167 @@
+"""A causal codec as a Tokenizer: block-by-block execution, batches in lockstep, exact tails."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from codectok.codec.base import CodecModel, State
+from codectok.tokenizer import Tokenizer
+from codectok.trees import take_rows
+
+LOCKSTEP = 8
+"""Most clips of a batch that run together: more gain nothing on a CPU and cost memory."""
+
+
+class CodecTokenizer(Tokenizer):
+    """Any :class:`CodecModel` behind the Tokenizer interface.
+
+    Args:
+        model: the codec; moved to ``device`` and set to evaluation.
+        name: how messages call it.
+        fingerprint: of config and weights.
+        block_seconds: audio run at a time. Activations of one block stay in cache; the codes don't depend on it.
+    """
+
+    causal = True
+
+    def __init__(
+        self, model: CodecModel, name: str, fingerprint: str, *, device: str = "cpu", block_seconds: float = 1.0
+    ) -> None:
+        self.model = model.to(device).eval()
+        self.device = torch.device(device)
+        self.name = name
+        self.fingerprint = fingerprint
+        self.sample_rate = model.sample_rate
+        self.frame_rate = Fraction(model.sample_rate, model.frame_size)
+        self.codebook_sizes = model.codebook_sizes
+        self.feature_dim = model.latent_dim
+        self.block_frames = max(model.first_frames, round(block_seconds * model.sample_rate / model.frame_size))
+
+    def num_frames(self, num_samples: int) -> int:
+        """The model's formula."""
+        return self.model.num_frames(num_samples)
+
+    # -- offline ----------------------------------------------------------------------------------------------------
+
+    @torch.inference_mode()
+    def _encode(self, clips: list[np.ndarray], num_codebooks: int) -> list[Tensor]:
+        parts: list[list[Tensor]] = [[] for _ in clips]
+        for rows, latents in self._latent_blocks(clips):
+            codes = self.model.quantize(latents, num_codebooks).cpu()
+            for row, c in zip(rows, codes, strict=True):
+                parts[row].append(c)
+        return [torch.cat(p, 1) for p in parts]
+
+    @torch.inference_mode()
+    def _features(self, clips: list[np.ndarray]) -> list[Tensor]:
+        parts: list[list[Tensor]] = [[] for _ in clips]
+        for rows, latents in self._latent_blocks(clips):
+            for row, z in zip(rows, latents.float().cpu(), strict=True):
+                parts[row].append(z)
+        return [torch.cat(p) for p in parts]
+
+    @torch.inference_mode()
+    def _decode(self, codes: list[Tensor], num_samples: list[int]) -> list[np.ndarray]:
+        parts: list[list[Tensor]] = [[] for _ in codes]
+        # A quantizer may treat its levels apart, so only items with as many codebooks run together.
+        for depth in sorted({len(c) for c in codes}):
+            chosen = [i for i, c in enumerate(codes) if len(c) == depth]
+            columns = [codes[i].T for i in chosen]
+
+            def step(block: Tensor, state: State, final: bool) -> tuple[Tensor, State]:
+                return self.model.decode_step(self.model.dequantize(block.mT), state, final)
+
+            for rows, samples in self._lockstep(columns, self.block_frames, step):
+                for row, x in zip(rows, samples.float().cpu(), strict=True):
+                    parts[chosen[row]].append(x)
+        return [self._trim(torch.cat(p), n) for p, n in zip(parts, num_samples, strict=True)]
+
+    @staticmethod
+    def _trim(samples: Tensor, num_samples: int) -> np.ndarray:
+        # Tokens built by hand may have fewer frames than their num_samples say: silence, not a short array.
+        return F.pad(samples[:num_samples], (0, max(0, num_samples - len(samples)))).numpy()
+
+    def _latent_blocks(self, clips: list[np.ndarray]) -> Iterator[tuple[list[int], Tensor]]:
+        signals = [torch.from_numpy(np.ascontiguousarray(c)) for c in clips]
+        return self._lockstep(signals, self.block_frames * self.model.frame_size, self.model.encode_step)
+
+    def _lockstep(self, items: list[Tensor], block: int, step: Any) -> Iterator[tuple[list[int], Tensor]]:
+        """Run ``step`` over items [N, ...] in blocks; yields the items' indices and the block's output.
+
+        Items run side by side only while each has a whole block left. Each tail runs with the items of the very same
+        tail length, so nothing is ever padded and no item can see another.
+        """
+        order = sorted(range(len(items)), key=lambda i: -len(items[i]))
+        for first in range(0, len(order), LOCKSTEP):
+            rows, state, start = order[first : first + LOCKSTEP], None, 0
+            while rows:
+                going = [i for i, r in enumerate(rows) if len(items[r]) - start > block]
+                tails: dict[int, list[int]] = {}
+                for i, r in enumerate(rows):
+                    if i not in going:
+                        tails.setdefault(len(items[r]) - start, []).append(i)
+                for chosen in tails.values():
+                    x = torch.stack([items[rows[i]][start:] for i in chosen]).to(self.device)
+                    out, _ = step(x, None if state is None else take_rows(state, chosen), True)
+                    yield [rows[i] for i in chosen], out
+                if not going:
+                    break
+                if len(going) < len(rows) and state is not None:
+                    state = take_rows(state, going)
+                rows = [rows[i] for i in going]
+                x = torch.stack([items[r][start : start + block] for r in rows]).to(self.device)
+                out, state = step(x, state, False)
+                yield rows, out
+                start += block
+
+    # -- streaming --------------------------------------------------------------------------------------------------
+
+    @torch.inference_mode()
+    def encode_step(self, state: Any, chunk: Tensor, num_codebooks: int, final: bool = False) -> tuple[Any, Tensor]:
+        """``state`` is (samples not yet used, model state or None)."""
+        held, carried = state if state is not None else (chunk.new_zeros(0), None)
+        held = torch.cat([held, chunk.float()])
+        size = self.model.frame_size
+        need = size * (self.model.first_frames if carried is None else 1)
+        if final:
+            used = len(held)
+        else:
+            used = len(held) // size * size if len(held) >= need else 0
+        if used == 0 and not final:
+            return (held, carried), torch.zeros(num_codebooks, 0, dtype=torch.int64)
+        latents, carried = self.model.encode_step(held[None, :used].to(self.device), carried, final)
+        codes = self.model.quantize(latents, num_codebooks)[0].cpu()
+        return (held[used:], carried), codes
+
+    @torch.inference_mode()
+    def decode_step(self, state: Any, codes: Tensor, final: bool = False) -> tuple[Any, Tensor]:
+        """``state`` is (code frames held back, model state or None)."""
+        held, carried = state if state is not None else (codes[:, :0], None)
+        held = torch.cat([held, codes], 1)
+        need = self.model.first_frames if carried is None else 1
+        if held.shape[1] < need and not (final and held.shape[1]):
+            return (held, carried), torch.zeros(0)
+        z = self.model.dequantize(held[None].to(self.device))
+        samples, carried = self.model.decode_step(z, carried, final)
+        return (held[:, :0], carried), samples[0].float().cpu()
+
+    # -- files ------------------------------------------------------------------------------------------------------
+
+    def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
+        """Write ``config.json`` and ``model.safetensors`` (float32)."""
+        from codectok.codec.folder import save_codec
+
+        save_codec(self.model, folder)
+
+    def __repr__(self) -> str:
+        facts = {"name": self.name, "sample_rate": self.sample_rate, "codebooks": len(self.codebook_sizes)}
+        return f"CodecTokenizer({json.dumps(facts)})"

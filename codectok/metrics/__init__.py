@@ -1,0 +1,23 @@
+"""Metrics of reconstruction: ask for one by name, or for several of a clip at once.
+
+A metric raises :class:`MetricError` where it cannot be computed; it never returns a number that stands for a failure.
+"""
+
+from codectok.metrics.bootstrap import Interval, bootstrap_mean
+from codectok.metrics.registry import Metric, MetricError, MetricUnavailable, compute, get_metric, metric_names, register
+from codectok.metrics.signal import METRICS as _SIGNAL_METRICS
+
+__all__ = [
+    "Interval",
+    "Metric",
+    "MetricError",
+    "MetricUnavailable",
+    "bootstrap_mean",
+    "compute",
+    "get_metric",
+    "metric_names",
+    "register",
+]
+
+for _metric in _SIGNAL_METRICS:
+    register(_metric)

@@ -1,0 +1,64 @@
+"""Finding a tokenizer by name, prefix, folder or hub id."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from codectok.errors import UnknownTokenizerError
+from codectok.tokenizer import Tokenizer
+
+PRETRAINED = Path(__file__).parent / "pretrained"
+HUB_ALIASES = {"encodec-24k": "facebook/encodec_24khz", "mimi": "kyutai/mimi"}
+CONTROLS = ("pcm", "random")
+
+
+def packaged() -> list[str]:
+    """Names of the tokenizers in the package that need nothing else."""
+    shipped = [p.parent.name for p in sorted(PRETRAINED.glob("*/config.json"))]
+    return [*shipped, *CONTROLS]
+
+
+def open_tokenizer(name: str, device: str = "cpu") -> Tokenizer:
+    """See :func:`codectok.load`."""
+    if (PRETRAINED / name / "config.json").is_file() and "/" not in name:
+        return _open_folder(PRETRAINED / name, name, device)
+    if name in CONTROLS:
+        from codectok.controls import open_control
+
+        return open_control(name)
+    for prefix, what in (("km:", "k-means unit"), ("hf:", "transformers")):
+        if name.startswith(prefix):
+            raise UnknownTokenizerError(f"{name}: {what} tokenizers are not part of this version yet")
+    if Path(name).is_dir():
+        return _open_folder(Path(name), name, device)
+    return _open_hub(HUB_ALIASES.get(name, name), name, device)
+
+
+def _open_folder(folder: Path, name: str, device: str) -> Tokenizer:
+    from codectok.codec.folder import open_codec, read_config
+    from codectok.codec.hf import open_hf_codec
+
+    if "model_type" in read_config(folder):
+        return open_hf_codec(folder, name, device)
+    return open_codec(folder, name, device)
+
+
+def _open_hub(repo: str, name: str, device: str) -> Tokenizer:
+    if repo.count("/") != 1 or repo.startswith((".", "/")):
+        raise UnknownTokenizerError(
+            f"no tokenizer {name!r}: give a packaged name ({', '.join([*packaged(), *HUB_ALIASES])}), "
+            "a model folder, or a hub id like facebook/encodec_24khz"
+        )
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    patterns = ["config.json", "*.safetensors", "*.safetensors.index.json"]
+    try:
+        folder = snapshot_download(repo, allow_patterns=patterns)
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise UnknownTokenizerError(
+            f"could not get {repo!r} from the hub ({reason}): check the id and the network, "
+            "or download it elsewhere and give the folder"
+        ) from None
+    return _open_folder(Path(folder), name, device)

@@ -1,0 +1,170 @@
+"""What a store is made of: its description, its rows, and the protocol of its formats."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Protocol
+
+from codectok.errors import CodectokError, FormatError
+from codectok.tokens import Tokens
+
+STORE_VERSION = 1
+Row = tuple[str, Tokens]
+"""An id and its tokens, as stored: deduplicated where the store is."""
+
+
+@dataclass(frozen=True)
+class StoreOptions:
+    """How the codes were arranged before they were written.
+
+    Attributes:
+        dedup: runs of equal columns are merged and their lengths kept.
+        flatten: the K codebooks are interleaved into one stream (single-stream formats only).
+        items_per_shard: manifest items to a shard, failed ones included.
+    """
+
+    dedup: bool = False
+    flatten: bool = False
+    items_per_shard: int = 1000
+
+
+@dataclass(frozen=True)
+class StoreInfo:
+    """What ``store.json`` says of every shard: enough to read one back without the tokenizer.
+
+    Attributes:
+        format: name of the format.
+        tokenizer: name of the tokenizer.
+        fingerprint: of the tokenizer.
+        sample_rate: Hz, the tokenizer's.
+        frame_rate: frames per second, exact.
+        codebook_sizes: of the stored codebooks.
+        options: see :class:`StoreOptions`.
+        manifest: sha256 of the corpus's items.
+    """
+
+    format: str
+    tokenizer: str
+    fingerprint: str
+    sample_rate: int
+    frame_rate: Fraction
+    codebook_sizes: tuple[int, ...]
+    options: StoreOptions
+    manifest: str
+
+    def to_json(self) -> dict[str, Any]:
+        """As it stands in ``store.json``."""
+        rate = f"{self.frame_rate.numerator}/{self.frame_rate.denominator}"
+        return {
+            "format": self.format,
+            "version": STORE_VERSION,
+            "tokenizer": self.tokenizer,
+            "fingerprint": self.fingerprint,
+            "sample_rate": self.sample_rate,
+            "frame_rate": rate,
+            "codebook_sizes": list(self.codebook_sizes),
+            "options": asdict(self.options),
+            "manifest": self.manifest,
+        }
+
+    @staticmethod
+    def from_json(entry: dict[str, Any], where: object) -> StoreInfo:
+        """The inverse of ``to_json``; ``where`` names the file in errors.
+
+        Raises:
+            FormatError: another version, or a key that is missing or malformed.
+        """
+        if entry.get("version") != STORE_VERSION:
+            raise FormatError(
+                f"{where} is of store version {entry.get('version')}, this codectok reads version {STORE_VERSION}: "
+                "use the codectok that wrote it"
+            )
+        try:
+            return StoreInfo(
+                format=str(entry["format"]),
+                tokenizer=str(entry["tokenizer"]),
+                fingerprint=str(entry["fingerprint"]),
+                sample_rate=int(entry["sample_rate"]),
+                frame_rate=Fraction(entry["frame_rate"]),
+                codebook_sizes=tuple(int(n) for n in entry["codebook_sizes"]),
+                options=StoreOptions(**entry["options"]),
+                manifest=str(entry["manifest"]),
+            )
+        except (KeyError, TypeError, ValueError, ZeroDivisionError) as e:
+            raise FormatError(f"{where} is damaged ({type(e).__name__}: {e}): make the store again") from e
+
+    def tokens(self, codes: Any, num_samples: int, durations: Any) -> Tokens:
+        """Tokens of one row: codes [K, T], samples at ``sample_rate``, durations [T] or None."""
+        return Tokens(
+            codes, num_samples, self.sample_rate, self.frame_rate, self.codebook_sizes, self.fingerprint, durations
+        )
+
+
+@dataclass(frozen=True)
+class ItemError:
+    """An item of the corpus that is in none of the shards, and why.
+
+    Attributes:
+        id: of the item.
+        path: of its audio file.
+        kind: class of the error.
+        message: one line.
+    """
+
+    id: str
+    path: str
+    kind: str
+    message: str
+
+    def to_line(self) -> str:
+        """A line of ``errors.jsonl``."""
+        return json.dumps(asdict(self), ensure_ascii=False) + "\n"
+
+
+class StoreFormat(Protocol):
+    """One way to write a shard: a writer, and the reader that gives back the same rows."""
+
+    name: str
+    suffixes: tuple[str, ...]
+    """Of the files of one shard, with the dot; the first is the one that a reader is given."""
+
+    def check(self, info: StoreInfo) -> None:
+        """Refuse what this format cannot hold.
+
+        Raises:
+            FormatError: with what to do about it.
+        """
+
+    def write_shard(self, path: Path, rows: Sequence[Row], info: StoreInfo) -> None:
+        """Write ``path`` (and its sister files of the other suffixes), each whole or not at all."""
+
+    def read_shard(self, path: Path, info: StoreInfo) -> Iterator[Row]:
+        """Yield the rows of a shard.
+
+        Raises:
+            FormatError: a damaged file.
+        """
+
+    def write_extras(self, folder: Path, info: StoreInfo) -> None:
+        """Write what the format needs once a store, such as a dictionary."""
+
+
+def shard_path(folder: Path, shard: int, suffix: str) -> Path:
+    """``shards/00000.EXT`` of a store."""
+    return folder / "shards" / f"{shard:05d}{suffix}"
+
+
+def need_pyarrow() -> None:
+    """Make sure that pyarrow can be imported.
+
+    Raises:
+        CodectokError: it is not installed.
+    """
+    try:
+        import pyarrow.parquet  # noqa: F401
+    except ImportError as e:
+        raise CodectokError("token stores need pyarrow: pip install 'codectok[scale]'") from e

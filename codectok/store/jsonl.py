@@ -1,0 +1,62 @@
+"""The JSON Lines format: one object an utterance.
+
+``{"id": "a/b", "num_samples": 16000, "num_frames": 3, "codes": [[5, 0, 7], [1, 1, 2]], "durations": [1, 1, 1]}``,
+with ``durations`` only where runs were merged.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from codectok.errors import CodectokError, FormatError
+from codectok.store.base import Row, StoreInfo
+from codectok.store.files import whole_file
+
+
+class JsonlFormat:
+    """See the module's docstring."""
+
+    name = "jsonl"
+    suffixes = (".jsonl",)
+
+    def check(self, info: StoreInfo) -> None:
+        """Refuse ``flatten``: a line holds all codebooks as they are."""
+        if info.options.flatten:
+            raise FormatError("jsonl holds all codebooks side by side: leave out --flatten, or use --format fairseq")
+
+    def write_shard(self, path: Path, rows: Sequence[Row], info: StoreInfo) -> None:
+        """Write one .jsonl file."""
+        with whole_file(path) as partial, open(partial, "w", encoding="utf-8", newline="\n") as f:
+            for key, tokens in rows:
+                entry: dict[str, Any] = {
+                    "id": key,
+                    "num_samples": tokens.num_samples,
+                    "num_frames": tokens.num_frames,
+                    "codes": tokens.codes.tolist(),
+                }
+                if tokens.durations is not None:
+                    entry["durations"] = tokens.durations.tolist()
+                f.write(json.dumps(entry, ensure_ascii=False) + "\n")
+
+    def read_shard(self, path: Path, info: StoreInfo) -> Iterator[Row]:
+        """Yield the rows of one .jsonl file."""
+        with open(path, "rb") as f:  # bytes: a line ends at \n only, whatever Unicode thinks of U+2028
+            for number, line in enumerate(f, start=1):
+                try:
+                    entry = json.loads(line)
+                    runs = entry.get("durations")
+                    codes = torch.tensor(entry["codes"], dtype=torch.int64)
+                    tokens = info.tokens(codes, entry["num_samples"], None if runs is None else torch.tensor(runs))
+                    yield entry["id"], tokens
+                except CodectokError as e:
+                    raise type(e)(f"line {number} of {path}: {e}") from e
+                except (ValueError, KeyError, TypeError, AttributeError) as e:
+                    raise FormatError(f"line {number} of {path} is damaged: make the store again") from e
+
+    def write_extras(self, folder: Path, info: StoreInfo) -> None:
+        """Nothing."""

@@ -1,0 +1,116 @@
+"""Stream objects: thin holders of state around a tokenizer's pure ``encode_step`` and ``decode_step``."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+
+from codectok import audio as _audio
+from codectok.errors import CodectokError
+from codectok.tokenizer import Audio, Tokenizer
+from codectok.tokens import Tokens
+
+BLOCK_SECONDS = 1.0
+"""Audio pushed at a time when a file is streamed: bounded memory, activations in cache."""
+
+
+class StreamEncoder:
+    """Push audio, get the tokens of the frames it completed.
+
+    Args:
+        tokenizer: a causal tokenizer.
+        num_codebooks: codebooks to give.
+        rate: Hz of the pushed audio; None for the tokenizer's.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, num_codebooks: int, rate: int | None = None) -> None:
+        self.tokenizer = tokenizer
+        self.num_codebooks = num_codebooks
+        rate = _audio.check_rate(tokenizer.sample_rate if rate is None else rate)
+        self._resampler = _audio.Resampler(rate, tokenizer.sample_rate)
+        self._state: Any = None
+        self._done = False
+
+    def push(self, chunk: Audio) -> Tokens:
+        """Samples [S] (any S) -> Tokens of the new frames only (T may be 0).
+
+        ``num_samples`` of the result is how many samples at the tokenizer's rate the chunk brought.
+
+        Raises:
+            AudioError: NaN or Inf in the chunk.
+            CodectokError: the stream was flushed before.
+        """
+        samples = _audio.as_mono(chunk)
+        if len(samples):
+            _audio.check_samples(samples)
+        return self._step(self._resampler.push(samples), False)
+
+    def flush(self) -> Tokens:
+        """End the stream: Tokens of the frames that were still held back."""
+        tokens = self._step(self._resampler.flush(), True)
+        self._done = True
+        return tokens
+
+    def _step(self, samples: np.ndarray, final: bool) -> Tokens:
+        if self._done:
+            raise CodectokError("this stream was flushed: open a new stream_encoder()")
+        chunk = torch.from_numpy(np.ascontiguousarray(samples))
+        self._state, codes = self.tokenizer.encode_step(self._state, chunk, self.num_codebooks, final)
+        return self.tokenizer.tokens(codes, len(samples))
+
+
+class StreamDecoder:
+    """Push tokens, get the samples they complete."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self.tokenizer = tokenizer
+        self._state: Any = None
+        self._given = 0
+        self._codebooks: int | None = None
+
+    def push(self, tokens: Tokens) -> np.ndarray:
+        """Tokens [K, T] (any T) -> float32 [S'] at the tokenizer's rate.
+
+        Raises:
+            FingerprintError: another tokenizer's tokens.
+            CodectokError: the number of codebooks changed within the stream.
+        """
+        codes = self.tokenizer.check(tokens).expand().codes
+        if self._codebooks not in (None, len(codes)):
+            raise CodectokError(f"this stream began with {self._codebooks} codebooks, these tokens have {len(codes)}")
+        self._codebooks = len(codes)
+        return self._step(codes, False)
+
+    def flush(self, num_samples: int | None = None) -> np.ndarray:
+        """End the stream; with ``num_samples`` the whole stream ends at exactly that many samples.
+
+        Raises:
+            CodectokError: more samples were given already than ``num_samples``.
+        """
+        codes = torch.zeros(self._codebooks or 1, 0, dtype=torch.int64)
+        given = self._given
+        samples = self._step(codes, True)
+        if num_samples is None:
+            return samples
+        if num_samples < given:
+            raise CodectokError(f"{given} samples were given already, flush asked for {num_samples} in all")
+        rest = samples[: num_samples - given]
+        return np.pad(rest, (0, num_samples - given - len(rest)))
+
+    def _step(self, codes: torch.Tensor, final: bool) -> np.ndarray:
+        self._state, samples = self.tokenizer.decode_step(self._state, codes, final)
+        self._given += len(samples)
+        return samples.numpy()
+
+
+def encode_blocks(tokenizer: Tokenizer, path: str | os.PathLike[str], num_codebooks: int) -> Iterator[Tokens]:
+    """Stream a file through an encoder, block by block; see :meth:`Tokenizer.encode_blocks`."""
+    with _audio.AudioReader(path) as reader:
+        encoder = StreamEncoder(tokenizer, num_codebooks, reader.rate)
+        for block in reader.blocks(BLOCK_SECONDS):
+            yield encoder.push(block)
+        yield encoder.flush()

@@ -1,0 +1,251 @@
+"""Tokenizer: the one interface of everything that turns speech into integers."""
+
+from __future__ import annotations
+
+import abc
+import math
+import os
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from codectok import audio as _audio
+from codectok.errors import CodeRangeError, CodectokError, FingerprintError
+from codectok.tokens import Tokens
+
+if TYPE_CHECKING:
+    from codectok.streaming import StreamDecoder, StreamEncoder
+
+Audio = np.ndarray | Tensor | Sequence[float]
+"""float [S], or [C, S] to be mixed down."""
+AudioOrPath = Audio | str | os.PathLike[str]
+
+
+class Tokenizer(abc.ABC):
+    """Speech to integers and, where possible, back.
+
+    Subclasses set the attributes and implement the underscored methods, which see clean input only: float32 arrays
+    [S] at ``sample_rate`` with S >= 1, codes in range. Everything a user can get wrong is checked here, once.
+    """
+
+    name: str
+    sample_rate: int
+    """Hz of the audio it takes and gives."""
+    frame_rate: Fraction
+    """Frames per second, exact."""
+    codebook_sizes: tuple[int, ...]
+    """Codes in each codebook, all that it has."""
+    fingerprint: str
+    """Hash of config and weights."""
+    feature_dim: int
+    """D of ``features``."""
+    causal: bool = False
+    """Whether ``stream_encoder`` and ``stream_decoder`` exist and equal the offline results."""
+    can_decode: bool = True
+
+    # -- what a subclass implements ---------------------------------------------------------------------------------
+
+    @abc.abstractmethod
+    def num_frames(self, num_samples: int) -> int:
+        """Frames for that many samples at ``sample_rate``: the tokenizer's one length formula."""
+
+    @abc.abstractmethod
+    def _encode(self, clips: list[np.ndarray], num_codebooks: int) -> list[Tensor]:
+        """Codes int64 [K, T] of each clip."""
+
+    @abc.abstractmethod
+    def _features(self, clips: list[np.ndarray]) -> list[Tensor]:
+        """Continuous representation just before quantization, float32 [T, D], of each clip."""
+
+    def _decode(self, codes: list[Tensor], num_samples: list[int]) -> list[np.ndarray]:
+        """Audio float32 [num_samples] of each [K, T]."""
+        raise CodectokError(f"{self.name} cannot decode: it has no decoder or vocoder")
+
+    # Streaming, for causal tokenizers: pure functions on explicit state; None is the start of a stream.
+
+    def encode_step(
+        self, state: Any, chunk: Tensor, num_codebooks: int, final: bool = False
+    ) -> tuple[Any, Tensor]:
+        """One chunk [S] (any S >= 0) -> new state, codes [K, T] of the frames it completed; ``final`` ends it."""
+        raise CodectokError(f"{self.name} is not causal: it cannot stream")
+
+    def decode_step(self, state: Any, codes: Tensor, final: bool = False) -> tuple[Any, Tensor]:
+        """Codes [K, T] (any T >= 0) -> new state, the samples [S] they completed; ``final`` ends it."""
+        raise CodectokError(f"{self.name} is not causal: it cannot stream")
+
+    # -- what a user calls ------------------------------------------------------------------------------------------
+
+    def encode(
+        self,
+        audio: AudioOrPath,
+        rate: int | None = None,
+        *,
+        num_codebooks: int | None = None,
+        bitrate: float | None = None,
+    ) -> Tokens:
+        """Tokenize one clip, given as samples with their ``rate`` in Hz or as the path of an audio file.
+
+        Args:
+            audio: float [S] or [C, S] (mixed down by the mean), or a path.
+            rate: Hz; required for arrays. Another rate than ``sample_rate`` is resampled.
+            num_codebooks: use the first K codebooks; default all.
+            bitrate: or the most codebooks that fit in this many kbit/s.
+
+        Raises:
+            AudioError: empty, not finite, unreadable, or no rate.
+            CodeRangeError: more codebooks than there are, or a bitrate below one codebook's.
+        """
+        k = self.choose_codebooks(num_codebooks, bitrate)
+        if isinstance(audio, (str, os.PathLike)) and self.causal:
+            return self._encode_file(audio, k)
+        return self._encode_clips([audio], rate, k)[0]
+
+    def encode_batch(
+        self,
+        audios: Sequence[AudioOrPath],
+        rate: int | None = None,
+        *,
+        num_codebooks: int | None = None,
+        bitrate: float | None = None,
+    ) -> list[Tokens]:
+        """Tokenize clips of any lengths; each result equals ``encode`` of that clip alone."""
+        return self._encode_clips(audios, rate, self.choose_codebooks(num_codebooks, bitrate))
+
+    def decode(self, tokens: Tokens) -> np.ndarray:
+        """Audio of some tokens, float32 [num_samples] at ``sample_rate``.
+
+        Raises:
+            FingerprintError: the tokens are another tokenizer's.
+            CodectokError: this tokenizer cannot decode.
+        """
+        return self.decode_batch([tokens])[0]
+
+    def decode_batch(self, many: Sequence[Tokens]) -> list[np.ndarray]:
+        """Decode several utterances; each result equals ``decode`` of it alone."""
+        expanded = [self.check(tokens).expand() for tokens in many]
+        if not expanded:
+            return []
+        return self._decode([t.codes for t in expanded], [t.num_samples for t in expanded])
+
+    def features(self, audio: AudioOrPath, rate: int | None = None) -> Tensor:
+        """The continuous representation just before quantization, float32 [T, D], at the codes' frame rate."""
+        return self.features_batch([audio], rate)[0]
+
+    def features_batch(self, audios: Sequence[AudioOrPath], rate: int | None = None) -> list[Tensor]:
+        """``features`` of several clips, each as if alone."""
+        return self._features([self._clip(a, rate) for a in audios]) if audios else []
+
+    def stream_encoder(self, num_codebooks: int | None = None, rate: int | None = None) -> StreamEncoder:
+        """An encoder to push chunks of audio into (at ``rate`` Hz; default the tokenizer's own)."""
+        from codectok.streaming import StreamEncoder
+
+        self._need_causal()
+        return StreamEncoder(self, self.choose_codebooks(num_codebooks, None), rate)
+
+    def stream_decoder(self) -> StreamDecoder:
+        """A decoder to push tokens into."""
+        from codectok.streaming import StreamDecoder
+
+        self._need_causal()
+        return StreamDecoder(self)
+
+    def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
+        """Write the model folder (``config.json``, ``model.safetensors``) that ``codectok.load`` opens."""
+        raise CodectokError(f"{self.name} has no weights to save")
+
+    # -- shared checks ----------------------------------------------------------------------------------------------
+
+    def choose_codebooks(self, num_codebooks: int | None, bitrate: float | None) -> int:
+        """The number of codebooks meant by a count or by a bitrate in kbit/s (at most one of them)."""
+        top = len(self.codebook_sizes)
+        if num_codebooks is not None and bitrate is not None:
+            raise CodectokError("give num_codebooks or bitrate, not both")
+        if bitrate is not None:
+            rates = [self.bitrate(k) for k in range(1, top + 1)]
+            # A bitrate typed with two decimals must find its codebooks: 1.1 kbit/s means the 1.1 of 8 x 11 bit.
+            num_codebooks = sum(r <= bitrate * 1.0005 for r in rates)
+            if num_codebooks == 0:
+                raise CodeRangeError(f"{self.name} needs at least {rates[0]:g} kbit/s, {bitrate:g} asked for")
+        if num_codebooks is None:
+            return top
+        if not 1 <= num_codebooks <= top:
+            raise CodeRangeError(f"{self.name} has {top} codebooks, {num_codebooks} asked for")
+        return num_codebooks
+
+    def bitrate(self, num_codebooks: int | None = None) -> float:
+        """Nominal kbit/s of the first ``num_codebooks`` codebooks (default all)."""
+        return float(self.frame_rate) * sum(math.log2(n) for n in self.codebook_sizes[:num_codebooks]) / 1000
+
+    def check(self, tokens: Tokens) -> Tokens:
+        """Return ``tokens`` if this tokenizer made them; raise FingerprintError otherwise."""
+        if tokens.fingerprint != self.fingerprint:
+            raise FingerprintError(
+                f"these tokens were made by tokenizer {tokens.fingerprint}, not by {self.name} ({self.fingerprint}): "
+                "load the tokenizer that made them"
+            )
+        return tokens
+
+    def tokens(self, codes: Tensor, num_samples: int) -> Tokens:
+        """Wrap codes [K, T] of this tokenizer."""
+        return Tokens(
+            codes, num_samples, self.sample_rate, self.frame_rate, self.codebook_sizes[: len(codes)], self.fingerprint
+        )
+
+    def _need_causal(self) -> None:
+        if not self.causal:
+            raise CodectokError(f"{self.name} is not causal: it cannot stream; use encode and decode")
+
+    def _clip(self, audio: AudioOrPath, rate: int | None) -> np.ndarray:
+        """Checked mono float32 [S] at this tokenizer's rate."""
+        if isinstance(audio, (str, os.PathLike)):
+            samples, rate = _audio.read_audio(audio)
+        else:
+            samples = _audio.as_mono(audio)
+        rate = _audio.check_rate(rate)
+        _audio.check_samples(samples)
+        return _audio.resample(samples, rate, self.sample_rate)
+
+    def _encode_clips(self, audios: Sequence[AudioOrPath], rate: int | None, k: int) -> list[Tokens]:
+        if not audios:
+            return []
+        clips = [self._clip(a, rate) for a in audios]
+        return [self.tokens(c, len(x)) for c, x in zip(self._encode(clips, k), clips, strict=True)]
+
+    def _encode_file(self, path: str | os.PathLike[str], k: int) -> Tokens:
+        """Stream a file of any length through the encoder; memory does not grow with it, but for the codes."""
+        parts, num_samples = [], 0
+        for tokens in self.encode_blocks(path, k):
+            parts.append(tokens.codes)
+            num_samples += tokens.num_samples
+        return self.tokens(torch.cat(parts, 1), num_samples)
+
+    def encode_blocks(self, path: str | os.PathLike[str], num_codebooks: int | None = None) -> Any:
+        """Yield Tokens of successive pieces of an audio file; their codes join to ``encode`` of the whole.
+
+        ``num_samples`` of each piece is the samples read for it: they sum to the file's. Causal tokenizers only.
+        """
+        from codectok.streaming import encode_blocks
+
+        self._need_causal()
+        return encode_blocks(self, path, self.choose_codebooks(num_codebooks, None))
+
+
+def load(name: str | os.PathLike[str] | None = None, *, device: str = "cpu") -> Tokenizer:
+    """Open a tokenizer.
+
+    Args:
+        name: None for the default ("speech"); a packaged name; "km:FOLDER" or "hf:ID"; a model folder; a hub id.
+            The first of these that fits, in this order.
+        device: torch device to run on.
+
+    Raises:
+        UnknownTokenizerError: nothing of that name.
+        FormatError: a folder that is not a model folder.
+    """
+    from codectok.registry import open_tokenizer
+
+    return open_tokenizer("speech" if name is None else os.fspath(name), device)

@@ -1,0 +1,1 @@
+"""Fitting unit extractors: feature sampling, k-means, BPE, unit quality."""

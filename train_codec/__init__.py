@@ -1,0 +1,1 @@
+"""Training of codecs: data, losses, the loop and its recipes."""

@@ -1,0 +1,50 @@
+"""Which clips of the speech pack a shipped model may be fitted on: written once, before any training.
+
+``val`` and ``mini-test`` speakers are whole speakers; large speakers also give a share of their clips to ``mini-test``,
+drawn by a hash of the path, or (where they have one) of the transcript, so that no prompt stands on both sides.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+from pathlib import Path
+
+VAL_SPEAKERS = frozenset(
+    "klettres-uk ktuberling-uk klettres-lt ktuberling-lt klettres-da ktuberling-da tuxpaint-da-dalton klettres-hu".split()
+)
+MINI_TEST_SPEAKERS = frozenset(
+    "horizons-de horizons-en horizons-fr kajongg-de-female2 kajongg-de-male2 kajongg-en-female2 rally-ab "
+    "ktuberling-ga klettres-nb ktuberling-sv ktuberling-sl ktuberling-ro".split()
+)
+MINI_TEST_SHARE = {"allison": 0.15, "ivrvoice-ru": 0.12, "dalzot": 0.12}
+DEFAULT_SHARE = 0.05
+LARGE = ("fillets-", "tuxpaint-")
+
+
+def assign(row: dict[str, str]) -> str:
+    """``fit``, ``val``, ``mini-test`` or ``dev`` for one manifest row."""
+    speaker = row["speaker"]
+    if row["split"] == "dev":
+        return "dev"
+    if speaker in VAL_SPEAKERS:
+        return "val"
+    if speaker in MINI_TEST_SPEAKERS:
+        return "mini-test"
+    share = MINI_TEST_SHARE.get(speaker, DEFAULT_SHARE if speaker.startswith(LARGE) else 0.0)
+    key = row["transcript"].strip().lower() or row["path"]
+    draw = int(hashlib.sha256(key.encode()).hexdigest()[:8], 16) / 2**32
+    return "mini-test" if draw < share else "fit"
+
+
+def write_splits(manifest: Path, out: Path) -> dict[str, float]:
+    """Write ``path, speaker, language, seconds, licence, use`` for each clip; returns minutes by use."""
+    minutes: dict[str, float] = {}
+    with open(manifest, newline="") as source, open(out, "w", newline="") as sink:
+        writer = csv.writer(sink, delimiter="\t", lineterminator="\n")
+        writer.writerow(["path", "speaker", "language", "seconds", "licence", "use"])
+        for row in csv.DictReader(source, delimiter="\t", quoting=csv.QUOTE_NONE):
+            use = assign(row)
+            minutes[use] = minutes.get(use, 0.0) + float(row["seconds"]) / 60
+            writer.writerow([row["path"], row["speaker"], row["language"], row["seconds"], row["licence"], use])
+    return minutes
