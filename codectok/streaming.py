@@ -86,20 +86,18 @@ class StreamDecoder:
         return self._step(codes, False)
 
     def flush(self, num_samples: int | None = None) -> np.ndarray:
-        """End the stream; with ``num_samples`` the whole stream ends at exactly that many samples.
+        """End the stream: what is left of it, float32 [S'].
 
-        Raises:
-            CodectokError: more samples were given already than ``num_samples``.
+        With ``num_samples``, all that this stream gave joins to at least that many samples, and to exactly that many
+        unless the last push went past it already (a frame is given whole): keep the first ``num_samples``.
         """
         codes = torch.zeros(self._codebooks or 1, 0, dtype=torch.int64)
         given = self._given
         samples = self._step(codes, True)
         if num_samples is None:
             return samples
-        if num_samples < given:
-            raise CodectokError(f"{given} samples were given already, flush asked for {num_samples} in all")
-        rest = samples[: num_samples - given]
-        return np.pad(rest, (0, num_samples - given - len(rest)))
+        rest = samples[: max(0, num_samples - given)]
+        return np.pad(rest, (0, max(0, num_samples - given - len(rest))))
 
     def _step(self, codes: torch.Tensor, final: bool) -> np.ndarray:
         self._state, samples = self.tokenizer.decode_step(self._state, codes, final)

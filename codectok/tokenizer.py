@@ -137,7 +137,10 @@ class Tokenizer(abc.ABC):
 
     def features_batch(self, audios: Sequence[AudioOrPath], rate: int | None = None) -> list[Tensor]:
         """``features`` of several clips, each as if alone."""
-        return self._features([self._clip(a, rate) for a in audios]) if audios else []
+        if not audios:
+            return []
+        found = self._features([self._clip(a, rate) for a in audios])
+        return [f.clone() if f.is_inference() else f for f in found]
 
     def stream_encoder(self, num_codebooks: int | None = None, rate: int | None = None) -> StreamEncoder:
         """An encoder to push chunks of audio into (at ``rate`` Hz; default the tokenizer's own)."""

@@ -41,6 +41,8 @@ class Tokens:
 
     def __post_init__(self) -> None:
         codes = torch.as_tensor(self.codes, dtype=torch.int64).cpu()
+        if codes.is_inference():
+            codes = codes.clone()  # autograd refuses inference tensors: an embedding of these codes could not train
         object.__setattr__(self, "codes", codes)
         object.__setattr__(self, "frame_rate", Fraction(self.frame_rate))
         object.__setattr__(self, "codebook_sizes", tuple(int(n) for n in self.codebook_sizes))

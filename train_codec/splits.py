@@ -10,13 +10,15 @@ import csv
 import hashlib
 from pathlib import Path
 
-VAL_SPEAKERS = frozenset(
-    "klettres-uk ktuberling-uk klettres-lt ktuberling-lt klettres-da ktuberling-da tuxpaint-da-dalton klettres-hu".split()
-)
-MINI_TEST_SPEAKERS = frozenset(
-    "horizons-de horizons-en horizons-fr kajongg-de-female2 kajongg-de-male2 kajongg-en-female2 rally-ab "
-    "ktuberling-ga klettres-nb ktuberling-sv ktuberling-sl ktuberling-ro".split()
-)
+VAL_SPEAKERS = {
+    *("klettres-uk", "ktuberling-uk", "klettres-lt", "ktuberling-lt", "klettres-hu"),
+    *("klettres-da", "ktuberling-da", "tuxpaint-da-dalton"),
+}
+MINI_TEST_SPEAKERS = {
+    *("horizons-de", "horizons-en", "horizons-fr"),
+    *("kajongg-de-female2", "kajongg-de-male2", "kajongg-en-female2", "rally-ab", "klettres-nb"),
+    *("ktuberling-ga", "ktuberling-sv", "ktuberling-sl", "ktuberling-ro"),
+}
 MINI_TEST_SHARE = {"allison": 0.15, "ivrvoice-ru": 0.12, "dalzot": 0.12}
 DEFAULT_SHARE = 0.05
 LARGE = ("fillets-", "tuxpaint-")

@@ -15,8 +15,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from codectok.codec.folder import save_codec
 from codectok.codec.mdct_codec import MdctCodec
 from codectok.errors import CodectokError
+from train_codec.allocator import keep_buffers
 from train_codec.data import ClipArray, crops, list_clips, load_clips
 from train_codec.losses import SpectralLosses, waveform_loss
 from train_codec.recipe import Recipe
@@ -37,6 +39,7 @@ class Trainer:
         self.recipe = recipe
         torch.set_num_threads(recipe.threads)
         torch.set_flush_denormal(True)
+        keep_buffers()
         torch.manual_seed(recipe.seed)
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.model = MdctCodec(recipe.codec).to(self.device)
@@ -183,24 +186,32 @@ class Trainer:
         self.average.quantizer.load_state_dict(self.model.quantizer.state_dict())
         return self.average.eval()
 
+    def export(self) -> Path:
+        """Write the averaged model as a model folder in float16; returns the folder."""
+        folder = self.out / "model"
+        save_codec(self.released(), folder, torch.float16)
+        return folder
+
     def log(self, row: dict[str, Any]) -> None:
         """Append one row to ``log.jsonl``."""
         self.out.mkdir(parents=True, exist_ok=True)
         with open(self.out / "log.jsonl", "a") as f:
             f.write(json.dumps(row) + "\n")
 
-    def run(self) -> None:
-        """Train to ``steps``, resuming if the run folder holds a checkpoint."""
+    def run(self, until: int | None = None) -> None:
+        """Train to ``steps`` (or stop at step ``until``), resuming if the run folder holds a checkpoint."""
         from train_codec.validate import validate
 
         recipe = self.recipe
+        stop = recipe.steps if until is None else min(until, recipe.steps)
         resumed = self.load()
-        print(f"{'resuming' if resumed else 'starting'} at step {self.step} of {recipe.steps} in {self.out}", flush=True)
+        verb = "resuming" if resumed else "starting"
+        print(f"{verb} at step {self.step} of {recipe.steps} in {self.out}", flush=True)
         clips = self.clips("fit")
         val = self.clips("val")
         began, since = time.monotonic(), self.step
         sums: dict[str, float] = {}
-        while self.step < recipe.steps:
+        while self.step < stop:
             if self.step == recipe.quantize_from:
                 self.start_codebooks(clips)
             x = crops(clips, self.step, recipe.seed, recipe.batch, self.crop).to(self.device)
@@ -214,7 +225,7 @@ class Trainer:
                 text = "  ".join(f"{k} {v:.4g}" for k, v in row.items())
                 print(f"{self.step}/{recipe.steps}  {text}  {speed:.2f} steps/s  {left:.0f} min left", flush=True)
                 sums = {}
-            if self.step % recipe.checkpoint_every == 0 or self.step == recipe.steps:
+            if self.step % recipe.checkpoint_every == 0 or self.step == stop:
                 self.save()
             if self.step % recipe.validate_every == 0 or self.step == recipe.steps:
                 table = validate(self.released(), val, recipe.val_clips)

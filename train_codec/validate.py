@@ -22,8 +22,10 @@ def reconstruct(model: MdctCodec, audio: np.ndarray, depth: int) -> tuple[np.nda
     return y[0, : len(audio)].cpu().numpy(), codes[0].cpu()
 
 
-def validate(model: MdctCodec, clips: ClipArray, count: int, depths: tuple[int, ...] = (6, 24)) -> dict[str, float]:
-    """Mean scores over ``count`` clips spread evenly; ``unquantized`` shows the ceiling of the autoencoder."""
+def validate(model: MdctCodec, clips: ClipArray, count: int) -> dict[str, float]:
+    """Mean scores over ``count`` clips spread evenly, with all codebooks and with a quarter of them."""
+    top = len(model.codebook_sizes)
+    depths = sorted({max(1, top // 4), top})
     step = max(1, len(clips.clips) // count)
     chosen = clips.clips[::step][:count]
     out: dict[str, float] = {}

@@ -49,7 +49,7 @@ def handle_errors(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def tokenizer_options(function: Callable[P, R]) -> Callable[P, R]:
-    """Add --tokenizer, --codebooks and --bitrate: parameters ``tokenizer``, ``codebooks``, ``bitrate``, each or None."""
+    """Add --tokenizer, --codebooks and --bitrate, each None where it is not given."""
     options = (
         click.option("--tokenizer", metavar="T", help="Packaged name, model folder or hub id.  [default: speech]"),
         click.option("--codebooks", type=click.IntRange(min=1), metavar="K", help="Use the first K codebooks."),

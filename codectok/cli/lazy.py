@@ -1,7 +1,7 @@
 """A click group that imports a command's module only when that command is run.
 
 The names and help lines of codectok's own commands stand in a table. Other packages add commands by the entry point
-group ``codectok.commands``; their help line is read from the source text, since importing them may mean importing torch.
+group ``codectok.commands``; their help line is read from the source text, since importing them may import torch.
 """
 
 from __future__ import annotations
@@ -53,9 +53,13 @@ class LazyGroup(click.Group):
             return getattr(importlib.import_module(module), attribute)
         except ImportError as error:
             needs = f"it needs {error.name}" if error.name else str(error)
-            raise click.ClickException(f"`codectok {cmd_name}` cannot start: {needs} (pip install 'codectok[all]')") from error
+            raise click.ClickException(
+                f"`codectok {cmd_name}` cannot start: {needs} (pip install 'codectok[all]')"
+            ) from error
 
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
         """As click does, but an unknown command is answered with the list of those that exist."""
         if args and not args[0].startswith("-") and args[0] not in self.list_commands(ctx):
             raise click.UsageError(f"no command {args[0]!r}; there are {', '.join(self.list_commands(ctx))}", ctx)
@@ -107,6 +111,6 @@ def source_help(target: str) -> str:
         tree = ast.parse(path.read_text(encoding="utf-8"))
     except (ImportError, OSError, ValueError, SyntaxError):
         return ""
-    functions = [n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name == attribute]
-    text = next((doc for node in [*functions, tree] if (doc := ast.get_docstring(node))), "")
-    return text.split("\n", 1)[0]
+    documented: list[ast.FunctionDef | ast.Module] = [tree]
+    documented[:0] = [n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name == attribute]
+    return next((text.split("\n", 1)[0] for node in documented if (text := ast.get_docstring(node))), "")

@@ -19,7 +19,13 @@ class Job:
 
 
 def plan(
-    inputs: Sequence[str], out: str, *, take: Collection[str], suffix: str, file_suffixes: Collection[str], overwrite: bool
+    inputs: Sequence[str],
+    out: str,
+    *,
+    take: Collection[str],
+    suffix: str,
+    file_suffixes: Collection[str],
+    overwrite: bool,
 ) -> list[Job]:
     """The jobs of a command with inputs and ``-o OUT``.
 
@@ -45,10 +51,20 @@ def plan(
         jobs = [Job(found[0][0], target)]
     else:
         if target.exists() and not target.is_dir():
-            raise click.UsageError(f"-o {out} is a file: give a folder, or a name ending in {' or '.join(file_suffixes)}")
-        jobs = [Job(source, target / name.with_suffix(suffix)) for source, name in found]
+            endings = " or ".join(file_suffixes)
+            raise click.UsageError(f"-o {out} is a file: give a folder, or a name ending in {endings}")
+        jobs = [Job(source, target / _renamed(name, take, suffix)) for source, name in found]
     _refuse_collisions(jobs, overwrite)
     return jobs
+
+
+def expand(inputs: Sequence[str], take: Collection[str]) -> list[Path]:
+    """The files meant by some inputs, as in :func:`plan`.
+
+    Raises:
+        click.UsageError: an empty folder.
+    """
+    return [path for item in inputs for path, _ in _below(Path(item), take)]
 
 
 def _below(item: Path, take: Collection[str]) -> list[tuple[Path, Path]]:
@@ -62,6 +78,11 @@ def _below(item: Path, take: Collection[str]) -> list[tuple[Path, Path]]:
     if not files:
         raise click.UsageError(f"no {' '.join(sorted(take))} files in folder {item}")
     return [(path, path.relative_to(item)) for path in files]
+
+
+def _renamed(name: Path, take: Collection[str], suffix: str) -> Path:
+    """Replace a known suffix; keep an unknown one, which may be part of the name (utt.1, utt.2)."""
+    return name.with_suffix(suffix) if name.suffix.lower() in take else name.with_name(name.name + suffix)
 
 
 def _refuse_collisions(jobs: Sequence[Job], overwrite: bool) -> None:

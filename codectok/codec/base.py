@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import abc
+from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor, nn
+
+from codectok.codec.rvq import ResidualVQ
 
 State = Any
 """Explicit streaming state: a tree of dicts, lists and tuples of tensors with the batch first. None starts a stream."""
@@ -27,6 +30,10 @@ class CodecModel(nn.Module, abc.ABC):
     @abc.abstractmethod
     def num_frames(self, num_samples: int) -> int:
         """Code frames of that many samples: what the encoder gives for them, tail included."""
+
+    @abc.abstractmethod
+    def residual_quantizers(self) -> list[tuple[ResidualVQ, Callable[[Tensor], Tensor]]]:
+        """The residual quantizers inside, each with the map from latents [B, T, D] to what it quantizes."""
 
     @abc.abstractmethod
     def encode_step(self, x: Tensor, state: State, final: bool) -> tuple[Tensor, State]:

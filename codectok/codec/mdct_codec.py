@@ -7,6 +7,7 @@ no phase to predict and nothing runs at the sample rate, so it costs a fiftieth 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
@@ -124,6 +125,10 @@ class MdctCodec(CodecModel):
     def num_frames(self, num_samples: int) -> int:
         """ceil((num_samples + mdct_hop) / frame_size)."""
         return -(-(num_samples + self.config.mdct_hop) // self.frame_size)
+
+    def residual_quantizers(self) -> list[tuple[ResidualVQ, Callable[[Tensor], Tensor]]]:
+        """One, of the latents themselves."""
+        return [(self.quantizer, lambda z: z)]
 
     def encode_step(self, x: Tensor, state: State, final: bool) -> tuple[Tensor, State]:
         """Samples [B, S] -> latents [B, T, D]; the end of the stream is followed by silence."""

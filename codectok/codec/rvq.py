@@ -42,11 +42,24 @@ class Codebook(nn.Module):
         # Training state: moving sum and count of the frames assigned to each code. Not part of a released model.
         self.register_buffer("sums", vectors.clone(), persistent=False)
         self.register_buffer("counts", torch.ones(size), persistent=False)
+        self._folded: tuple[tuple[int, int], tuple[Tensor, Tensor, Tensor]] | None = None
 
     def search(self, x: Tensor) -> Tensor:
         """Nearest code of each frame, [N, D] -> int64 [N]; the first of equals."""
-        half_norms = 0.5 * self.vectors.square().sum(1)
-        return torch.addmm(-half_norms, x, self.vectors.T).argmax(1)
+        centre, table, half_norms = self._tables()
+        return torch.addmm(half_norms, x - centre, table).argmax(1)
+
+    def _tables(self) -> tuple[Tensor, Tensor, Tensor]:
+        """What ``search`` multiplies with, kept until the vectors change.
+
+        Centred: latents far from zero would otherwise lose the digits that decide between close codes.
+        """
+        key = (self.vectors._version, self.vectors.data_ptr())
+        if self._folded is None or self._folded[0] != key:
+            centre = self.vectors.mean(0)
+            table = self.vectors - centre
+            self._folded = (key, (centre, table.T.contiguous(), -0.5 * table.square().sum(1)))
+        return self._folded[1]
 
     @torch.no_grad()
     def update(self, x: Tensor, codes: Tensor, decay: float) -> None:
@@ -118,6 +131,17 @@ class ResidualVQ(nn.Module):
             total = term if total is None else total + term
         assert total is not None
         return total
+
+    @torch.no_grad()
+    def distances(self, latent: Tensor, codes: Tensor, level: int) -> Tensor:
+        """Squared distances of one latent [D] to every code of ``level``, after the codes [K] of the levels before.
+
+        What a choice between two codes was decided by: shows whether two differing codes were a tie.
+        """
+        residual = latent.double()
+        for k in range(level):
+            residual = residual - self.levels[k].vectors[codes[k]]
+        return (residual - self.levels[level].vectors).square().sum(1)
 
     def forward(self, z: Tensor, depths: Tensor | None = None, update_decay: float | None = None) -> Quantized:
         """Quantize for training.

@@ -4,8 +4,17 @@ A metric raises :class:`MetricError` where it cannot be computed; it never retur
 """
 
 from codectok.metrics.bootstrap import Interval, bootstrap_mean
-from codectok.metrics.registry import Metric, MetricError, MetricUnavailable, compute, get_metric, metric_names, register
+from codectok.metrics.registry import (
+    Metric,
+    MetricError,
+    MetricUnavailable,
+    compute,
+    get_metric,
+    metric_names,
+    register,
+)
 from codectok.metrics.signal import METRICS as _SIGNAL_METRICS
+from codectok.metrics.usage import code_usage
 
 __all__ = [
     "Interval",
@@ -13,6 +22,7 @@ __all__ = [
     "MetricError",
     "MetricUnavailable",
     "bootstrap_mean",
+    "code_usage",
     "compute",
     "get_metric",
     "metric_names",

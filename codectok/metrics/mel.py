@@ -50,7 +50,9 @@ def magnitudes(samples: np.ndarray, window: int, hop: int) -> np.ndarray:
     return np.concatenate(parts) * scale
 
 
-def log_mel(samples: np.ndarray, rate: int, window: int, hop: int, bands: int, top_hz: float, floor_db: float = -100.0) -> np.ndarray:
+def log_mel(
+    samples: np.ndarray, rate: int, window: int, hop: int, bands: int, top_hz: float, floor_db: float = -100.0
+) -> np.ndarray:
     """Mel magnitudes in dB below full scale, float [T, bands], nothing under ``floor_db``."""
     mel = magnitudes(samples, window, hop) @ mel_filters(rate, window, bands, top_hz).T
     return 20.0 * np.log10(np.maximum(mel, 10.0 ** (floor_db / 20.0)))

@@ -1,4 +1,4 @@
-"""The metrics that are known: each is an entry with a name, a function, a reference and an install line (as in VERSA)."""
+"""The metrics that are known: each an entry with a name, a function, a reference and an install line, as in VERSA."""
 
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ class Metric:
         unit: "" where it has none.
         higher_is_better: direction.
         reference: paper or standard.
+        decimals: that tables show.
         install: the line that installs what it needs; "" where codectok's own requirements suffice.
     """
 
@@ -41,6 +42,7 @@ class Metric:
     unit: str
     higher_is_better: bool
     reference: str
+    decimals: int = 2
     install: str = ""
 
     def __call__(self, reference: np.ndarray, estimate: np.ndarray, rate: int) -> float:

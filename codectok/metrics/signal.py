@@ -129,9 +129,9 @@ def mel_distance(reference: np.ndarray, estimate: np.ndarray, rate: int) -> floa
 
 
 METRICS = (
-    Metric("pesq", "PESQ", pesq_wb, "MOS", True, "ITU-T P.862.2 (2007)", _BENCH),
-    Metric("stoi", "STOI", stoi, "", True, "Taal et al., IEEE TASLP 19(7), 2011", _BENCH),
-    Metric("estoi", "ESTOI", estoi, "", True, "Jensen and Taal, IEEE/ACM TASLP 24(11), 2016", _BENCH),
+    Metric("pesq", "PESQ", pesq_wb, "MOS", True, "ITU-T P.862.2 (2007)", install=_BENCH),
+    Metric("stoi", "STOI", stoi, "", True, "Taal et al., IEEE TASLP 19(7), 2011", 3, _BENCH),
+    Metric("estoi", "ESTOI", estoi, "", True, "Jensen and Taal, IEEE/ACM TASLP 24(11), 2016", 3, _BENCH),
     Metric("si_sdr", "SI-SDR", si_sdr, "dB", True, "Le Roux et al., ICASSP 2019"),
     Metric("mel", "mel distance", mel_distance, "dB", False, "after Kumar et al., NeurIPS 2023 (DAC), section 3.4"),
 )

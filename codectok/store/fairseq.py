@@ -17,16 +17,16 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from codectok.atomic import atomic_path
 from codectok.errors import CodectokError, FormatError
 from codectok.store.base import Row, StoreInfo
-from codectok.store.files import whole_file
 
 
 class FairseqFormat:
     """See the module's docstring."""
 
     name = "fairseq"
-    suffixes = (".tsv", ".km", ".dur")
+    suffixes: tuple[str, ...] = (".tsv", ".km", ".dur")
 
     def check(self, info: StoreInfo) -> None:
         """Refuse more than one codebook, unless flattened."""
@@ -51,7 +51,7 @@ class FairseqFormat:
         if not info.options.dedup:
             del lines[".dur"]
         for suffix, text in lines.items():
-            with whole_file(path.with_suffix(suffix)) as partial:
+            with atomic_path(path.with_suffix(suffix)) as partial:
                 partial.write_text("".join(f"{line}\n" for line in text), encoding="utf-8", newline="\n")
 
     def read_shard(self, path: Path, info: StoreInfo) -> Iterator[Row]:
@@ -74,7 +74,7 @@ class FairseqFormat:
 
     def write_extras(self, folder: Path, info: StoreInfo) -> None:
         """Write ``dict.km.txt``."""
-        with whole_file(folder / "dict.km.txt") as partial:
+        with atomic_path(folder / "dict.km.txt") as partial:
             partial.write_text("".join(f"{u} 1\n" for u in range(sum(info.codebook_sizes))), newline="\n")
 
 

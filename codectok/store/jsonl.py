@@ -13,16 +13,16 @@ from typing import Any
 
 import torch
 
+from codectok.atomic import atomic_path
 from codectok.errors import CodectokError, FormatError
 from codectok.store.base import Row, StoreInfo
-from codectok.store.files import whole_file
 
 
 class JsonlFormat:
     """See the module's docstring."""
 
     name = "jsonl"
-    suffixes = (".jsonl",)
+    suffixes: tuple[str, ...] = (".jsonl",)
 
     def check(self, info: StoreInfo) -> None:
         """Refuse ``flatten``: a line holds all codebooks as they are."""
@@ -31,7 +31,7 @@ class JsonlFormat:
 
     def write_shard(self, path: Path, rows: Sequence[Row], info: StoreInfo) -> None:
         """Write one .jsonl file."""
-        with whole_file(path) as partial, open(partial, "w", encoding="utf-8", newline="\n") as f:
+        with atomic_path(path) as partial, open(partial, "w", encoding="utf-8", newline="\n") as f:
             for key, tokens in rows:
                 entry: dict[str, Any] = {
                     "id": key,

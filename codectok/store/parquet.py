@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from codectok.atomic import atomic_path
 from codectok.errors import CodectokError, FormatError
 from codectok.store.base import Row, StoreInfo, need_pyarrow
-from codectok.store.files import whole_file
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -28,7 +28,7 @@ class ParquetFormat:
     """See the module's docstring."""
 
     name = "parquet"
-    suffixes = (".parquet",)
+    suffixes: tuple[str, ...] = (".parquet",)
 
     def check(self, info: StoreInfo) -> None:
         """Refuse ``flatten``: parquet holds all codebooks as they are."""
@@ -44,7 +44,7 @@ class ParquetFormat:
         import pyarrow.parquet as pq
 
         schema = _schema(info)
-        with whole_file(path) as partial, pq.ParquetWriter(partial, schema, compression="zstd") as writer:
+        with atomic_path(path) as partial, pq.ParquetWriter(partial, schema, compression="zstd") as writer:
             for start in range(0, len(rows), ROWS_PER_GROUP):
                 group = rows[start : start + ROWS_PER_GROUP]
                 columns = [

@@ -1,0 +1,108 @@
+"""Running a command over many files: good ones are done, bad ones collected, and the end says what happened."""
+
+from __future__ import annotations
+
+import errno
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NoReturn
+
+import click
+
+from codectok.cli.common import Progress, describe, finish, print_json, print_table, progress
+from codectok.cli.paths import Job
+from codectok.errors import CodectokError
+
+_HOPELESS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
+"""Errors of the disk: the next file would fail as well."""
+
+
+@dataclass(frozen=True)
+class Done:
+    """One finished file.
+
+    Attributes:
+        target: what was written.
+        seconds: of audio.
+        tokens: codes.
+        nominal_bits: of the codes.
+        token_bytes: of the .ctk file.
+    """
+
+    target: Path
+    seconds: float
+    tokens: int
+    nominal_bits: float
+    token_bytes: int
+
+
+@dataclass
+class Outcome:
+    """What came of some jobs; ``wall`` in seconds."""
+
+    done: list[Done] = field(default_factory=list)
+    failed: list[tuple[Path, str]] = field(default_factory=list)
+    wall: float = 0.0
+
+
+def run_jobs(jobs: Sequence[Job], work: Callable[[Job, Progress], Done], label: str) -> Outcome:
+    """Do every job; those that fail by a deliberate error, or cannot be read or written, are collected.
+
+    Raises:
+        OSError: the disk is full or read-only.
+    """
+    outcome = Outcome()
+    start = time.perf_counter()
+    with progress(len(jobs), label) as bar:
+        for job in jobs:
+            bar.note(job.source.name)
+            try:
+                job.target.parent.mkdir(parents=True, exist_ok=True)
+                outcome.done.append(work(job, bar))
+            except (CodectokError, OSError) as error:
+                if isinstance(error, OSError) and error.errno in _HOPELESS:
+                    raise
+                outcome.failed.append((job.source, describe(error)))
+            bar.advance()
+    outcome.wall = time.perf_counter() - start
+    return outcome
+
+
+def report(outcome: Outcome, as_json: bool) -> NoReturn:
+    """List failures on stderr, name what was written, print the totals, and leave with the exit status."""
+    for source, reason in outcome.failed:
+        click.echo(f"failed: {source}: {reason}", err=True)
+    totals = _totals(outcome)
+    if as_json:
+        failed = [{"file": str(source), "reason": reason} for source, reason in outcome.failed]
+        print_json({"written": [str(d.target) for d in outcome.done], "failed": failed, **totals})
+    elif outcome.done:
+        last = outcome.done[-1].target
+        more = f" and {len(outcome.done) - 1} more" if len(outcome.done) > 1 else ""
+        print_table(f"wrote {last}{more}", [{_HEADS[key]: value for key, value in totals.items()}])
+    finish(len(outcome.done), len(outcome.failed))
+
+
+_HEADS = {
+    "files": "files",
+    "seconds": "seconds",
+    "token_rate": "tokens/s",
+    "bitrate": "kbit/s",
+    "actual_bitrate": "kbit/s on disk",
+    "times_real_time": "x real time",
+}
+
+
+def _totals(outcome: Outcome) -> dict[str, float | int | None]:
+    """Figures over all finished files; rates are per second of audio."""
+    seconds = sum(d.seconds for d in outcome.done)
+    return {
+        "files": len(outcome.done),
+        "seconds": seconds,
+        "token_rate": sum(d.tokens for d in outcome.done) / seconds if seconds else None,
+        "bitrate": sum(d.nominal_bits for d in outcome.done) / seconds / 1000 if seconds else None,
+        "actual_bitrate": sum(d.token_bytes for d in outcome.done) * 8 / seconds / 1000 if seconds else None,
+        "times_real_time": seconds / outcome.wall if outcome.wall else None,
+    }

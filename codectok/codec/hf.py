@@ -1,0 +1,113 @@
+"""EnCodec and Mimi from Hugging Face model folders: the published weights in our own classes. Never a pickle."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from codectok.codec.encodec import EncodecCodec
+from codectok.codec.folder import FORMAT_VERSION, read_config
+from codectok.codec.hf_names import Weights, encodec_config, encodec_weights, mimi_config, mimi_weights
+from codectok.codec.mimi import MimiCodec
+from codectok.codec.tokenizer import CodecTokenizer
+from codectok.errors import FormatError
+from codectok.fingerprint import fingerprint
+
+DIRECTION = re.compile(r"\.(weight_v|parametrizations\.weight\.original1)$")
+GAIN = re.compile(r"\.(weight_g|parametrizations\.weight\.original0)$")
+
+
+def load_hf_codec(folder: Path) -> EncodecCodec | MimiCodec:
+    """Read a Hugging Face folder of EnCodec or Mimi.
+
+    Args:
+        folder: has ``config.json`` with ``model_type`` "encodec" or "mimi", and ``model.safetensors`` (or its shards).
+
+    Raises:
+        FormatError: another model type, an option that our classes do not have, or weights missing or only pickled.
+    """
+    config = read_config(folder)
+    model: EncodecCodec | MimiCodec
+    try:
+        if config.get("model_type") == "encodec":
+            model = EncodecCodec(encodec_config(config))
+            state = encodec_weights(model.config, fold_weight_norm(_read_weights(folder)))
+        elif config.get("model_type") == "mimi":
+            model = MimiCodec(mimi_config(config))
+            state = mimi_weights(model.config, fold_weight_norm(_read_weights(folder)))
+        else:
+            kind = config.get("model_type")
+            raise FormatError(f"{folder}: model_type {kind!r} is not built in (encodec, mimi are); load it as hf:<id>")
+        model.load_state_dict(state)
+    except KeyError as error:
+        raise FormatError(f"{folder}: the weights lack {error}, which its config.json calls for") from None
+    except RuntimeError as error:
+        raise FormatError(f"{folder}: weights and config do not fit: {' '.join(str(error).split())[:200]}") from None
+    return model.eval()
+
+
+def open_hf_codec(folder: Path, name: str, device: str = "cpu") -> CodecTokenizer:
+    """The tokenizer of a Hugging Face folder; its fingerprint is that of the same model saved in our own format."""
+    model = load_hf_codec(folder)
+    codec_type = "mimi-codec" if isinstance(model, MimiCodec) else "encodec-codec"
+    config = {"codec_type": codec_type, "format_version": FORMAT_VERSION, **asdict(model.config)}
+    return CodecTokenizer(model, name, fingerprint(config, model.state_dict()), device=device)
+
+
+def fold_weight_norm(weights: Weights) -> Weights:
+    """Replace the two factors of each weight norm, in either of torch's spellings, by their product in float32."""
+    folded = {}
+    for name, tensor in weights.items():
+        if DIRECTION.search(name):
+            stem = DIRECTION.sub("", name)
+            gain = weights.get(f"{stem}.weight_g", weights.get(f"{stem}.parametrizations.weight.original0"))
+            if gain is None:
+                raise FormatError(f"the weights have {name} without the gain that belongs to it")
+            folded[f"{stem}.weight"] = (tensor.double() * (gain.double() / _norms(tensor))).float()
+        elif not GAIN.search(name):
+            folded[name] = tensor.float()
+    return folded
+
+
+def _norms(weight: Tensor) -> Tensor:
+    """Norm of each slice of the first dimension, [N, 1, ...] in float64.
+
+    Summed by halving, with additions of whole tensors only: their result is the same on every CPU, which that of a
+    reduction is not, and the fingerprint hashes the folded weights.
+    """
+    squares = weight.double().square().flatten(1)
+    while squares.shape[1] > 1:
+        if squares.shape[1] % 2:
+            squares = torch.cat([squares, squares.new_zeros(len(squares), 1)], 1)
+        half = squares.shape[1] // 2
+        squares = squares[:, :half] + squares[:, half:]
+    return squares.sqrt().view(-1, *[1] * (weight.dim() - 1))
+
+
+def _read_weights(folder: Path) -> Weights:
+    index = folder / "model.safetensors.index.json"
+    names = ["model.safetensors"]
+    if index.is_file() and not (folder / names[0]).is_file():
+        names = sorted(set(json.loads(index.read_text())["weight_map"].values()))
+    weights: Weights = {}
+    for name in names:
+        path = folder / name
+        if not path.is_file():
+            if (folder / "pytorch_model.bin").is_file():
+                raise FormatError(
+                    f"{folder} has only pytorch_model.bin, a pickle, which is never read: "
+                    "load it with transformers and save_pretrained it, which writes model.safetensors"
+                )
+            raise FormatError(f"{folder} has no {name}")
+        try:
+            weights |= load_file(path)
+        except SafetensorError as error:
+            raise FormatError(f"{path} is damaged: {error}") from None
+    return weights

@@ -1,0 +1,29 @@
+"""The LSTM with a skip connection between EnCodec's convolutions (Defossez et al. 2022, section 3.1)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+LstmState = tuple[Tensor, Tensor]
+"""Hidden and cell state, each [B, layers, C]."""
+
+
+class SkipLstm(nn.Module):
+    """x + LSTM(x) over [B, T, C], with the recurrent state carried from block to block."""
+
+    def __init__(self, dim: int, layers: int) -> None:
+        super().__init__()
+        self.lstm = nn.LSTM(dim, dim, layers, batch_first=True)
+
+    def step(self, x: Tensor, state: LstmState | None) -> tuple[Tensor, LstmState]:
+        """[B, T, C] -> [B, T, C]."""
+        if state is None:
+            zeros = x.new_zeros(x.shape[0], self.lstm.num_layers, x.shape[2])
+            state = (zeros, zeros)
+        if x.shape[1] == 0:
+            return x, state
+        hidden, cell = (s.transpose(0, 1).contiguous() for s in state)
+        y, (hidden, cell) = self.lstm(x, (hidden, cell))
+        y = y + x if torch.is_grad_enabled() else y.add_(x)
+        return y, (hidden.transpose(0, 1), cell.transpose(0, 1))

@@ -1,0 +1,193 @@
+"""What ``codectok inspect`` shows, as plain data: clips, their reconstructions, and a summary of each setting."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from codectok import audio as _audio
+from codectok import metrics
+from codectok.tokenizer import Tokenizer
+from codectok.tokens import Tokens
+
+METRICS = ("pesq", "stoi", "mel")
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A tokenizer with a number of codebooks: one row of the summary, one row of every clip."""
+
+    tokenizer: Tokenizer
+    num_codebooks: int
+
+    @property
+    def label(self) -> str:
+        """Name and number of codebooks."""
+        many = "s" if self.num_codebooks > 1 else ""
+        return f"{self.tokenizer.name}, {self.num_codebooks} codebook{many}"
+
+    @property
+    def bitrate(self) -> float:
+        """Nominal kbit/s."""
+        return self.tokenizer.bitrate(self.num_codebooks)
+
+    @property
+    def token_rate(self) -> float:
+        """Nominal tokens per second."""
+        return self.num_codebooks * float(self.tokenizer.frame_rate)
+
+
+@dataclass(frozen=True)
+class Reconstruction:
+    """One clip through one setting. ``wave`` is float32 [num_samples], None where the tokenizer cannot decode."""
+
+    setting: Setting
+    tokens: Tokens
+    wave: np.ndarray | None
+    values: dict[str, float]
+    failures: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One input: ``samples`` float32 [S] at ``rate`` Hz, the first part of ``total_seconds`` of audio."""
+
+    name: str
+    samples: np.ndarray
+    rate: int
+    total_seconds: float
+    reconstructions: tuple[Reconstruction, ...]
+
+    @property
+    def seconds(self) -> float:
+        """Length of ``samples``."""
+        return len(self.samples) / self.rate
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One setting over all clips.
+
+    Attributes:
+        intervals: of each metric that gave a value on some clip.
+        failures: reasons of each metric on the clips where it failed.
+        used: distinct codes of each level.
+        entropy: kbit/s that an ideal memoryless coder of each level would need, from the code counts; too low where
+            the frames are not many more than the codes.
+        num_frames: frames counted.
+    """
+
+    setting: Setting
+    intervals: dict[str, metrics.Interval]
+    failures: dict[str, list[str]]
+    used: tuple[int, ...]
+    entropy: float
+    num_frames: int
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain JSON; rates in kbit/s and tokens/s."""
+        return {
+            "tokenizer": self.setting.tokenizer.name,
+            "codebooks": self.setting.num_codebooks,
+            "bitrate": self.setting.bitrate,
+            "entropy_bitrate": self.entropy,
+            "token_rate": self.setting.token_rate,
+            "metrics": {name: asdict(interval) for name, interval in self.intervals.items()},
+            "failures": self.failures,
+            "used": list(self.used),
+            "frames": self.num_frames,
+        }
+
+
+def choose_settings(
+    tokenizers: Sequence[Tokenizer], codebooks: Sequence[int], bitrates: Sequence[float]
+) -> tuple[list[Setting], list[str]]:
+    """Every tokenizer at every number of codebooks or bitrate; and notes on those that were lowered to what it has.
+
+    Raises:
+        CodeRangeError: a bitrate below a tokenizer's first codebook.
+    """
+    settings: list[Setting] = []
+    notes: list[str] = []
+    for tokenizer in tokenizers:
+        top = len(tokenizer.codebook_sizes)
+        wanted = [tokenizer.choose_codebooks(None, rate) for rate in bitrates] + [min(k, top) for k in codebooks]
+        if any(k > top for k in codebooks):
+            many = "s" if top > 1 else ""
+            notes.append(f"{tokenizer.name} has {top} codebook{many}: shown with {top} where more were asked for")
+        settings += [Setting(tokenizer, k) for k in dict.fromkeys(wanted or [top])]
+    return settings, notes
+
+
+def read_start(path: str | os.PathLike[str], seconds: float) -> tuple[np.ndarray, int, float]:
+    """The first ``seconds`` of a file, float32 [S], its rate in Hz, and the length of the whole in seconds.
+
+    Raises:
+        AudioError: unreadable, empty or not finite.
+    """
+    with _audio.AudioReader(path) as reader:
+        wanted = round(seconds * reader.rate)
+        parts: list[np.ndarray] = []
+        count = 0
+        for block in reader.blocks(1.0):
+            count += len(block)
+            if sum(map(len, parts)) < wanted:
+                parts.append(block)
+        rate = reader.rate
+    samples = np.concatenate(parts)[:wanted] if parts else np.zeros(0, np.float32)
+    _audio.check_samples(samples)
+    return samples, rate, count / rate
+
+
+def compare(path: str | os.PathLike[str], settings: Sequence[Setting], seconds: float) -> Clip:
+    """Run the start of one file through every setting.
+
+    A tokenizer encodes once, at the most codebooks asked of it: fewer codebooks are the first rows of the same codes.
+
+    Raises:
+        AudioError: unreadable, empty or not finite.
+    """
+    samples, rate, total = read_start(path, seconds)
+    full: dict[int, Tokens] = {}
+    for setting in settings:
+        key = id(setting.tokenizer)
+        if key not in full:
+            most = max(s.num_codebooks for s in settings if s.tokenizer is setting.tokenizer)
+            full[key] = setting.tokenizer.encode(samples, rate, num_codebooks=most)
+    rows = tuple(_reconstruct(s, full[id(s.tokenizer)].first(s.num_codebooks), samples, rate) for s in settings)
+    return Clip(Path(path).name, samples, rate, total, rows)
+
+
+def _reconstruct(setting: Setting, tokens: Tokens, samples: np.ndarray, rate: int) -> Reconstruction:
+    tokenizer = setting.tokenizer
+    if not tokenizer.can_decode:
+        return Reconstruction(setting, tokens, None, {}, {})
+    wave = tokenizer.decode(tokens)
+    original = _audio.resample(samples, rate, tokenizer.sample_rate)
+    return Reconstruction(setting, tokens, wave, *metrics.compute(METRICS, original, wave, tokenizer.sample_rate))
+
+
+def summarize(clips: Sequence[Clip]) -> list[Summary]:
+    """Each setting over all clips, in the order of the settings."""
+    return [_summary([clip.reconstructions[i] for clip in clips]) for i in range(len(clips[0].reconstructions))]
+
+
+def _summary(rows: Sequence[Reconstruction]) -> Summary:
+    intervals, failures = {}, {}
+    for name in METRICS:
+        values = [row.values[name] for row in rows if name in row.values]
+        if values:
+            intervals[name] = metrics.bootstrap_mean(values)
+        failures[name] = [row.failures[name] for row in rows if name in row.failures]
+    setting = rows[0].setting
+    codes = torch.cat([row.tokens.codes for row in rows], 1)
+    used, bits = metrics.code_usage(codes)
+    return Summary(
+        setting, intervals, failures, used, sum(bits) * float(setting.tokenizer.frame_rate) / 1000, codes.shape[1]
+    )

@@ -1,0 +1,71 @@
+"""A store in another format, shard by shard."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from codectok.errors import CodeRangeError, FormatError
+from codectok.store.base import Row
+from codectok.store.reader import Store, open_store
+from codectok.store.writer import StoreWriter
+from codectok.tokens import Tokens
+
+
+def convert_store(
+    store: Store,
+    out: str | os.PathLike[str],
+    *,
+    format: str,
+    num_codebooks: int | None = None,
+    flatten: bool = False,
+    overwrite: bool = False,
+    progress: Callable[[int], None] | None = None,
+) -> Store:
+    """Write the same items in another format; goes on with a conversion that was stopped.
+
+    Args:
+        store: to read.
+        out: folder of the new store.
+        format: its format.
+        num_codebooks: keep the first K codebooks; default all.
+        flatten: interleave the codebooks into one stream, for single-stream formats.
+        overwrite: delete a store or unfinished conversion that is in ``out``.
+        progress: told the number of items of each shard that is done.
+
+    Raises:
+        CodeRangeError: more codebooks than the store has.
+        FormatError: a damaged store, a format that cannot hold it, or an ``out`` with something else in it.
+        FingerprintError: ``out`` holds tokens of another tokenizer.
+    """
+    started = time.perf_counter()
+    if Path(out).resolve() == store.folder.resolve():
+        raise FormatError(f"{out} is the store that is read: choose another folder")
+    top = len(store.info.codebook_sizes)
+    k = top if num_codebooks is None else num_codebooks
+    if not 1 <= k <= top:
+        raise CodeRangeError(f"{store.folder} has {top} codebooks, {k} asked for")
+    options = replace(store.info.options, flatten=flatten)
+    info = replace(store.info, format=format, codebook_sizes=store.info.codebook_sizes[:k], options=options)
+    writer = StoreWriter(Path(out), info, store.num_shards, overwrite=overwrite)
+    if writer.complete:
+        return open_store(out)
+    for shard, entry in enumerate(store.shards):
+        source = ":".join(entry["files"].values())
+        if not writer.has_shard(shard, source):
+            rows: list[Row] = [(key, _first(tokens, k)) for key, tokens in store.read_shard(shard)]
+            # All failed items go with the first shard: only their order matters.
+            writer.write_shard(shard, rows, [] if shard else store.errors, source)
+        if progress is not None:
+            progress(entry["rows"])
+    writer.close({"wall_seconds": time.perf_counter() - started})
+    return open_store(out)
+
+
+def _first(tokens: Tokens, k: int) -> Tokens:
+    if tokens.durations is None or k == tokens.num_codebooks:
+        return tokens.first(k)
+    return tokens.expand().first(k).dedup()  # frames that differed in a codebook left out now form one run

@@ -1,0 +1,80 @@
+"""The tokenizers that the contract is run over: all that ship, and small random models of every shape."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from codectok import Tokenizer, load
+from codectok.codec.base import CodecModel
+from codectok.codec.encodec import EncodecCodec, EncodecCodecConfig
+from codectok.codec.mdct_codec import MdctCodec, MdctCodecConfig
+from codectok.codec.mimi import MimiCodec, MimiCodecConfig
+from codectok.codec.tokenizer import CodecTokenizer
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One row of the matrix."""
+
+    name: str
+    make: Callable[[], Tokenizer]
+
+
+def voice(num_samples: int, rate: int, seed: int = 0) -> np.ndarray:
+    """Speech-like audio: a gliding harmonic tone with syllables and breath, float32 [num_samples]."""
+    rng = np.random.default_rng(seed)
+    t = np.arange(num_samples) / rate
+    pitch = 110 + 60 * rng.random() + 30 * np.sin(2 * np.pi * (0.7 + rng.random()) * t + rng.random() * 6)
+    phase = 2 * np.pi * np.cumsum(pitch) / rate
+    tone = sum(np.sin(k * phase + rng.random() * 6) / k for k in range(1, 20))
+    syllables = 0.55 + 0.45 * np.sin(2 * np.pi * 3.1 * t + rng.random() * 6)
+    return (0.1 * tone * syllables + 0.01 * rng.standard_normal(num_samples)).astype(np.float32)
+
+
+@torch.no_grad()
+def settle(model: CodecModel, seed: int = 0) -> CodecModel:
+    """Draw the codebooks of a random model around its own latents, so that many codes are in use."""
+    latents, _ = model.eval().encode_step(
+        torch.from_numpy(voice(model.sample_rate * 3, model.sample_rate, seed))[None], None, True
+    )
+    generator = torch.Generator().manual_seed(seed)
+    for quantizer, view in model.residual_quantizers():
+        residual = view(latents).flatten(0, 1)
+        for level in quantizer.levels:
+            spread = residual.std(0)
+            noise = torch.randn(level.vectors.shape, generator=generator) * spread + residual.mean(0)
+            level.set_vectors(noise, torch.ones(len(noise)))
+            residual = residual - level.vectors[level.search(residual)]
+    return model
+
+
+def _tiny(kind: type[CodecModel], config: object, gain: float = 1.0) -> Callable[[], Tokenizer]:
+    def make() -> Tokenizer:
+        torch.manual_seed(0)
+        model = kind(config)  # type: ignore[call-arg]
+        with torch.no_grad():
+            for name, weight in model.named_parameters():
+                # Fresh weights give nearly constant latents, on which hardly any mistake would show.
+                weight.mul_(30.0 if "scale" in name else gain if weight.dim() > 1 else 1.0)
+        return CodecTokenizer(settle(model), kind.__name__, "0" * 32, block_seconds=0.5)
+
+    return make
+
+
+MDCT = MdctCodecConfig(dim=32, depth=2, code_dim=48, latent_dim=16, codebook_sizes=[64, 64, 50, 128])
+ENCODEC = EncodecCodecConfig(dim=16, filters=4, codebook_sizes=[64, 64, 50, 128])
+MIMI = MimiCodecConfig(
+    dim=32, filters=4, transformer_layers=2, heads=4, hidden=64, window=20, code_dim=16, codebook_sizes=[64, 50, 64, 128]
+)
+SUBJECTS = [
+    Subject("speech", lambda: load("speech")),
+    Subject("pcm", lambda: load("pcm")),
+    Subject("random", lambda: load("random")),
+    Subject("mdct-shaped", _tiny(MdctCodec, MDCT)),
+    Subject("encodec-shaped", _tiny(EncodecCodec, ENCODEC, 1.6)),
+    Subject("mimi-shaped", _tiny(MimiCodec, MIMI, 2.0)),
+]
