@@ -1,4 +1,4 @@
-"""Audio in and out: the one place that touches audio files (soundfile) and resamples (soxr).
+"""Audio in and out: the one place that touches audio files (soundfile).
 
 Samples are float32 mono [S] throughout. Several channels are mixed down by their mean.
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -15,20 +14,28 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import soundfile
-import soxr
 
 from codectok.atomic import atomic_path
 from codectok.errors import AudioError
+from codectok.samples import Resampler, as_mono, check_rate, check_samples, mix, resample
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+__all__ = [
+    "AudioReader",
+    "AudioWriter",
+    "Resampler",
+    "as_mono",
+    "check_rate",
+    "check_samples",
+    "read_audio",
+    "resample",
+    "resampled_blocks",
+    "write_audio",
+]
+
 PathLike = str | os.PathLike[str]
-MAX_CHANNELS = 32
-"""More rows than this are taken for samples: audio given as [S, C] instead of [C, S]."""
-MAX_RATE = 10_000_000
-MAX_RATIO = 1000
-"""Resampling further than this is a wrong rate, and would turn a small file into an endless one."""
 MP3_SLACK = 2 * 1152
 """Samples by which encoders miscount in an MP3's header: two MPEG frames."""
 _UNKNOWN = 2**62
@@ -43,140 +50,10 @@ _FORMATS = {
 }
 
 
-# -- samples in memory --------------------------------------------------------------------------------------------------
-
-
-def check_rate(rate: Any) -> int:
-    """The sample rate as an int, in Hz.
-
-    Raises:
-        AudioError: it is None, not a whole number, not positive, or above 10 MHz.
-    """
-    if rate is None:
-        raise AudioError("audio given as samples needs its sample rate: pass rate in Hz")
-    try:
-        whole = int(rate)
-        usable = not isinstance(rate, (bool, str)) and whole == rate and 1 <= whole <= MAX_RATE
-    except (TypeError, ValueError, OverflowError):
-        usable = False
-    if not usable:
-        raise AudioError(f"{rate!r} is not a sample rate: pass rate in Hz, a whole number above 0")
-    return whole
-
-
-def check_samples(samples: np.ndarray) -> None:
-    """Raise AudioError if there are no samples [S], or one is NaN or infinite."""
-    if len(samples) == 0:
-        raise AudioError("the audio is empty: give at least one sample")
-    finite = np.isfinite(samples)
-    if not finite.all():
-        raise AudioError(f"sample {int(np.argmin(finite))} is NaN or infinite: repair the audio or leave it out")
-
-
-def as_mono(audio: np.ndarray | Tensor | Sequence[float]) -> np.ndarray:
-    """Float samples [S], or [C, S] mixed down by the mean of the channels, as float32 [S].
-
-    The result may share memory with the input.
-
-    Raises:
-        AudioError: not floating point, or a shape that is neither [S] nor [C, S] with at most 32 channels.
-    """
-    torch = sys.modules.get("torch")  # whoever holds a tensor has imported it
-    if torch is not None and isinstance(audio, torch.Tensor):
-        audio = audio.detach().cpu()
-        # numpy has no bfloat16; integers stay what they are, to be refused below
-        array = audio.float().numpy() if audio.is_floating_point() else audio.resolve_conj().numpy()
-    else:
-        try:
-            array = np.asarray(audio)
-        except ValueError:
-            raise AudioError("the audio is a ragged list: give float samples [S], or [C, S]") from None
-    if array.dtype.kind != "f":
-        raise AudioError(f"samples of type {array.dtype} are not floating point: scale them to [-1, 1) as float32")
-    if array.ndim == 2 and array.shape[0] > MAX_CHANNELS:
-        raise AudioError(
-            f"audio of shape {list(array.shape)} would have {array.shape[0]} channels: give [C, S], which is audio.T"
-        )
-    if array.ndim == 2 and array.shape[0]:
-        return _mix(array)
-    if array.ndim != 1:
-        raise AudioError(f"audio of shape {list(array.shape)} is neither [S] nor [C, S]")
-    with np.errstate(over="ignore"):  # beyond float32 becomes Inf, which check_samples refuses
-        return np.ascontiguousarray(array, dtype=np.float32)
-
-
-def _mix(channels: np.ndarray) -> np.ndarray:
-    """Mean over C of [C, S]; summed channel by channel, so that memory order and block size never matter."""
-    if len(channels) == 1:
-        return np.ascontiguousarray(channels[0], dtype=np.float32)
-    total = channels[0].astype(np.float64)
-    for channel in channels[1:]:
-        total += channel
-    with np.errstate(over="ignore"):
-        return (total / len(channels)).astype(np.float32)
-
-
-# -- resampling ---------------------------------------------------------------------------------------------------------
-
-
-class Resampler:
-    """Streaming resampler (soxr, HQ): any split of the input gives the same samples, ceil(S * to / rate) in all.
-
-    Args:
-        rate: Hz of the samples pushed.
-        to: Hz of the samples given back.
-
-    Raises:
-        AudioError: an unusable rate, or two more than a factor of 1000 apart.
-    """
-
-    def __init__(self, rate: int, to: int) -> None:
-        self.rate, self.to = check_rate(rate), check_rate(to)
-        if max(self.rate, self.to) > MAX_RATIO * min(self.rate, self.to):
-            raise AudioError(f"cannot resample from {rate} to {to} Hz: check the rate of the audio")
-        self._stream = soxr.ResampleStream(self.rate, self.to, 1, dtype="float32") if self.rate != self.to else None
-        self._taken = self._given = 0
-
-    def push(self, chunk: np.ndarray) -> np.ndarray:
-        """float32 [S] at ``rate``, any S -> float32 [S'] at ``to``: the samples that are ready."""
-        chunk = np.ascontiguousarray(chunk, dtype=np.float32)
-        if self._stream is None or len(chunk) == 0:
-            return chunk
-        self._taken += len(chunk)
-        out = self._stream.resample_chunk(chunk)
-        self._given += len(out)
-        return out
-
-    def flush(self) -> np.ndarray:
-        """The samples [S'] still held back; nothing can be pushed after."""
-        if self._stream is None:
-            return np.zeros(0, np.float32)
-        # soxr rounds the length where the contract is ceil. Silence worth one more output sample makes it interpolate
-        # the last one, which zero-padding the output would not.
-        silence = np.zeros(-(-self.rate // self.to), np.float32)
-        out = self._stream.resample_chunk(silence, last=True)
-        return out[: -(-self._taken * self.to // self.rate) - self._given]
-
-
-def resample(samples: np.ndarray, rate: int, to: int) -> np.ndarray:
-    """float32 [S] at ``rate`` Hz -> float32 [ceil(S * to / rate)] at ``to`` Hz; the samples themselves if equal.
-
-    Raises:
-        AudioError: an unusable rate, or two more than a factor of 1000 apart.
-    """
-    resampler = Resampler(rate, to)
-    first = resampler.push(samples)
-    rest = resampler.flush()
-    return np.concatenate([first, rest]) if len(rest) else first
-
-
-# -- reading ------------------------------------------------------------------------------------------------------------
-
-
 class _Forward(soundfile.SoundFile):
     """Reads straight on.
 
-    soundfile seeks after every read of a file that says it can seek. That loses an MP3's bit reservoir (up to full-scale
+    soundfile seeks after every read of a file that says it can seek. That loses an MP3's bit reservoir (full-scale
     errors at every block), and fails on a FLAC that does not state its length.
     """
 
@@ -229,14 +106,14 @@ class AudioReader:
             if len(block) == 0:
                 break
             at += len(block)
-            mono = _mix(block.T)
+            mono = mix(block.T)
             if not np.isfinite(mono).all():
                 raise AudioError(f"{self.path} holds NaN or infinite samples: repair the file or leave it out")
             yield mono
         end = self.num_samples if stop is None else min(stop, self.num_samples)
         if at < end - self._slack:
             raise AudioError(f"{self.path} is truncated: {at} of {self.num_samples} samples; copy or decode it again")
-        if at == 0:
+        if stop is None and at == 0:
             raise AudioError(f"{self.path} holds no samples: leave it out")
 
     def _open(self) -> soundfile.SoundFile:
@@ -330,9 +207,6 @@ def resampled_blocks(path: PathLike, to: int, seconds: float = 10.0) -> Iterator
         yield resampler.flush()
 
 
-# -- writing ------------------------------------------------------------------------------------------------------------
-
-
 class AudioWriter:
     """Write mono samples block by block, in a ``with``; the file gets its name only when all is written.
 
@@ -341,7 +215,7 @@ class AudioWriter:
         rate: Hz.
 
     Raises:
-        AudioError: another suffix, or a rate that the format does not take.
+        AudioError: another suffix, a rate that the format does not take, or no samples by the end.
     """
 
     def __init__(self, path: PathLike, rate: int) -> None:
@@ -353,6 +227,7 @@ class AudioWriter:
         if not soundfile.check_format(self._format, self._subtype):
             raise AudioError(f"this libsndfile cannot write {suffix}: use .wav or .flac")
         self._stack = ExitStack()
+        self._written = False
 
     def __enter__(self) -> AudioWriter:
         with ExitStack() as stack:
@@ -367,8 +242,12 @@ class AudioWriter:
             self._stack = stack.pop_all()
         return self
 
-    def __exit__(self, *details: Any) -> None:
-        self._stack.__exit__(*details)
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
+        if kind is None and not self._written:
+            empty = AudioError(f"{self.path} was not written: it was given no samples")
+            self._stack.__exit__(AudioError, empty, None)
+            raise empty
+        self._stack.__exit__(kind, error, trace)
 
     def write(self, chunk: np.ndarray | Tensor | Sequence[float]) -> None:
         """Append float samples [S] (or [C, S], mixed down), any S; values outside [-1, 1] are clipped.
@@ -379,6 +258,7 @@ class AudioWriter:
         samples = as_mono(chunk)
         if len(samples):
             check_samples(samples)
+            self._written = True
         for at in range(0, len(samples), _WRITE_BLOCK):  # libsndfile's Ogg encoder overflows its stack on long blocks
             try:
                 self._file.write(np.clip(samples[at : at + _WRITE_BLOCK], -1.0, 1.0))

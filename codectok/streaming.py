@@ -14,9 +14,6 @@ from codectok.errors import CodectokError
 from codectok.tokenizer import Audio, Tokenizer
 from codectok.tokens import Tokens
 
-BLOCK_SECONDS = 1.0
-"""Audio pushed at a time when a file is streamed: bounded memory, activations in cache."""
-
 
 class StreamEncoder:
     """Push audio, get the tokens of the frames it completed.
@@ -109,6 +106,6 @@ def encode_blocks(tokenizer: Tokenizer, path: str | os.PathLike[str], num_codebo
     """Stream a file through an encoder, block by block; see :meth:`Tokenizer.encode_blocks`."""
     with _audio.AudioReader(path) as reader:
         encoder = StreamEncoder(tokenizer, num_codebooks, reader.rate)
-        for block in reader.blocks(BLOCK_SECONDS):
+        for block in reader.blocks(tokenizer.block_seconds):
             yield encoder.push(block)
         yield encoder.flush()

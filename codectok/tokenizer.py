@@ -46,6 +46,8 @@ class Tokenizer(abc.ABC):
     causal: bool = False
     """Whether ``stream_encoder`` and ``stream_decoder`` exist and equal the offline results."""
     can_decode: bool = True
+    block_seconds: float = 1.0
+    """Audio worked on at a time: bounds memory and keeps activations in cache. Results do not depend on it."""
 
     # -- what a subclass implements ---------------------------------------------------------------------------------
 

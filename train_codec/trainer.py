@@ -148,7 +148,7 @@ class Trainer:
             "step": self.step,
             "model": self.model.state_dict(),
             "codebooks": training,
-            "average": self.average.state_dict(),
+            "average": dict(self.average.named_parameters()),  # its codebooks are the model's, see released()
             "optimizer": self.optimizer.state_dict(),
             "generator": self.generator.get_state(),
             "recipe": asdict(self.recipe),
@@ -171,7 +171,7 @@ class Trainer:
         state = torch.load(path, map_location=self.device, weights_only=True)
         self.step = state["step"]
         self.model.load_state_dict(state["model"])
-        self.average.load_state_dict(state["average"])
+        self.average.load_state_dict(state["average"], strict=False)
         self.optimizer.load_state_dict(state["optimizer"])
         self.generator.set_state(state["generator"].cpu())
         buffers = dict(self.model.quantizer.named_buffers())

@@ -30,7 +30,9 @@ def validate(model: MdctCodec, clips: ClipArray, count: int) -> dict[str, float]
     chosen = clips.clips[::step][:count]
     out: dict[str, float] = {}
     for depth in depths:
-        scores, quality, used = [], [], [set() for _ in range(depth)]
+        scores: list[float] = []
+        quality: list[float] = []
+        used: list[set[int]] = [set() for _ in range(depth)]
         for clip in chosen:
             audio = clips.read(clip)
             y, codes = reconstruct(model, audio, depth)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from codectok.cli.common import Progress, handle_errors, open_tokenizer
-from codectok.cli.jobs import Done, report, run_jobs
+from codectok.cli.jobs import Done, finished, report, run_jobs
 from codectok.cli.paths import Job, plan
 from codectok.errors import CodectokError
 
@@ -50,37 +50,7 @@ def decode(
 
 
 def _decode_file(tok: Tokenizer, job: Job, bar: Progress) -> Done:
-    """Decode one file; causal tokenizers never hold more than a block of it."""
-    from codectok.audio import write_audio
-    from codectok.tokens import Tokens
+    from codectok.cli.streams import decode_file
 
-    size = job.source.stat().st_size
-    if tok.causal:
-        num_samples, count, k = _stream(tok, job, bar)
-    else:
-        tokens = Tokens.load(job.source)
-        write_audio(job.target, tok.decode(tokens), tok.sample_rate)
-        num_samples, count, k = tokens.num_samples, tokens.codes.numel(), tokens.num_codebooks
-    seconds = num_samples / tok.sample_rate
-    return Done(job.target, seconds, count, tok.bitrate(k) * 1000 * seconds, size)
-
-
-def _stream(tok: Tokenizer, job: Job, bar: Progress) -> tuple[int, int, int]:
-    """Block by block into the file; returns samples, codes and codebooks."""
-    from codectok.audio import AudioWriter
-    from codectok.ctk import CtkReader
-
-    decoder, written, count, k = tok.stream_decoder(), 0, 0, 1
-    with CtkReader(job.source) as reader:
-        tok.check(reader.header)
-        with AudioWriter(job.target, tok.sample_rate) as writer:
-            for piece in reader.blocks():
-                # The frames that hold the last samples may reach past them.
-                samples = decoder.push(piece)[: reader.num_samples - written]
-                writer.write(samples)
-                written += len(samples)
-                count += piece.codes.numel()
-                k = piece.num_codebooks
-                bar.note(f"{job.source.name} {written / tok.sample_rate:.0f} s")
-            writer.write(decoder.flush()[: reader.num_samples - written])
-        return reader.num_samples, count, k
+    passed = decode_file(tok, job.source, job.target, lambda s: bar.note(f"{job.source.name} {s:.0f} s"))
+    return finished(tok, passed, job.target, job.source)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from codectok.cli.common import Progress, handle_errors, open_tokenizer, tokenizer_options
-from codectok.cli.jobs import Done, report, run_jobs
+from codectok.cli.jobs import Done, finished, report, run_jobs
 from codectok.cli.paths import Job, plan
 
 if TYPE_CHECKING:
@@ -45,26 +45,7 @@ def encode(
 
 
 def _encode_file(tok: Tokenizer, k: int, job: Job, bar: Progress) -> Done:
-    """Encode one file; causal tokenizers never hold more than a block of it."""
-    if tok.causal:
-        num_samples, count = _stream(tok, k, job, bar)
-    else:
-        tokens = tok.encode(job.source, num_codebooks=k)
-        tokens.save(job.target)
-        num_samples, count = tokens.num_samples, tokens.codes.numel()
-    seconds = num_samples / tok.sample_rate
-    return Done(job.target, seconds, count, tok.bitrate(k) * 1000 * seconds, job.target.stat().st_size)
+    from codectok.cli.streams import encode_file
 
-
-def _stream(tok: Tokenizer, k: int, job: Job, bar: Progress) -> tuple[int, int]:
-    """Block by block into the file; returns samples at the tokenizer's rate, and codes."""
-    from codectok.ctk import CtkWriter
-
-    num_samples = count = 0
-    with CtkWriter(job.target, tok, k) as writer:
-        for piece in tok.encode_blocks(job.source, k):
-            writer.write(piece)
-            num_samples += piece.num_samples
-            count += piece.codes.numel()
-            bar.note(f"{job.source.name} {num_samples / tok.sample_rate:.0f} s")
-    return num_samples, count
+    passed = encode_file(tok, k, job.source, job.target, lambda s: bar.note(f"{job.source.name} {s:.0f} s"))
+    return finished(tok, passed, job.target, job.target)

@@ -146,6 +146,7 @@ def _usage(sizes: tuple[int, ...], used: Any, bits: Any) -> list[Facts]:
     return [{"codebook": k, "used": n, "size": size, "entropy_bits": b} for k, n, size, b in levels]
 
 
+_WIDTH = 16
 _UNITS = {
     "sample_rate": "Hz",
     "frame_rate": "Hz",
@@ -162,15 +163,20 @@ def print_facts(facts: Facts) -> None:
     hidden = {"usage", "frame_rate_exact", "bitrates", "failed_by_kind"}
     lines = {key: _show(key, value, facts) for key, value in facts.items() if key not in hidden and value is not None}
     if "bitrates" in facts:
-        lines["bitrates"] = "  ".join(f"{k}: {rate:.4g}" for k, rate in enumerate(facts["bitrates"], 1))
-        lines["bitrates"] += "  (codebooks: kbit/s)"
+        lines["bitrates"] = _bitrates(facts["bitrates"])
     for kind, count in facts.get("failed_by_kind", {}).items():
         lines["failed"] += f"  ({count} {kind})"
-    width = max(map(len, lines)) + 2
     for key, text in lines.items():
-        click.echo(f"{key.replace('_', ' '):<{width}}{text}")
+        click.echo(f"{key.replace('_', ' '):<{_WIDTH}}{text}")
     if "usage" in facts:
         print_table("usage", facts["usage"])
+
+
+def _bitrates(rates: list[float], a_line: int = 8) -> str:
+    """Each number of codebooks with its kbit/s, some to a line."""
+    cells = [f"{k}: {rate:.4g}".ljust(9) for k, rate in enumerate(rates, 1)]
+    lines = ["  ".join(cells[i : i + a_line]).rstrip() for i in range(0, len(cells), a_line)]
+    return ("\n" + " " * _WIDTH).join(["kbit/s of the first k codebooks", *lines])
 
 
 def _show(key: str, value: Any, facts: Facts) -> str:
@@ -181,7 +187,7 @@ def _show(key: str, value: Any, facts: Facts) -> str:
                 runs[-1][0] += 1
             else:
                 runs.append([1, size])
-        return " + ".join(f"{n} x {size}" for n, size in runs)
+        return " + ".join(f"{n} x {size}" if n > 1 else str(size) for n, size in runs)
     if key == "parameters":
         return f"{value / 1e6:.2f} M"
     exact = facts["frame_rate_exact"] if key == "frame_rate" else ""

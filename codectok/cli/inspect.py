@@ -69,7 +69,6 @@ def inspect(
         if as_json:
             print_json({"report": str(target), "settings": [s.to_json() for s in summaries]})
         else:
-            click.echo(
-                f"wrote {target}: {len(clips)} clip{'s' if len(clips) > 1 else ''}, {target.stat().st_size / 1e6:.1f} MB"
-            )
+            size = target.stat().st_size / 1e6
+            click.echo(f"wrote {target}: {len(clips)} clip{'s' if len(clips) > 1 else ''}, {size:.1f} MB")
     finish(len(clips), len(failed))

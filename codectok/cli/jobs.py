@@ -7,13 +7,17 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
 from codectok.cli.common import Progress, describe, finish, print_json, print_table, progress
 from codectok.cli.paths import Job
 from codectok.errors import CodectokError
+
+if TYPE_CHECKING:
+    from codectok.cli.streams import Passed
+    from codectok.tokenizer import Tokenizer
 
 _HOPELESS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 """Errors of the disk: the next file would fail as well."""
@@ -38,6 +42,13 @@ class Done:
     token_bytes: int
 
 
+def finished(tok: Tokenizer, passed: Passed, target: Path, token_file: Path) -> Done:
+    """The figures of one file that went through a tokenizer."""
+    seconds = passed.num_samples / tok.sample_rate
+    bits = tok.bitrate(passed.num_codebooks) * 1000 * seconds
+    return Done(target, seconds, passed.num_codebooks * passed.num_columns, bits, token_file.stat().st_size)
+
+
 @dataclass
 class Outcome:
     """What came of some jobs; ``wall`` in seconds."""
@@ -59,7 +70,6 @@ def run_jobs(jobs: Sequence[Job], work: Callable[[Job, Progress], Done], label: 
         for job in jobs:
             bar.note(job.source.name)
             try:
-                job.target.parent.mkdir(parents=True, exist_ok=True)
                 outcome.done.append(work(job, bar))
             except (CodectokError, OSError) as error:
                 if isinstance(error, OSError) and error.errno in _HOPELESS:

@@ -24,6 +24,8 @@ class CodecModel(nn.Module, abc.ABC):
     codebook_sizes: tuple[int, ...]
     latent_dim: int
     """D of the latents."""
+    block_seconds: float = 1.0
+    """Audio that is fastest to run at a time on a CPU: activations stay in cache, matrices are not too small."""
     first_frames: int = 1
     """Code frames that the first block must hold (unless the stream ends before): reflective padding needs them."""
 

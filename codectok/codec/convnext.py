@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from codectok.codec.layers import Layers
+
 
 class CausalDepthwise(nn.Module):
     """Causal depthwise convolution over time; state is the last ``kernel - 1`` frames [B, kernel - 1, C]."""
@@ -50,7 +52,7 @@ class ConvNextStack(nn.Module):
 
     def __init__(self, dim: int, depth: int, kernel: int = 7, expansion: float = 3.0) -> None:
         super().__init__()
-        self.blocks = nn.ModuleList(ConvNextBlock(dim, kernel, expansion) for _ in range(depth))
+        self.blocks = Layers(ConvNextBlock(dim, kernel, expansion) for _ in range(depth))
 
     def step(self, x: Tensor, state: list[Tensor] | None) -> tuple[Tensor, list[Tensor]]:
         """[B, T, C] -> [B, T, C]."""

@@ -112,7 +112,7 @@ def open_codec(folder: Path, name: str, device: str = "cpu") -> CodecTokenizer:
         raise FormatError(f"{folder / 'config.json'} has unknown key {sorted(set(values) - known)[0]!r}")
     tensors = read_weights(folder)
     try:
-        model = model_class(config_class(**values))  # type: ignore[call-arg]
+        model = model_class(config_class(**values))
         model.load_state_dict(tensors)
     except (RuntimeError, TypeError) as error:
         raise FormatError(f"{folder}: weights and config do not fit: {str(error).splitlines()[0]}") from None

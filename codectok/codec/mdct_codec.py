@@ -111,6 +111,8 @@ class MdctCodec(CodecModel):
     ``(t + 1) * frame_size - mdct_hop``; so S samples take ``ceil((S + mdct_hop) / frame_size)`` frames.
     """
 
+    block_seconds = 4.0
+
     def __init__(self, config: MdctCodecConfig) -> None:
         super().__init__()
         self.config = config

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from codectok.codec.layers import Layers
 from codectok.errors import CodeRangeError
 
 
@@ -109,7 +110,7 @@ class ResidualVQ(nn.Module):
     def __init__(self, dim: int, codebook_sizes: list[int]) -> None:
         super().__init__()
         self.codebook_sizes = tuple(codebook_sizes)
-        self.levels = nn.ModuleList(Codebook(size, dim) for size in codebook_sizes)
+        self.levels = Layers(Codebook(size, dim) for size in codebook_sizes)
 
     def encode(self, z: Tensor, num_codebooks: int | None = None) -> Tensor:
         """[B, T, D] -> int64 [B, K, T]."""

@@ -28,13 +28,13 @@ class CodecTokenizer(Tokenizer):
         model: the codec; moved to ``device`` and set to evaluation.
         name: how messages call it.
         fingerprint: of config and weights.
-        block_seconds: audio run at a time. Activations of one block stay in cache; the codes don't depend on it.
+        block_seconds: audio run at a time; None for what suits the model. The codes do not depend on it.
     """
 
     causal = True
 
     def __init__(
-        self, model: CodecModel, name: str, fingerprint: str, *, device: str = "cpu", block_seconds: float = 1.0
+        self, model: CodecModel, name: str, fingerprint: str, *, device: str = "cpu", block_seconds: float | None = None
     ) -> None:
         self.model = model.to(device).eval()
         self.device = torch.device(device)
@@ -44,7 +44,8 @@ class CodecTokenizer(Tokenizer):
         self.frame_rate = Fraction(model.sample_rate, model.frame_size)
         self.codebook_sizes = model.codebook_sizes
         self.feature_dim = model.latent_dim
-        self.block_frames = max(model.first_frames, round(block_seconds * model.sample_rate / model.frame_size))
+        self.block_seconds = model.block_seconds if block_seconds is None else block_seconds
+        self.block_frames = max(model.first_frames, round(self.block_seconds * model.sample_rate / model.frame_size))
 
     def num_frames(self, num_samples: int) -> int:
         """The model's formula."""

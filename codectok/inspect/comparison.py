@@ -132,17 +132,8 @@ def read_start(path: str | os.PathLike[str], seconds: float) -> tuple[np.ndarray
         AudioError: unreadable, empty or not finite.
     """
     with _audio.AudioReader(path) as reader:
-        wanted = round(seconds * reader.rate)
-        parts: list[np.ndarray] = []
-        count = 0
-        for block in reader.blocks(1.0):
-            count += len(block)
-            if sum(map(len, parts)) < wanted:
-                parts.append(block)
-        rate = reader.rate
-    samples = np.concatenate(parts)[:wanted] if parts else np.zeros(0, np.float32)
-    _audio.check_samples(samples)
-    return samples, rate, count / rate
+        samples = np.concatenate(list(reader.blocks(stop=max(1, round(seconds * reader.rate)))))
+        return samples, reader.rate, reader.num_samples / reader.rate
 
 
 def compare(path: str | os.PathLike[str], settings: Sequence[Setting], seconds: float) -> Clip:

@@ -22,6 +22,7 @@ th { text-align: right; font-weight: 500; color: var(--soft); padding: .15rem .9
   border-bottom: 1px solid var(--line); white-space: nowrap; }
 td { text-align: right; padding: .22rem .9rem .22rem 0; white-space: nowrap; vertical-align: middle; }
 th:first-child, td:first-child { text-align: left; font-weight: 600; }
+td:first-child { white-space: normal; overflow-wrap: anywhere; min-width: 10rem; }
 td:last-child, th:last-child { padding-right: 0; }
 .pm, .none { color: var(--soft); }
 .none { font-size: .8rem; white-space: normal; }

@@ -12,7 +12,7 @@ import torch
 from click.testing import CliRunner
 
 from codectok import Tokens
-from codectok.cli import encode as encode_command
+from codectok.cli import streams
 from codectok.cli.main import main
 from codectok.cli.paths import plan
 from codectok.controls import PcmTokenizer, RandomTokenizer
@@ -212,7 +212,7 @@ def test_full_disk_stops_with_one_line(tmp_path, monkeypatch):
     def full(*args):
         raise OSError(errno.ENOSPC, "No space left on device", "a.ctk")
 
-    monkeypatch.setattr(encode_command, "_stream", full)
+    monkeypatch.setattr(streams, "encode_file", full)
     result = run("encode", write_clip(tmp_path / "a.wav"), "-o", tmp_path / "out", *PCM)
     assert (result.exit_code, result.stderr) == (2, "Error: No space left on device: a.ctk\n")
 

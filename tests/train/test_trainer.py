@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -60,7 +61,7 @@ def test_the_loss_falls(tmp_path: Path) -> None:
 
 def test_nan_stops_with_the_step_and_the_term(tmp_path: Path) -> None:
     trainer = Trainer(recipe(tmp_path / "run"))
-    with pytest.raises(CodectokError, match="step 0: loss term .*mel"):
+    with pytest.raises(CodectokError, match=r"step 0: loss term .*mel"):
         trainer.train_step(torch.full((4, trainer.crop), float("nan")))
 
 
@@ -79,7 +80,7 @@ def test_learning_rate_warms_up_and_falls() -> None:
     assert rates[0] == pytest.approx(0.01)
     assert rates[500] == 1.0
     assert rates[-1] < 0.03
-    assert all(a <= b for a, b in zip(rates[:99], rates[1:100], strict=True))
+    assert all(a <= b for a, b in pairwise(rates[:100]))
 
 
 def test_splits_keep_whole_speakers_and_prompts_apart() -> None:

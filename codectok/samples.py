@@ -1,0 +1,150 @@
+"""Samples in memory: what is usable audio, mixing down, and resampling (soxr)."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import soxr
+
+from codectok.errors import AudioError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+MAX_CHANNELS = 32
+"""More rows than this are taken for samples: audio given as [S, C] instead of [C, S]."""
+MAX_RATE = 10_000_000
+"""Hz."""
+MAX_RATIO = 1000
+"""Resampling further than this is a wrong rate, and would turn a small file into an endless one."""
+
+
+def check_rate(rate: Any) -> int:
+    """The sample rate as an int, in Hz.
+
+    Raises:
+        AudioError: it is None, not a whole number, not positive, or above 10 MHz.
+    """
+    if rate is None:
+        raise AudioError("audio given as samples needs its sample rate: pass rate in Hz")
+    try:
+        whole = int(rate)
+        usable = not isinstance(rate, (bool, str)) and whole == rate and 1 <= whole <= MAX_RATE
+    except (TypeError, ValueError, OverflowError):
+        usable = False
+    if not usable:
+        raise AudioError(f"{rate!r} is not a sample rate: pass rate in Hz, a whole number above 0")
+    return whole
+
+
+def check_samples(samples: np.ndarray) -> None:
+    """Raise AudioError if there are no samples [S], or one is NaN or infinite."""
+    if len(samples) == 0:
+        raise AudioError("the audio is empty: give at least one sample")
+    finite = np.isfinite(samples)
+    if not finite.all():
+        raise AudioError(f"sample {int(np.argmin(finite))} is NaN or infinite: repair the audio or leave it out")
+
+
+def as_mono(audio: np.ndarray | Tensor | Sequence[float]) -> np.ndarray:
+    """Float samples [S], or [C, S] mixed down by the mean of the channels, as float32 [S].
+
+    The result may share memory with the input.
+
+    Raises:
+        AudioError: not floating point, or a shape that is neither [S] nor [C, S] with at most 32 channels.
+    """
+    array = _as_array(audio)
+    if array.ndim == 2 and array.shape[0] > MAX_CHANNELS:
+        raise AudioError(
+            f"audio of shape {list(array.shape)} would have {array.shape[0]} channels: give [C, S], which is audio.T"
+        )
+    if array.ndim == 2 and array.shape[0]:
+        return mix(array)
+    if array.ndim != 1:
+        raise AudioError(f"audio of shape {list(array.shape)} is neither [S] nor [C, S]")
+    with np.errstate(over="ignore"):  # beyond float32 becomes Inf, which check_samples refuses
+        return np.ascontiguousarray(array, dtype=np.float32)
+
+
+def _as_array(audio: Any) -> np.ndarray:
+    torch = sys.modules.get("torch")  # whoever holds a tensor has imported it
+    if torch is not None and isinstance(audio, torch.Tensor):
+        if not audio.is_floating_point():
+            raise AudioError(f"samples of type {audio.dtype} are not floating point: scale them to [-1, 1) as float32")
+        return audio.detach().cpu().float().numpy()  # float: numpy has no bfloat16
+    try:
+        array = np.asarray(audio)
+    except ValueError:
+        raise AudioError("the audio is a ragged list: give float samples [S], or [C, S]") from None
+    if array.dtype.kind != "f":
+        raise AudioError(f"samples of type {array.dtype} are not floating point: scale them to [-1, 1) as float32")
+    return array
+
+
+def mix(channels: np.ndarray) -> np.ndarray:
+    """Mean over C of float [C, S], C >= 1, as float32 [S].
+
+    Summed channel by channel, so that memory order and block size never matter.
+    """
+    if len(channels) == 1:
+        return np.ascontiguousarray(channels[0], dtype=np.float32)
+    total = channels[0].astype(np.float64)
+    for channel in channels[1:]:
+        total += channel
+    with np.errstate(over="ignore"):
+        return (total / len(channels)).astype(np.float32)
+
+
+class Resampler:
+    """Streaming resampler (soxr, HQ): any split of the input gives the same samples, ceil(S * to / rate) in all.
+
+    Args:
+        rate: Hz of the samples pushed.
+        to: Hz of the samples given back.
+
+    Raises:
+        AudioError: an unusable rate, or two more than a factor of 1000 apart.
+    """
+
+    def __init__(self, rate: int, to: int) -> None:
+        self.rate, self.to = check_rate(rate), check_rate(to)
+        if max(self.rate, self.to) > MAX_RATIO * min(self.rate, self.to):
+            raise AudioError(f"cannot resample from {rate} to {to} Hz: check the rate of the audio")
+        self._stream = soxr.ResampleStream(self.rate, self.to, 1, dtype="float32") if self.rate != self.to else None
+        self._taken = self._given = 0
+
+    def push(self, chunk: np.ndarray) -> np.ndarray:
+        """float32 [S] at ``rate``, any S -> float32 [S'] at ``to``: the samples that are ready."""
+        chunk = np.ascontiguousarray(chunk, dtype=np.float32)
+        if self._stream is None or len(chunk) == 0:
+            return chunk
+        self._taken += len(chunk)
+        out = self._stream.resample_chunk(chunk)
+        self._given += len(out)
+        return out
+
+    def flush(self) -> np.ndarray:
+        """The samples [S'] still held back; nothing can be pushed after."""
+        if self._stream is None:
+            return np.zeros(0, np.float32)
+        # soxr rounds the length where the contract is ceil. Silence worth one more output sample makes it interpolate
+        # the last one, which zero-padding the output would not.
+        silence = np.zeros(-(-self.rate // self.to), np.float32)
+        out = self._stream.resample_chunk(silence, last=True)
+        return out[: -(-self._taken * self.to // self.rate) - self._given]
+
+
+def resample(samples: np.ndarray, rate: int, to: int) -> np.ndarray:
+    """float32 [S] at ``rate`` Hz -> float32 [ceil(S * to / rate)] at ``to`` Hz; the samples themselves if equal.
+
+    Raises:
+        AudioError: an unusable rate, or two more than a factor of 1000 apart.
+    """
+    resampler = Resampler(rate, to)
+    first = resampler.push(samples)
+    rest = resampler.flush()
+    return np.concatenate([first, rest]) if len(rest) else first
