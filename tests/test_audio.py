@@ -288,7 +288,7 @@ def test_what_is_written_can_be_read(tmp_path: Path, suffix: str) -> None:
     b, _ = codectok.read_audio(tmp_path / f"b{suffix}")
     assert rate == 24000
     assert len(a) == len(b) == 48000
-    np.testing.assert_allclose(a[4000:-4000], x[4000:-4000], atol=0.05)
+    np.testing.assert_allclose(a[4000:-4000], x[4000:-4000], atol=0.1)
     if suffix.lower() in (".wav", ".flac"):
         np.testing.assert_array_equal(a, b)
         np.testing.assert_allclose(a, x, atol=1e-4)
@@ -329,9 +329,14 @@ def test_what_cannot_be_written_leaves_nothing(
 def test_an_interrupted_write_keeps_the_old_file(tmp_path: Path) -> None:
     codectok.write_audio(tmp_path / "a.wav", [0.5], 16000)
     old = (tmp_path / "a.wav").read_bytes()
-    with pytest.raises(KeyboardInterrupt), audio.AudioWriter(tmp_path / "a.wav", 16000) as writer:
-        writer.write(noise(100))
-        raise KeyboardInterrupt
+
+    def write_and_stop() -> None:
+        with audio.AudioWriter(tmp_path / "a.wav", 16000) as writer:
+            writer.write(noise(100))
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_and_stop()
     assert [p.name for p in tmp_path.iterdir()] == ["a.wav"]
     assert (tmp_path / "a.wav").read_bytes() == old
 

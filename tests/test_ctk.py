@@ -5,7 +5,9 @@ import tracemalloc
 import zlib
 from collections.abc import Sequence
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -79,7 +81,7 @@ def test_any_split_writes_the_same_bytes_and_reads_back(
     cuts = [0, *sorted(data.draw(st.lists(st.integers(0, frames), max_size=6))), frames]
     facts = (tokens.sample_rate, tokens.frame_rate, tokens.codebook_sizes, tokens.fingerprint)
     with CtkWriter(folder / "split.ctk", *facts, deduplicated=dedup) as writer:
-        for start, end in zip(cuts, cuts[1:], strict=False):
+        for start, end in pairwise(cuts):
             runs = None if tokens.durations is None else tokens.durations[start:end]
             writer.write(tokens.codes[:, start:end].numpy(), runs)
         writer.finish(tokens.num_samples)
@@ -136,8 +138,8 @@ def test_an_hour_is_read_and_written_in_flat_memory(tmp_path: Path) -> None:
 
 
 def test_bad_arguments_are_refused_and_nothing_is_left(tmp_path: Path) -> None:
-    good = {"sample_rate": 24000, "frame_rate": 25, "codebook_sizes": (8, 8), "fingerprint": FINGERPRINT}
-    bad = [
+    good: dict[str, object] = {"sample_rate": 24000, "frame_rate": 25, "codebook_sizes": (8,), "fingerprint": "f"}
+    bad: list[dict[str, object]] = [
         {"sample_rate": 0},
         {"sample_rate": 2**32},
         {"frame_rate": 0},
@@ -157,7 +159,7 @@ def test_bad_arguments_are_refused_and_nothing_is_left(tmp_path: Path) -> None:
 
 def test_bad_codes_are_refused_and_nothing_is_left(tmp_path: Path) -> None:
     one = np.ones(1, np.int64)
-    calls = [
+    calls: list[tuple[type[CodectokError], tuple[Any, ...], bool]] = [
         (CodeRangeError, ([[0], [8]],), False),
         (CodeRangeError, ([[0], [-1]],), False),
         (FormatError, ([[0]],), False),
@@ -181,9 +183,14 @@ def test_bad_codes_are_refused_and_nothing_is_left(tmp_path: Path) -> None:
 
 def test_an_interrupted_write_leaves_nothing(tmp_path: Path) -> None:
     facts = (24000, 25, (1024,), FINGERPRINT)
-    with pytest.raises(KeyboardInterrupt), CtkWriter(tmp_path / "a.ctk", *facts) as writer:
-        writer.write(make((1024,), 9000).codes)
-        raise KeyboardInterrupt
+
+    def write_and_stop() -> None:
+        with CtkWriter(tmp_path / "a.ctk", *facts) as writer:
+            writer.write(make((1024,), 9000).codes)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_and_stop()
     with pytest.raises(CodectokError, match="finish"), CtkWriter(tmp_path / "a.ctk", *facts) as writer:
         writer.write(make((1024,), 9000).codes)
     assert list(tmp_path.iterdir()) == []
