@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from codectok import audio as _audio
-from codectok.errors import CodeRangeError, CodectokError, FingerprintError
+from codectok.errors import CodectokError, CodeRangeError, FingerprintError
 from codectok.tokens import Tokens
 
 if TYPE_CHECKING:
@@ -69,9 +69,7 @@ class Tokenizer(abc.ABC):
 
     # Streaming, for causal tokenizers: pure functions on explicit state; None is the start of a stream.
 
-    def encode_step(
-        self, state: Any, chunk: Tensor, num_codebooks: int, final: bool = False
-    ) -> tuple[Any, Tensor]:
+    def encode_step(self, state: Any, chunk: Tensor, num_codebooks: int, final: bool = False) -> tuple[Any, Tensor]:
         """One chunk [S] (any S >= 0) -> new state, codes [K, T] of the frames it completed; ``final`` ends it."""
         raise CodectokError(f"{self.name} is not causal: it cannot stream")
 

@@ -108,9 +108,7 @@ class Tokens:
         """
         if not 1 <= num_codebooks <= self.num_codebooks:
             raise CodeRangeError(f"{num_codebooks} codebooks asked for, these tokens have {self.num_codebooks}")
-        return replace(
-            self, codes=self.codes[:num_codebooks], codebook_sizes=self.codebook_sizes[:num_codebooks]
-        )
+        return replace(self, codes=self.codes[:num_codebooks], codebook_sizes=self.codebook_sizes[:num_codebooks])
 
     def dedup(self) -> Tokens:
         """Merge runs of equal columns; ``durations`` keeps their lengths. ``expand`` is the exact inverse."""

@@ -139,8 +139,11 @@ def test_each_item_gets_the_codes_it_has_alone(audio: Path, tmp_path: Path, work
     assert [key for key, _ in store] == [item.id for item in corpus]
     for item in corpus:
         assert store[item.id] == EnergyTokenizer().encode(item.path)
-    assert summary.items == len(store) == 10 and summary.failed == 0 and store.num_shards == 4
-    assert seen[-1] == (10, 10) and [d for d, _ in seen] == sorted(d for d, _ in seen)
+    assert summary.items == len(store) == 10
+    assert summary.failed == 0
+    assert store.num_shards == 4
+    assert seen[-1] == (10, 10)
+    assert [d for d, _ in seen] == sorted(d for d, _ in seen)
     assert summary.stats["seconds_audio"] == pytest.approx(sum(t.duration for _, t in store))
     assert summary.stats["run"]["x_real_time"] > 0
     assert list(verify_store(store)) == []
@@ -174,7 +177,9 @@ def test_bad_files_are_listed_and_take_no_other_with_them(audio: Path, tmp_path:
     assert [e.id for e in store.errors] == ["a2", "nan", "none", "sub/empty", "zz"]
     assert {e.kind for e in store.errors} == {"AudioError"}
     assert all(e.message and "\n" not in e.message and os.path.isabs(e.path) for e in store.errors)
-    assert summary.failed == 5 and summary.items == len(store) == 9 and summary.first_errors == store.errors
+    assert summary.failed == 5
+    assert summary.items == len(store) == 9
+    assert summary.first_errors == store.errors
     for key, tokens in store:
         path = next(p for p in audio.rglob("*") if p.relative_to(audio).with_suffix("").as_posix() == key)
         assert tokens == EnergyTokenizer().encode(path)
@@ -264,7 +269,8 @@ def test_a_killed_process_goes_on(audio: Path, tmp_path: Path) -> None:
     try:
         deadline = time.monotonic() + 60
         while not (tmp_path / "s/.work/00001.json").exists():
-            assert process.poll() is None and time.monotonic() < deadline
+            assert process.poll() is None
+            assert time.monotonic() < deadline
             time.sleep(0.01)
     finally:
         process.kill()
@@ -278,7 +284,8 @@ def test_a_finished_store_is_left_alone(audio: Path, tmp_path: Path) -> None:
     first = run(audio, tmp_path / "s")
     before = {p: p.stat().st_mtime_ns for p in (tmp_path / "s").rglob("*")}
     second = run(audio, tmp_path / "s", StoppedAfter(0))
-    assert second.resumed_shards == 4 and second.stats == first.stats
+    assert second.resumed_shards == 4
+    assert second.stats == first.stats
     assert before == {p: p.stat().st_mtime_ns for p in (tmp_path / "s").rglob("*")}
 
 
@@ -320,7 +327,8 @@ def test_command_all_good(audio: Path, tmp_path: Path, monkeypatch: pytest.Monke
     result = invoke(monkeypatch, audio, "-o", tmp_path / "s", "--codebooks", 1, "--dedup", "--format", "jsonl")
     assert result.exit_code == 0, result.output
     assert result.stderr == ""
-    assert f"wrote {tmp_path / 's'}" in result.stdout and "x real time" in result.stdout
+    assert f"wrote {tmp_path / 's'}" in result.stdout
+    assert "x real time" in result.stdout
     assert open_store(tmp_path / "s").info.codebook_sizes == (16,)
 
 
@@ -331,7 +339,8 @@ def test_command_with_bad_files(audio: Path, tmp_path: Path, monkeypatch: pytest
     result = invoke(monkeypatch, audio, "-o", tmp_path / "s", "--json", "--shard-size", 4, "--workers", 2)
     assert result.exit_code == 1
     lines = result.stderr.splitlines()
-    assert lines[0].startswith("failed: a2: AudioError: ") and len(lines) == 21
+    assert lines[0].startswith("failed: a2: AudioError: ")
+    assert len(lines) == 21
     assert lines[-1] == f"failed: 5 more, see {tmp_path / 's' / 'errors.jsonl'}"
     figures = json.loads(result.stdout)
     assert (figures["items"], figures["failed"]) == (9, 25)
@@ -352,5 +361,6 @@ def test_command_usage_errors(audio: Path, tmp_path: Path, monkeypatch: pytest.M
     ):
         result = invoke(monkeypatch, *arguments)
         assert result.exit_code == 2, result.output
-        assert message in result.stderr and len(result.stderr.splitlines()) == 1
+        assert message in result.stderr
+        assert len(result.stderr.splitlines()) == 1
     assert not out.exists()

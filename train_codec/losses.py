@@ -52,9 +52,10 @@ class SpectralLosses(nn.Module):
             p_mel = (p_mag.mT @ self.get_buffer(f"mel_{n}")).clamp_min(1e-3).log10()
             mel = mel + (p_mel - t_mel).abs().mean()
             p_gain = p_mag.pow(-0.7)
-            complex_ = complex_ + (
-                (p.real * p_gain - t.real * t_gain).square() + (p.imag * p_gain - t.imag * t_gain).square()
-            ).mean()
+            complex_ = (
+                complex_
+                + ((p.real * p_gain - t.real * t_gain).square() + (p.imag * p_gain - t.imag * t_gain).square()).mean()
+            )
         return {"mel": mel / len(which), "complex": complex_ / len(which)}
 
 

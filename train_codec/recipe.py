@@ -24,15 +24,15 @@ class Recipe:
     """Folder for the decoded clips."""
     out: str = "runs/speech-16k"
     """Folder of the run: checkpoint.pt, log.jsonl, best/ (the model folder)."""
-    steps: int = 12000
-    batch: int = 24
+    steps: int = 9000
+    batch: int = 16
     """Crops a step."""
     crop_seconds: float = 1.28
     learning_rate: float = 8e-4
-    warmup_steps: int = 500
+    warmup_steps: int = 200
     decay_share: float = 0.4
     """Share of the steps, at the end, over which the learning rate falls to a fiftieth."""
-    quantize_from: int = 1500
+    quantize_from: int = 400
     """Steps trained as a plain autoencoder before the codebooks start from k-means on its latents."""
     codebook_decay: float = 0.99
     full_depth_share: float = 0.4
@@ -49,7 +49,7 @@ class Recipe:
     validate_every: int = 2000
     val_clips: int = 24
     seed: int = 0
-    threads: int = 2
+    threads: int = 1
     bf16: bool = True
     """Run the networks' matrix products in bfloat16; quantizer, transforms and losses stay float32."""
     codec: MdctCodecConfig = field(default_factory=MdctCodecConfig)

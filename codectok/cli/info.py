@@ -62,7 +62,7 @@ def tokenizer_facts(tokenizer: Tokenizer) -> Facts:
         "bitrates": [tokenizer.bitrate(k + 1) for k in range(len(tokenizer.codebook_sizes))],
         "causal": tokenizer.causal,
         "can_decode": tokenizer.can_decode,
-        "parameters": None if model is None else sum(p.numel() for p in model.parameters()),
+        "parameters": None if model is None else sum(t.numel() for t in model.state_dict().values()),
         "feature_dim": tokenizer.feature_dim,
         "fingerprint": tokenizer.fingerprint,
     }

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from codectok.codec.base import CodecModel, State
 from codectok.codec.rvq import ResidualVQ
-from codectok.codec.seanet import SeanetConfig, SeanetDecoder, SeanetEncoder
+from codectok.codec.seanet import SeanetConfig, seanet_decoder, seanet_encoder
 
 
 @dataclass
@@ -31,9 +31,9 @@ class EncodecCodec(CodecModel):
         self.config = config
         self.sample_rate, self.frame_size, self.latent_dim = config.sample_rate, config.hop, config.dim
         self.codebook_sizes = tuple(config.codebook_sizes)
-        self.encoder = SeanetEncoder(config)
+        self.encoder = seanet_encoder(config)
         self.quantizer = ResidualVQ(config.dim, config.codebook_sizes)
-        self.decoder = SeanetDecoder(config)
+        self.decoder = seanet_decoder(config)
         self.first_frames = max(self.encoder.first_frames, self.decoder.first_frames)
 
     def num_frames(self, num_samples: int) -> int:

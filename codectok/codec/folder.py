@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from codectok.atomic import atomic_path
@@ -41,20 +41,18 @@ def save_codec(model: CodecModel, folder: str | os.PathLike[str], dtype: Any = N
         folder: created if missing.
         dtype: torch dtype to store floating-point weights in; None keeps them.
     """
-    for codec_type, (kind, _) in _classes().items():
-        if type(model) is kind:
-            break
-    else:
+    names = {kind: name for name, (kind, _) in _classes().items()}
+    if type(model) not in names:
         raise FormatError(f"{type(model).__name__} is not a codec that codectok can save")
     target = Path(folder)
     target.mkdir(parents=True, exist_ok=True)
-    config = {"codec_type": codec_type, "format_version": FORMAT_VERSION, **asdict(model.config)}  # type: ignore[call-overload]
+    config = {"codec_type": names[type(model)], "format_version": FORMAT_VERSION, **asdict(model.config)}  # type: ignore[call-overload]
     tensors = {
         name: (t.to(dtype) if dtype is not None and t.is_floating_point() else t).contiguous().clone()
         for name, t in model.state_dict().items()
     }
     with atomic_path(target / "model.safetensors") as temporary:
-        save_file(tensors, temporary, metadata={"format": "pt"})
+        temporary.write_bytes(save(tensors, metadata={"format": "pt"}))
     with atomic_path(target / "config.json") as temporary:
         temporary.write_text(json.dumps(config, indent=2) + "\n")
 
@@ -104,7 +102,8 @@ def open_codec(folder: Path, name: str, device: str = "cpu") -> CodecTokenizer:
     if codec_type not in kinds:
         raise FormatError(f"{folder / 'config.json'} has codec_type {codec_type!r}, known are {', '.join(kinds)}")
     if config.get("format_version") != FORMAT_VERSION:
-        raise FormatError(f"{folder} has format_version {config.get('format_version')}: this codectok reads {FORMAT_VERSION}")
+        version = config.get("format_version")
+        raise FormatError(f"{folder} has format_version {version}: this codectok reads {FORMAT_VERSION}")
     model_class, config_class = kinds[codec_type]
     known = {f.name for f in fields(config_class)}
     values = {k: v for k, v in config.items() if k not in ("codec_type", "format_version")}

@@ -38,10 +38,10 @@ def load_hf_codec(folder: Path) -> EncodecCodec | MimiCodec:
     try:
         if config.get("model_type") == "encodec":
             model = EncodecCodec(encodec_config(config))
-            state = encodec_weights(model.config, fold_weight_norm(_read_weights(folder)))
+            state = encodec_weights(model, fold_weight_norm(_read_weights(folder)))
         elif config.get("model_type") == "mimi":
             model = MimiCodec(mimi_config(config))
-            state = mimi_weights(model.config, fold_weight_norm(_read_weights(folder)))
+            state = mimi_weights(model, fold_weight_norm(_read_weights(folder)))
         else:
             kind = config.get("model_type")
             raise FormatError(f"{folder}: model_type {kind!r} is not built in (encodec, mimi are); load it as hf:<id>")

@@ -10,10 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from codectok.codec.conv import pack_conv, pack_conv_transpose
-from codectok.codec.encodec import EncodecCodecConfig
-from codectok.codec.mimi import MimiCodecConfig
-from codectok.codec.seanet import SeanetConfig
+from codectok.codec.conv import PAD_MODES, CausalConv, CausalConvTranspose, pack_conv, pack_conv_transpose
+from codectok.codec.encodec import EncodecCodec, EncodecCodecConfig
+from codectok.codec.mimi import MimiCodec, MimiCodecConfig
+from codectok.codec.seanet import ResidualBlock, Seanet
 from codectok.errors import FormatError
 
 Weights = dict[str, Tensor]
@@ -33,6 +33,8 @@ def _refuse(config: dict[str, Any], model: str, expected: dict[str, Any]) -> Non
 def _seanet(config: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
     """The fields of a SeanetConfig."""
     c = {**defaults, **{k: v for k, v in config.items() if v is not None}}
+    if c["pad_mode"] not in PAD_MODES:
+        raise FormatError(f"pad_mode {c['pad_mode']!r} is not built in ({', '.join(PAD_MODES)} are); load it as hf:<id>")
     return {
         "sample_rate": c["sampling_rate"],
         "dim": c["hidden_size"],
@@ -111,20 +113,23 @@ def mimi_config(config: dict[str, Any]) -> MimiCodecConfig:
 # -- weights --------------------------------------------------------------------------------------------------------
 
 
-def encodec_weights(ours: EncodecCodecConfig, weights: Weights) -> Weights:
-    """State dict of an EncodecCodec from transformers' folded weights; KeyError names one that is missing."""
-    state = {**_encoder_weights(ours, weights), **_decoder_weights(ours, weights)}
-    for k in range(len(ours.codebook_sizes)):
+def encodec_weights(model: EncodecCodec, weights: Weights) -> Weights:
+    """State dict for ``model`` from transformers' folded weights; KeyError names one that is missing."""
+    state = dict(_seanet_weights(model.encoder, "encoder", weights))
+    state |= _seanet_weights(model.decoder, "decoder", weights)
+    for k in range(len(model.codebook_sizes)):
         state[f"quantizer.levels.{k}.vectors"] = weights[f"quantizer.layers.{k}.codebook.embed"]
     return state
 
 
-def mimi_weights(ours: MimiCodecConfig, weights: Weights) -> Weights:
-    """State dict of a MimiCodec from transformers' weights; KeyError names one that is missing."""
+def mimi_weights(model: MimiCodec, weights: Weights) -> Weights:
+    """State dict for ``model`` from transformers' weights; KeyError names one that is missing."""
+    ours = model.config
     # A half saved by itself, or a later transformers, nests what the published checkpoint has at the top.
     nested = r"^(?:encoder|decoder)\.((?:encoder|decoder)_(?:seanet|transformer)|downsample|upsample)\."
     weights = {re.sub(r"^(\w+)_seanet\.", r"\1.", re.sub(nested, r"\1.", name)): t for name, t in weights.items()}
-    state = {**_encoder_weights(ours, weights), **_decoder_weights(ours, weights)}
+    state = dict(_seanet_weights(model.encoder, "encoder", weights))
+    state |= _seanet_weights(model.decoder, "decoder", weights)
     for side in ("encoder_transformer", "decoder_transformer"):
         for i in range(ours.transformer_layers):
             state |= _transformer_weights(weights, f"{side}.layers.{i}")
@@ -164,73 +169,25 @@ def _transformer_weights(weights: Weights, layer: str) -> Iterator[tuple[str, Te
     yield f"{layer}.attention.qkv.weight", torch.cat([weights[f"{layer}.self_attn.{p}_proj.weight"] for p in "qkv"])
 
 
-def _encoder_weights(config: SeanetConfig, weights: Weights) -> Weights:
-    """The SEANet encoder; transformers numbers the layers in the order of the computation, activations included."""
-    names = _Layers(weights, "encoder")
-    names.conv("input")
-    for stage in range(len(config.ratios)):
-        names.blocks(stage, config)
-        names.skip()
-        names.conv(f"down.{stage}")
-    if config.lstm_layers:
-        names.lstm()
-    names.skip()
-    names.conv("output")
-    return names.state
-
-
-def _decoder_weights(config: SeanetConfig, weights: Weights) -> Weights:
-    names = _Layers(weights, "decoder")
-    names.conv("input")
-    if config.lstm_layers:
-        names.lstm()
-    for stage, ratio in enumerate(config.ratios):
-        names.skip()
-        names.conv(f"up.{stage}", ratio)
-        names.blocks(stage, config)
-    names.skip()
-    names.conv("output")
-    return names.state
-
-
-class _Layers:
-    """Goes through ``encoder.layers.N`` (or the decoder's) in order and puts each layer under our name for it."""
-
-    def __init__(self, weights: Weights, side: str) -> None:
-        self.weights, self.side, self.number = weights, side, 0
-        self.state: Weights = {}
-
-    def skip(self) -> None:
-        """An activation, which has no weights."""
-        self.number += 1
-
-    def conv(self, ours: str, transposed_by: int | None = None) -> None:
-        """A convolution, or a transposed one of that stride."""
-        theirs = f"{self.side}.layers.{self.number}.conv"
-        weight = self.weights[f"{theirs}.weight"]
-        packed = pack_conv(weight) if transposed_by is None else pack_conv_transpose(weight, transposed_by)
-        self._put(ours, packed, self.weights[f"{theirs}.bias"])
-        self.number += 1
-
-    def lstm(self) -> None:
-        """The LSTM, which is torch's on both sides."""
-        theirs = f"{self.side}.layers.{self.number}.lstm."
-        for name, tensor in self.weights.items():
-            if name.startswith(theirs):
-                self.state[f"{self.side}.lstm.lstm.{name.removeprefix(theirs)}"] = tensor
-        self.number += 1
-
-    def blocks(self, stage: int, config: SeanetConfig) -> None:
-        """The residual blocks of a ratio: two convolutions and perhaps a shortcut each, the last two of kernel 1."""
-        parts = [("inner", "block.1.conv"), ("outer", "block.3.conv"), ("shortcut", "shortcut.conv")]
-        for j in range(config.residual_layers):
-            for ours, part in parts if config.conv_shortcut else parts[:2]:
-                theirs = f"{self.side}.layers.{self.number}.{part}"
-                weight = self.weights[f"{theirs}.weight"]
-                packed = pack_conv(weight) if ours == "inner" else weight.squeeze(2)
-                self._put(f"blocks.{stage}.{j}.{ours}", packed, self.weights[f"{theirs}.bias"])
-            self.number += 1
-
-    def _put(self, ours: str, weight: Tensor, bias: Tensor) -> None:
-        self.state[f"{self.side}.{ours}.weight"] = weight
-        self.state[f"{self.side}.{ours}.bias"] = bias
+def _seanet_weights(model: Seanet, side: str, weights: Weights) -> Iterator[tuple[str, Tensor]]:
+    """A SEANet's state dict. transformers numbers the layers in the same order, but counts the activations as well."""
+    number = 0
+    for i, layer in enumerate(model.layers):
+        if isinstance(layer, (CausalConv, CausalConvTranspose)):
+            number += layer.elu
+            theirs, ours = f"{side}.layers.{number}.conv", f"{side}.layers.{i}"
+            weight = weights[f"{theirs}.weight"]
+            transposed = isinstance(layer, CausalConvTranspose)
+            yield f"{ours}.weight", pack_conv_transpose(weight, layer.stride) if transposed else pack_conv(weight)
+            yield f"{ours}.bias", weights[f"{theirs}.bias"]
+        elif isinstance(layer, ResidualBlock):
+            for ours, theirs in (("inner", "block.1"), ("outer", "block.3"), ("shortcut", "shortcut")):
+                if ours != "shortcut" or layer.shortcut is not None:
+                    weight = weights[f"{side}.layers.{number}.{theirs}.conv.weight"]
+                    packed = pack_conv(weight) if ours == "inner" else weight.squeeze(2)
+                    yield f"{side}.layers.{i}.{ours}.weight", packed
+                    yield f"{side}.layers.{i}.{ours}.bias", weights[f"{side}.layers.{number}.{theirs}.conv.bias"]
+        else:
+            for name in layer.state_dict():
+                yield f"{side}.layers.{i}.{name}", weights[f"{side}.layers.{number}.{name}"]
+        number += 1

@@ -12,12 +12,14 @@ LstmState = tuple[Tensor, Tensor]
 class SkipLstm(nn.Module):
     """x + LSTM(x) over [B, T, C], with the recurrent state carried from block to block."""
 
+    first = 1
+
     def __init__(self, dim: int, layers: int) -> None:
         super().__init__()
         self.lstm = nn.LSTM(dim, dim, layers, batch_first=True)
 
-    def step(self, x: Tensor, state: LstmState | None) -> tuple[Tensor, LstmState]:
-        """[B, T, C] -> [B, T, C]."""
+    def step(self, x: Tensor, state: LstmState | None, final: bool = False) -> tuple[Tensor, LstmState]:
+        """[B, T, C] -> [B, T, C]; ``final`` changes nothing."""
         if state is None:
             zeros = x.new_zeros(x.shape[0], self.lstm.num_layers, x.shape[2])
             state = (zeros, zeros)

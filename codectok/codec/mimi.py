@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from codectok.codec.base import CodecModel, State
 from codectok.codec.conv import CausalConv
 from codectok.codec.rvq import ResidualVQ
-from codectok.codec.seanet import SeanetConfig, SeanetDecoder, SeanetEncoder
+from codectok.codec.seanet import SeanetConfig, seanet_decoder, seanet_encoder
 from codectok.codec.split_rvq import SplitResidualVQ
 from codectok.codec.transformer import CausalTransformer
 
@@ -75,14 +75,14 @@ class MimiCodec(CodecModel):
         self.sample_rate, self.latent_dim = config.sample_rate, config.dim
         self.frame_size = config.hop * config.code_stride
         self.codebook_sizes = tuple(config.codebook_sizes)
-        self.encoder = SeanetEncoder(config)
+        self.encoder = seanet_encoder(config)
         self.encoder_transformer = self._transformer()
         stride = config.code_stride
         self.downsample = CausalConv(config.dim, config.dim, 2 * stride, stride, pad_mode="replicate", bias=False)
         self.quantizer = SplitResidualVQ(config.dim, config.code_dim, config.codebook_sizes, config.num_semantic)
         self.upsample = ChannelwiseUpsample(config.dim, stride)
         self.decoder_transformer = self._transformer()
-        self.decoder = SeanetDecoder(config)
+        self.decoder = seanet_decoder(config)
         self.first_frames = -(-max(self.encoder.first_frames, self.decoder.first_frames) // stride)
 
     def _transformer(self) -> CausalTransformer:

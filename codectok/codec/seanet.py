@@ -1,14 +1,15 @@
 """SEANet: the convolutional encoder and decoder of EnCodec and Mimi (Tagliasacchi et al. 2020; Defossez et al. 2022).
 
-Audio [B, S, 1] to features [B, S / hop, dim] and back, causal, block by block. Layer names follow the order of the
-computation; :mod:`codectok.codec.hf` knows which layer of a transformers checkpoint each one is.
+Audio [B, S, 1] to features [B, S / hop, dim] and back, causal, block by block. Each is a plain list of layers in the
+order of the computation; the activations are part of the convolutions that follow them.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol, cast
 
 import torch
 import torch.nn.functional as F
@@ -18,6 +19,16 @@ from codectok.codec.conv import CausalConv, CausalConvTranspose
 from codectok.codec.lstm import SkipLstm
 
 State = list[Any]
+
+
+class Layer(Protocol):
+    """What every layer of a SEANet is."""
+
+    first: int
+    """Input frames that the first block must hold, unless it is the final one."""
+
+    def step(self, x: Tensor, state: Any, final: bool) -> tuple[Tensor, Any]:
+        """One block [B, T, C] and the state left by the last one -> the layer's output and its next state."""
 
 
 @dataclass
@@ -58,122 +69,87 @@ class SeanetConfig:
 
 
 class ResidualBlock(nn.Module):
-    """shortcut(x) + conv1x1(ELU(conv(ELU(x))))."""
+    """shortcut(x) + conv1x1(ELU(conv(ELU(x)))); state is the inner convolution's."""
 
     def __init__(self, config: SeanetConfig, dim: int, dilation: int) -> None:
         super().__init__()
-        hidden = dim // config.compress
-        self.inner = CausalConv(
-            dim, hidden, config.residual_kernel, dilation=dilation, pad_mode=config.pad_mode, elu=True
-        )
+        hidden, kernel = dim // config.compress, config.residual_kernel
+        self.inner = CausalConv(dim, hidden, kernel, dilation=dilation, pad_mode=config.pad_mode, elu=True)
         self.outer = nn.Linear(hidden, dim)
         self.shortcut = nn.Linear(dim, dim) if config.conv_shortcut else None
+        self.first = self.inner.first
 
     def step(self, x: Tensor, state: Tensor | None, final: bool) -> tuple[Tensor, Tensor]:
         """[B, T, dim] -> [B, T, dim]."""
         inner, state = self.inner.step(x, state, final)
         if torch.is_grad_enabled():
             return (x if self.shortcut is None else self.shortcut(x)) + self.outer(F.elu(inner)), state
-        y = self.outer(F.elu_(inner))
         if self.shortcut is None:
-            return y.add_(x), state
-        y.add_(self.shortcut.bias)
+            return self.outer(F.elu_(inner)).add_(x), state
+        y = F.linear(F.elu_(inner), self.outer.weight, self.outer.bias + self.shortcut.bias)
         y.flatten(0, 1).addmm_(x.flatten(0, 1), self.shortcut.weight.T)
         return y, state
 
 
-class SeanetEncoder(nn.Module):
-    """Samples [B, S, 1] -> features [B, S / hop, dim]."""
+class Seanet(nn.Module):
+    """Layers run one after another; state is the list of theirs.
 
-    def __init__(self, config: SeanetConfig) -> None:
+    Args:
+        layers: in order.
+        rate: input frames a feature frame: the hop for an encoder, 1 for a decoder.
+    """
+
+    def __init__(self, layers: Sequence[Any], rate: int) -> None:
         super().__init__()
-        width = config.filters
-        self.input = CausalConv(1, width, config.kernel, pad_mode=config.pad_mode)
-        self.blocks = nn.ModuleList()
-        self.down = nn.ModuleList()
-        for ratio in reversed(config.ratios):
-            self.blocks.append(_residual_blocks(config, width))
-            down = CausalConv(width, 2 * width, 2 * ratio, ratio, pad_mode=config.pad_mode, elu=True)
-            self.down.append(down)
-            width *= 2
-        self.lstm = SkipLstm(width, config.lstm_layers) if config.lstm_layers else None
-        self.output = CausalConv(width, config.dim, config.last_kernel, pad_mode=config.pad_mode, elu=True)
-        self.first_frames = _first_frames(self, config.hop)
+        self.layers = nn.ModuleList(layers)
+        self.first_frames = 1
+        for layer in layers:
+            self.first_frames = max(self.first_frames, -(-layer.first // rate))
+            if isinstance(layer, CausalConvTranspose):
+                rate *= layer.stride
+            elif isinstance(layer, CausalConv):
+                rate //= layer.stride
 
     def step(self, x: Tensor, state: State | None, final: bool) -> tuple[Tensor, State]:
-        """[B, S, 1] -> [B, ceil(S / hop), dim]; S a multiple of the hop, but for the final block."""
-        states = _States(state)
-        x = states.run(self.input, x, final)
-        for blocks, down in zip(self.blocks, self.down, strict=True):
-            for block in blocks:
-                x = states.run(block, x, final)
-            x = states.run(down, x, final)
-        if self.lstm is not None:
-            x = states.run(self.lstm, x)
-        return states.run(self.output, x, final), states.after
+        """One block. Encoder: [B, S, 1] -> [B, ceil(S / hop), dim]. Decoder: [B, T, dim] -> [B, T * hop, 1].
+
+        An encoder takes multiples of the hop, but for the final block; the first block holds at least ``first_frames``
+        feature frames, unless it is final.
+        """
+        after = []
+        for layer, past in zip(cast(Iterable[Layer], self.layers), state or [None] * len(self.layers), strict=True):
+            x, past = layer.step(x, past, final)
+            after.append(past)
+        return x, after
 
 
-class SeanetDecoder(nn.Module):
+def seanet_encoder(config: SeanetConfig) -> Seanet:
+    """Samples [B, S, 1] -> features [B, ceil(S / hop), dim]."""
+    width, pad = config.filters, config.pad_mode
+    layers: list[nn.Module] = [CausalConv(1, width, config.kernel, pad_mode=pad)]
+    for ratio in reversed(config.ratios):
+        layers += _residual_blocks(config, width)
+        layers.append(CausalConv(width, 2 * width, 2 * ratio, ratio, pad_mode=pad, elu=True))
+        width *= 2
+    if config.lstm_layers:
+        layers.append(SkipLstm(width, config.lstm_layers))
+    layers.append(CausalConv(width, config.dim, config.last_kernel, pad_mode=pad, elu=True))
+    return Seanet(layers, config.hop)
+
+
+def seanet_decoder(config: SeanetConfig) -> Seanet:
     """Features [B, T, dim] -> samples [B, T * hop, 1]."""
-
-    def __init__(self, config: SeanetConfig) -> None:
-        super().__init__()
-        width = config.filters * 2 ** len(config.ratios)
-        self.input = CausalConv(config.dim, width, config.kernel, pad_mode=config.pad_mode)
-        self.lstm = SkipLstm(width, config.lstm_layers) if config.lstm_layers else None
-        self.up = nn.ModuleList()
-        self.blocks = nn.ModuleList()
-        for ratio in config.ratios:
-            self.up.append(CausalConvTranspose(width, width // 2, 2 * ratio, ratio, elu=True))
-            width //= 2
-            self.blocks.append(_residual_blocks(config, width))
-        self.output = CausalConv(width, 1, config.last_kernel, pad_mode=config.pad_mode, elu=True)
-        self.first_frames = _first_frames(self, config.hop)
-
-    def step(self, z: Tensor, state: State | None, final: bool) -> tuple[Tensor, State]:
-        """[B, T, dim] -> [B, T * hop, 1]."""
-        states = _States(state)
-        x = states.run(self.input, z, final)
-        if self.lstm is not None:
-            x = states.run(self.lstm, x)
-        for up, blocks in zip(self.up, self.blocks, strict=True):
-            x = states.run(up, x)
-            for block in blocks:
-                x = states.run(block, x, final)
-        return states.run(self.output, x, final), states.after
+    width, pad = config.filters * 2 ** len(config.ratios), config.pad_mode
+    layers: list[nn.Module] = [CausalConv(config.dim, width, config.kernel, pad_mode=pad)]
+    if config.lstm_layers:
+        layers.append(SkipLstm(width, config.lstm_layers))
+    for ratio in config.ratios:
+        width //= 2
+        layers.append(CausalConvTranspose(2 * width, width, 2 * ratio, ratio, elu=True))
+        layers += _residual_blocks(config, width)
+    layers.append(CausalConv(width, 1, config.last_kernel, pad_mode=pad, elu=True))
+    return Seanet(layers, 1)
 
 
-class _States:
-    """Hands each layer its state in the order of the computation, and collects the next ones."""
-
-    def __init__(self, before: State | None) -> None:
-        self.before = before
-        self.after: State = []
-
-    def run(self, layer: Any, x: Tensor, *final: bool) -> Tensor:
-        state = None if self.before is None else self.before[len(self.after)]
-        y, state = layer.step(x, state, *final)
-        self.after.append(state)
-        return y
-
-
-def _residual_blocks(config: SeanetConfig, dim: int) -> nn.ModuleList:
-    dilations = [config.dilation_growth**j for j in range(config.residual_layers)]
-    return nn.ModuleList(ResidualBlock(config, dim, dilation) for dilation in dilations)
-
-
-def _first_frames(model: SeanetEncoder | SeanetDecoder, hop: int) -> int:
-    """Feature frames that the first block must hold so that every layer sees the frames it reflects."""
-    resample = model.down if isinstance(model, SeanetEncoder) else model.up
-    encoding = isinstance(model, SeanetEncoder)
-    rate = hop if encoding else 1
-    needs = [(model.input.first, rate)]
-    for blocks, layer in zip(model.blocks, resample, strict=True):
-        if not encoding:
-            rate *= layer.stride
-        needs += [(block.inner.first, rate) for block in blocks]
-        if encoding:
-            needs.append((layer.first, rate))
-            rate //= layer.stride
-    needs.append((model.output.first, rate))
-    return max(-(-first // rate) for first, rate in needs)
+def _residual_blocks(config: SeanetConfig, dim: int) -> list[ResidualBlock]:
+    return [ResidualBlock(config, dim, config.dilation_growth**j) for j in range(config.residual_layers)]

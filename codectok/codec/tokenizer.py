@@ -133,10 +133,7 @@ class CodecTokenizer(Tokenizer):
         held = torch.cat([held, chunk.float()])
         size = self.model.frame_size
         need = size * (self.model.first_frames if carried is None else 1)
-        if final:
-            used = len(held)
-        else:
-            used = len(held) // size * size if len(held) >= need else 0
+        used = len(held) if final else len(held) // size * size if len(held) >= need else 0
         if used == 0 and not final:
             return (held, carried), torch.zeros(num_codebooks, 0, dtype=torch.int64)
         latents, carried = self.model.encode_step(held[None, :used].to(self.device), carried, final)

@@ -6,7 +6,8 @@ Pre-norm layers with rotary positions (Su et al. 2021), a sliding attention wind
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -93,7 +94,7 @@ class CausalTransformer(nn.Module):
         rotation = self._rotation(state["position"], frames, x.dtype)
         mask = window_mask(frames, known, self.window, x.device)
         after = []
-        for layer, past in zip(self.layers, state["past"], strict=True):
+        for layer, past in zip(cast(Iterable[TransformerLayer], self.layers), state["past"], strict=True):
             x, past = layer.step(x, past, rotation, mask)
             after.append(past)
         return x, {"position": state["position"] + frames, "past": after}

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from codectok import AudioError, CodeRangeError, CodectokError, FingerprintError, Tokenizer, Tokens
+from codectok import AudioError, CodectokError, CodeRangeError, FingerprintError, Tokenizer, Tokens
 from tests.contract.subjects import voice
 
 

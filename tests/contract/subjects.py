@@ -68,7 +68,14 @@ def _tiny(kind: type[CodecModel], config: object, gain: float = 1.0) -> Callable
 MDCT = MdctCodecConfig(dim=32, depth=2, code_dim=48, latent_dim=16, codebook_sizes=[64, 64, 50, 128])
 ENCODEC = EncodecCodecConfig(dim=16, filters=4, codebook_sizes=[64, 64, 50, 128])
 MIMI = MimiCodecConfig(
-    dim=32, filters=4, transformer_layers=2, heads=4, hidden=64, window=20, code_dim=16, codebook_sizes=[64, 50, 64, 128]
+    dim=32,
+    filters=4,
+    transformer_layers=2,
+    heads=4,
+    hidden=64,
+    window=20,
+    code_dim=16,
+    codebook_sizes=[64, 50, 64, 128],
 )
 SUBJECTS = [
     Subject("speech", lambda: load("speech")),

@@ -1,0 +1,82 @@
+"""Reconstruction quality of a tokenizer on listed clips, with bootstrap intervals over clips.
+
+``python -m benchmarks.quality --data SPEECH --splits splits.tsv --use val --codebooks 6 --codebooks 24``
+
+Every run can be written down: ``--log FILE`` appends one JSON line.
+"""
+
+from __future__ import annotations
+
+import csv
+import datetime
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from codectok.cli.common import handle_errors, print_table
+
+METRICS = ("pesq", "stoi", "estoi", "mel")
+
+
+def listed(splits: Path, use: str) -> list[str]:
+    """Paths of the clips that ``splits`` (columns path and use) marks with ``use``."""
+    with open(splits, newline="") as f:
+        return [r["path"] for r in csv.DictReader(f, delimiter="\t", quoting=csv.QUOTE_NONE) if r["use"] == use]
+
+
+def rows(tokenizer: str, paths: list[Path], codebooks: list[int]) -> tuple[list[dict[str, Any]], str]:
+    """One row a number of codebooks, and the tokenizer's fingerprint."""
+    from codectok import load, read_audio
+    from codectok.metrics.reconstruction import score_reconstruction
+
+    tok = load(tokenizer)
+    clips = [read_audio(p) for p in paths]
+    rate = clips[0][1]
+    out = []
+    for k in codebooks or [len(tok.codebook_sizes)]:
+        scores = score_reconstruction(tok, [c for c, _ in clips], rate, k, METRICS)
+        row: dict[str, Any] = {"codebooks": k, "kbit/s": round(scores.bitrate, 3), "clips": scores.num_clips}
+        for metric in METRICS:
+            interval = scores.interval(metric)
+            bounds = [interval.mean if v is None else v for v in (interval.low, interval.high)]
+            row[metric] = [round(v, 4) for v in (interval.mean, *bounds)]
+        row["failed"] = {m: n for m, n in scores.failed.items() if n}
+        row["entropy kbit/s"] = round(float(tok.frame_rate) * sum(scores.entropy) / 1000, 3)
+        row["least used share"] = round(min(u / n for u, n in zip(scores.used, tok.codebook_sizes, strict=False)), 3)
+        out.append(row)
+    return out, tok.fingerprint
+
+
+@click.command(help=__doc__)
+@click.option("--tokenizer", default="speech", help="Name or folder.")
+@click.option("--data", required=True, type=click.Path(exists=True, path_type=Path), help="Folder of the audio.")
+@click.option("--splits", required=True, type=click.Path(exists=True, path_type=Path), help="Table: path, use.")
+@click.option("--use", default="val", help="Which clips of the table.")
+@click.option("--every", default=1, help="Take every Nth of them.")
+@click.option("--codebooks", multiple=True, type=int, help="Numbers of codebooks; default all.")
+@click.option("--log", type=click.Path(path_type=Path), help="Append the result to this JSON-lines file.")
+@handle_errors
+def main(
+    tokenizer: str, data: Path, splits: Path, use: str, every: int, codebooks: tuple[int, ...], log: Path | None
+) -> None:
+    """Score and print; see the module."""
+    paths = [data / p for p in listed(splits, use)][::every]
+    found, fingerprint = rows(tokenizer, paths, list(codebooks))
+    shown = []
+    for row in found:
+        cells = {k: v for k, v in row.items() if k not in METRICS and k != "failed"}
+        for metric in METRICS:
+            mean, low, high = row[metric]
+            cells[metric] = f"{mean:.3f} [{low:.3f}, {high:.3f}]"
+        shown.append({**cells, "failed": sum(row["failed"].values())})
+    print_table(f"{tokenizer} on {len(paths)} clips marked {use}", shown)
+    if log is not None:
+        record = {"date": datetime.date.today().isoformat(), "fingerprint": fingerprint, "use": use, "rows": found}
+        with open(log, "a") as f:
+            f.write(json.dumps(record) + "\n")
+
+
+if __name__ == "__main__":
+    main()
