@@ -34,7 +34,7 @@ def _seanet(config: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
     """The fields of a SeanetConfig."""
     c = {**defaults, **{k: v for k, v in config.items() if v is not None}}
     if c["pad_mode"] not in PAD_MODES:
-        raise FormatError(f"pad_mode {c['pad_mode']!r} is not built in ({', '.join(PAD_MODES)} are); load it as hf:<id>")
+        raise FormatError(f"pad_mode {c['pad_mode']!r} is not built in ({', '.join(PAD_MODES)}); load it as hf:<id>")
     return {
         "sample_rate": c["sampling_rate"],
         "dim": c["hidden_size"],
