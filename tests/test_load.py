@@ -122,3 +122,16 @@ def test_random_codes_know_only_the_length() -> None:
     counts = tok.encode(np.ones(16000 * 200, np.float32), 16000).codes.flatten().bincount(minlength=1024)
     assert counts.min() > 0.5 * counts.float().mean()
     assert counts.max() < 1.5 * counts.float().mean()
+
+
+def test_hub_ids_and_aliases_go_to_the_hub(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def download(repo: str, allow_patterns: list[str]) -> str:
+        asked.append(repo)
+        assert not any(p.endswith((".bin", ".pt", ".pkl")) for p in allow_patterns)
+        return str(folder)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", download)
+    assert load("someone/codec").fingerprint == load("mimi").fingerprint == load("encodec-24k").fingerprint
+    assert asked == ["someone/codec", "kyutai/mimi", "facebook/encodec_24khz"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -32,7 +33,7 @@ def encodec_peer(config: EncodecConfig, seed: int = 0) -> EncodecModel:
     for name, tensor in peer.named_parameters():
         if name.endswith("original0"):
             tensor.mul_(1.8)
-    residual = peer.encoder(audio(72000, 9)[:, None])[0].T
+    residual = peer.encoder(audio(_enough(peer), 9)[:, None])[0].T
     for layer in peer.quantizer.layers:
         layer.codebook.embed.copy_(_around(residual, len(layer.codebook.embed)))
         residual = residual - layer.decode(layer.codebook.encode(residual)[None])[0].T
@@ -49,7 +50,7 @@ def mimi_peer(config: MimiConfig, seed: int = 0) -> MimiModel:
             tensor.copy_(0.2 + 0.1 * torch.randn(tensor.shape))
         elif "self_attn.q_proj" in name or "self_attn.k_proj" in name:
             tensor.mul_(3.0)
-    latents = peer.encoder(audio(144000, 9)[:, None]).latents
+    latents = peer.encoder(audio(_enough(peer), 9)[:, None]).latents
     for half in (peer.quantizer.semantic_residual_vector_quantizer, peer.quantizer.acoustic_residual_vector_quantizer):
         residual = (latents if half.input_proj is None else half.input_proj(latents))[0].T
         for layer in half.layers:
@@ -59,6 +60,11 @@ def mimi_peer(config: MimiConfig, seed: int = 0) -> MimiModel:
             codebook._embed = None
             residual = residual - codebook.decode(codebook.encode(residual))
     return peer
+
+
+def _enough(peer: EncodecModel | MimiModel) -> int:
+    """Samples for some hundred frames at the feature rate."""
+    return 225 * math.prod(peer.config.upsampling_ratios or [])
 
 
 def _around(vectors: Tensor, count: int) -> Tensor:
@@ -129,4 +135,4 @@ def in_blocks(step: Any, x: Tensor, sizes: list[int]) -> Tensor:
 
 def levels(quantizer: nn.Module) -> list[Tensor]:
     """The codebooks [size, D] of one of our residual quantizers."""
-    return [level.vectors for level in quantizer.levels]  # type: ignore[union-attr, misc]
+    return [level.vectors for level in quantizer.levels]  # type: ignore[union-attr]
