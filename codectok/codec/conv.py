@@ -72,7 +72,7 @@ class CausalConv(nn.Module):
 
     def _start(self, x: Tensor, right: int) -> Tensor:
         """Pad the first block [B, T, C] by ``past`` frames to the left and ``right`` frames to the right."""
-        if self.pad_mode == "constant":
+        if self.pad_mode == "constant" or x.shape[1] == 0:
             return F.pad(x, (0, 0, self.past, right))
         if self.pad_mode == "replicate":
             left, end = x[:, :1].expand(-1, self.past, -1), x[:, -1:].expand(-1, right, -1)

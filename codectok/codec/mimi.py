@@ -69,6 +69,9 @@ class ChannelwiseUpsample(nn.Module):
 class MimiCodec(CodecModel):
     """Encoder, split quantizer and decoder of Mimi."""
 
+    # Each block reads all of the transformers' weights once: shorter ones would be spent on that.
+    block_seconds = 4.0
+
     def __init__(self, config: MimiCodecConfig) -> None:
         super().__init__()
         self.config = config

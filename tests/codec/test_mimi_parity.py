@@ -180,6 +180,17 @@ def test_what_is_not_built_in_is_refused_in_one_line(change: dict[str, Any], tmp
     assert "\n" not in str(caught.value)
 
 
+@torch.inference_mode()
+def test_an_empty_final_block_gives_nothing(small: Pair) -> None:
+    _, model = small
+    frames = max(8, model.first_frames)
+    for x in (None, torch.randn(2, frames * model.frame_size)):
+        state = None if x is None else model.encode_step(x, None, False)[1]
+        assert model.encode_step(torch.zeros(2, 0), state, True)[0].shape == (2, 0, model.latent_dim)
+        state = None if x is None else model.decode_step(torch.randn(2, frames, model.latent_dim), None, False)[1]
+        assert model.decode_step(torch.zeros(2, 0, model.latent_dim), state, True)[0].shape == (2, 0)
+
+
 def test_it_can_be_trained(small: Pair) -> None:
     _, model = small
     latents, _ = model.encode_step(audio(600, batch=2), None, True)
