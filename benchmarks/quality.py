@@ -16,6 +16,7 @@ from typing import Any
 import click
 
 from codectok.cli.common import handle_errors, print_table
+from codectok.errors import AudioError
 
 METRICS = ("pesq", "stoi", "estoi", "mel")
 
@@ -27,21 +28,31 @@ def listed(splits: Path, use: str) -> list[str]:
 
 
 def rows(tokenizer: str, paths: list[Path], codebooks: list[int]) -> tuple[list[dict[str, Any]], str]:
-    """One row a number of codebooks, and the tokenizer's fingerprint."""
+    """One row a number of codebooks, and the tokenizer's fingerprint.
+
+    Raises:
+        AudioError: no clips, or clips of several rates.
+    """
     from codectok import load, read_audio
     from codectok.metrics.reconstruction import score_reconstruction
 
     tok = load(tokenizer)
     clips = [read_audio(p) for p in paths]
+    if len({rate for _, rate in clips}) != 1:
+        found = sorted({rate for _, rate in clips})
+        raise AudioError(f"clips at {found} Hz: scores need one rate" if clips else "no clips: see --use and --splits")
     rate = clips[0][1]
     out = []
     for k in codebooks or [len(tok.codebook_sizes)]:
         scores = score_reconstruction(tok, [c for c, _ in clips], rate, k, METRICS)
         row: dict[str, Any] = {"codebooks": k, "kbit/s": round(scores.bitrate, 3), "clips": scores.num_clips}
         for metric in METRICS:
+            if not scores.values[metric]:  # it failed on every clip, which the count of failures says
+                row[metric] = [None, None, None]
+                continue
             interval = scores.interval(metric)
-            bounds = [interval.mean if v is None else v for v in (interval.low, interval.high)]
-            row[metric] = [round(v, 4) for v in (interval.mean, *bounds)]
+            values = (interval.mean, interval.low, interval.high)
+            row[metric] = [None if v is None else round(v, 4) for v in values]
         row["failed"] = {m: n for m, n in scores.failed.items() if n}
         row["entropy kbit/s"] = round(float(tok.frame_rate) * sum(scores.entropy) / 1000, 3)
         row["least used share"] = round(min(u / n for u, n in zip(scores.used, tok.codebook_sizes, strict=False)), 3)
@@ -54,8 +65,8 @@ def rows(tokenizer: str, paths: list[Path], codebooks: list[int]) -> tuple[list[
 @click.option("--data", required=True, type=click.Path(exists=True, path_type=Path), help="Folder of the audio.")
 @click.option("--splits", required=True, type=click.Path(exists=True, path_type=Path), help="Table: path, use.")
 @click.option("--use", default="val", help="Which clips of the table.")
-@click.option("--every", default=1, help="Take every Nth of them.")
-@click.option("--codebooks", multiple=True, type=int, help="Numbers of codebooks; default all.")
+@click.option("--every", type=click.IntRange(min=1), default=1, help="Take every Nth of them.")
+@click.option("--codebooks", multiple=True, type=click.IntRange(min=1), help="Numbers of codebooks; default all.")
 @click.option("--log", type=click.Path(path_type=Path), help="Append the result to this JSON-lines file.")
 @handle_errors
 def main(
@@ -69,7 +80,9 @@ def main(
         cells = {k: v for k, v in row.items() if k not in METRICS and k != "failed"}
         for metric in METRICS:
             mean, low, high = row[metric]
-            cells[metric] = f"{mean:.3f} [{low:.3f}, {high:.3f}]"
+            # One clip has a score and no interval.
+            bounds = "" if low is None else f" [{low:.3f}, {high:.3f}]"
+            cells[metric] = "-" if mean is None else f"{mean:.3f}{bounds}"
         shown.append({**cells, "failed": sum(row["failed"].values())})
     print_table(f"{tokenizer} on {len(paths)} clips marked {use}", shown)
     if log is not None:

@@ -83,18 +83,16 @@ def their_calls(name: str, folder: Path, clips: list[np.ndarray]) -> tuple[Call,
     x = torch.from_numpy(np.stack(clips))[:, None]
     codes: list[Tensor] = []
     if name == "encodec":
-        encodec = EncodecModel.from_pretrained(folder / name).eval()
-
-        def encode() -> None:
-            codes[:] = [encodec.encode(x, bandwidth=6.0, return_dict=True).audio_codes]
-
-        return encode, lambda: encodec.decode(codes[0], [None])
-    mimi = MimiModel.from_pretrained(folder / name).eval()
-
-    def encode() -> None:
-        codes[:] = [mimi.encode(x, num_quantizers=CODEBOOKS).audio_codes]
-
-    return encode, lambda: mimi.decode(codes[0])
+        encodec: Any = EncodecModel.from_pretrained(folder / name).eval()
+        return (
+            lambda: codes.append(encodec.encode(x, bandwidth=6.0).audio_codes),
+            lambda: encodec.decode(codes[-1], [None]),
+        )
+    mimi: Any = MimiModel.from_pretrained(folder / name).eval()
+    return (
+        lambda: codes.append(mimi.encode(x, num_quantizers=CODEBOOKS).audio_codes),
+        lambda: mimi.decode(codes[-1]),
+    )
 
 
 def make_clips(name: str, count: int, seconds: int) -> list[np.ndarray]:
@@ -154,17 +152,22 @@ def multiply_adds(tokenizer: CodecTokenizer) -> tuple[float, float]:
     from torch.nn.attention import SDPBackend, sdpa_kernel
     from torch.utils.flop_counter import FlopCounterMode
 
-    model, counts = tokenizer.model, []
-    x = torch.randn(1, 4 * model.sample_rate) * 0.1
-    # Without the fused kernels for LSTM and attention, whose products the counter does not know.
-    with torch.no_grad(), torch.backends.mkldnn.flags(enabled=False), sdpa_kernel(SDPBackend.MATH):
-        with FlopCounterMode(display=False) as counter:
+    def lstm(x: torch.Size, inner: torch.Size, recurrent: torch.Size, *_: Any, **__: Any) -> int:
+        return 2 * x[0] * x[1] * (inner.numel() + recurrent.numel())
+
+    def added(_: torch.Size, left: torch.Size, right: torch.Size, **__: Any) -> int:
+        return 2 * left.numel() * right[1]
+
+    model, x = tokenizer.model, torch.randn(1, 4 * tokenizer.sample_rate) * 0.1
+    mapping = {torch.ops.aten.mkldnn_rnn_layer: lstm, torch.ops.aten.addmm_: added}
+    encode, decode = (FlopCounterMode(display=False, custom_mapping=mapping) for _ in range(2))
+    # The counter does not know the fused attention.
+    with torch.no_grad(), sdpa_kernel(SDPBackend.MATH):
+        with encode:
             codes = model.quantize(model.encode_step(x, None, True)[0], min(CODEBOOKS, len(model.codebook_sizes)))
-        counts.append(counter.get_total_flops() / 8e9)
-        with FlopCounterMode(display=False) as counter:
+        with decode:
             model.decode_step(model.dequantize(codes), None, True)
-        counts.append(counter.get_total_flops() / 8e9)
-    return counts[0], counts[1]
+    return encode.get_total_flops() / 8e9, decode.get_total_flops() / 8e9
 
 
 def time_stream(tokenizer: CodecTokenizer, seconds: float) -> dict[str, Any]:
@@ -241,10 +244,10 @@ def run(names: list[str], cases: list[tuple[int, int]], repeats: int, memory: bo
 @click.command(help=__doc__)
 @click.option("--quick", is_flag=True, help="10 s clips only, 2 repeats, no memory.")
 @click.option("--repeats", type=click.IntRange(min=1), default=5, show_default=True)
-@click.option("--model", "models", multiple=True, type=click.Choice(["encodec", "mimi", "speech"]), help="Default: all.")
+@click.option("--model", "models", multiple=True, type=click.Choice(["encodec", "mimi", "speech"]), help="Default all.")
 @click.option("--threads", type=click.IntRange(min=1), help="Default: torch's own choice.")
 @click.option("--memory/--no-memory", default=True, help="Measure peak memory, each figure in a fresh process.")
-@click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Also write the figures here.")
+@click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Write the figures.")
 def main(
     quick: bool, repeats: int, models: tuple[str, ...], threads: int | None, memory: bool, json_file: Path | None
 ) -> None:

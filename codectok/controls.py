@@ -48,7 +48,9 @@ class PcmTokenizer(Tokenizer):
         return [self._compress(torch.from_numpy(c)).float()[:, None] for c in clips]
 
     def _decode(self, codes: list[Tensor], num_samples: list[int]) -> list[np.ndarray]:
-        return [self._expand(c)[:n].numpy() for c, n in zip(codes, num_samples, strict=True)]
+        # Tokens built by hand may have fewer frames than their num_samples say: silence, not a short array.
+        many = [self._expand(c)[:n].numpy() for c, n in zip(codes, num_samples, strict=True)]
+        return [np.pad(x, (0, n - len(x))) for x, n in zip(many, num_samples, strict=True)]
 
     def encode_step(self, state: Any, chunk: Tensor, num_codebooks: int, final: bool = False) -> tuple[Any, Tensor]:
         """Stateless."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from codectok.errors import UnknownTokenizerError
+from codectok.errors import CodectokError, UnknownTokenizerError
 from codectok.tokenizer import Tokenizer
 
 PRETRAINED = Path(__file__).parent / "pretrained"
@@ -20,6 +20,7 @@ def packaged() -> list[str]:
 
 def open_tokenizer(name: str, device: str = "cpu") -> Tokenizer:
     """See :func:`codectok.load`."""
+    _check_device(device)
     if (PRETRAINED / name / "config.json").is_file() and "/" not in name:
         return _open_folder(PRETRAINED / name, name, device)
     if name in CONTROLS:
@@ -32,6 +33,16 @@ def open_tokenizer(name: str, device: str = "cpu") -> Tokenizer:
     if Path(name).is_dir():
         return _open_folder(Path(name), name, device)
     return _open_hub(HUB_ALIASES.get(name, name), name, device)
+
+
+def _check_device(device: str) -> None:
+    import torch
+
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise CodectokError(f"device {device!r} cannot be used ({reason}): give cpu, or another that is here") from None
 
 
 def _open_folder(folder: Path, name: str, device: str) -> Tokenizer:

@@ -30,6 +30,7 @@ class StreamEncoder:
         rate = _audio.check_rate(tokenizer.sample_rate if rate is None else rate)
         self._resampler = _audio.Resampler(rate, tokenizer.sample_rate)
         self._state: Any = None
+        self._seen = 0
         self._done = False
 
     def push(self, chunk: Audio) -> Tokens:
@@ -47,7 +48,7 @@ class StreamEncoder:
         return self._step(self._resampler.push(samples), False)
 
     def flush(self) -> Tokens:
-        """End the stream: Tokens of the frames that were still held back."""
+        """End the stream: Tokens of the frames that were still held back; none if it brought no audio."""
         tokens = self._step(self._resampler.flush(), True)
         self._done = True
         return tokens
@@ -55,6 +56,9 @@ class StreamEncoder:
     def _step(self, samples: np.ndarray, final: bool) -> Tokens:
         if self._done:
             raise CodectokError("this stream was flushed: open a new stream_encoder()")
+        self._seen += len(samples)
+        if not self._seen:  # padding alone would make a frame of nothing
+            return self.tokenizer.tokens(torch.zeros(self.num_codebooks, 0, dtype=torch.int64), 0)
         chunk = torch.from_numpy(np.ascontiguousarray(samples))
         self._state, codes = self.tokenizer.encode_step(self._state, chunk, self.num_codebooks, final)
         return self.tokenizer.tokens(codes, len(samples))
@@ -68,13 +72,14 @@ class StreamDecoder:
         self._state: Any = None
         self._given = 0
         self._codebooks: int | None = None
+        self._done = False
 
     def push(self, tokens: Tokens) -> np.ndarray:
         """Tokens [K, T] (any T) -> float32 [S'] at the tokenizer's rate.
 
         Raises:
             FingerprintError: another tokenizer's tokens.
-            CodectokError: the number of codebooks changed within the stream.
+            CodectokError: the number of codebooks changed within the stream, or the stream was flushed before.
         """
         codes = self.tokenizer.check(tokens).expand().codes
         if self._codebooks not in (None, len(codes)):
@@ -91,12 +96,15 @@ class StreamDecoder:
         codes = torch.zeros(self._codebooks or 1, 0, dtype=torch.int64)
         given = self._given
         samples = self._step(codes, True)
+        self._done = True
         if num_samples is None:
             return samples
         rest = samples[: max(0, num_samples - given)]
         return np.pad(rest, (0, max(0, num_samples - given - len(rest))))
 
     def _step(self, codes: torch.Tensor, final: bool) -> np.ndarray:
+        if self._done:
+            raise CodectokError("this stream was flushed: open a new stream_decoder()")
         self._state, samples = self.tokenizer.decode_step(self._state, codes, final)
         self._given += len(samples)
         return samples.numpy()

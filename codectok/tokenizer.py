@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 import math
+import numbers
 import os
 from collections.abc import Sequence
 from fractions import Fraction
@@ -137,9 +138,10 @@ class Tokenizer(abc.ABC):
 
     def features_batch(self, audios: Sequence[AudioOrPath], rate: int | None = None) -> list[Tensor]:
         """``features`` of several clips, each as if alone."""
-        if not audios:
+        clips = self._clips(audios, rate)
+        if not clips:
             return []
-        found = self._features([self._clip(a, rate) for a in audios])
+        found = self._features(clips)
         return [f.clone() if f.is_inference() else f for f in found]
 
     def stream_encoder(self, num_codebooks: int | None = None, rate: int | None = None) -> StreamEncoder:
@@ -167,6 +169,10 @@ class Tokenizer(abc.ABC):
         top = len(self.codebook_sizes)
         if num_codebooks is not None and bitrate is not None:
             raise CodectokError("give num_codebooks or bitrate, not both")
+        if num_codebooks is not None and not isinstance(num_codebooks, numbers.Integral):
+            raise CodectokError(f"num_codebooks is {num_codebooks!r}: give a whole number")
+        if bitrate is not None and not isinstance(bitrate, numbers.Real):
+            raise CodectokError(f"bitrate is {bitrate!r}: give a number, in kbit/s")
         if bitrate is not None:
             rates = [self.bitrate(k) for k in range(1, top + 1)]
             # A bitrate typed with two decimals must find its codebooks: 1.1 kbit/s means the 1.1 of 8 x 11 bit.
@@ -184,11 +190,26 @@ class Tokenizer(abc.ABC):
         return float(self.frame_rate) * sum(math.log2(n) for n in self.codebook_sizes[:num_codebooks]) / 1000
 
     def check(self, tokens: Tokens) -> Tokens:
-        """Return ``tokens`` if this tokenizer made them; raise FingerprintError otherwise."""
+        """Return ``tokens`` if this tokenizer made them.
+
+        Raises:
+            FingerprintError: they are another tokenizer's.
+            CodeRangeError: codebooks that this tokenizer does not have.
+            CodectokError: not Tokens.
+        """
+        if not isinstance(tokens, Tokens):
+            raise CodectokError(
+                f"a {type(tokens).__name__} is not Tokens: give what encode returned, or tokens(codes, num_samples)"
+            )
         if tokens.fingerprint != self.fingerprint:
             raise FingerprintError(
                 f"these tokens were made by tokenizer {tokens.fingerprint}, not by {self.name} ({self.fingerprint}): "
                 "load the tokenizer that made them"
+            )
+        if tokens.codebook_sizes != self.codebook_sizes[: tokens.num_codebooks]:
+            raise CodeRangeError(
+                f"{self.name} has no first {tokens.num_codebooks} codebooks of these sizes, it has "
+                f"{len(self.codebook_sizes)}: give tokens as encode returned them"
             )
         return tokens
 
@@ -212,10 +233,15 @@ class Tokenizer(abc.ABC):
         _audio.check_samples(samples)
         return _audio.resample(samples, rate, self.sample_rate)
 
+    def _clips(self, audios: Sequence[AudioOrPath], rate: int | None) -> list[np.ndarray]:
+        if isinstance(audios, (str, os.PathLike)):
+            raise CodectokError(f"{os.fspath(audios)!r} is one path: give a list of clips")
+        return [self._clip(a, rate) for a in audios]
+
     def _encode_clips(self, audios: Sequence[AudioOrPath], rate: int | None, k: int) -> list[Tokens]:
-        if not audios:
+        clips = self._clips(audios, rate)
+        if not clips:
             return []
-        clips = [self._clip(a, rate) for a in audios]
         return [self.tokens(c, len(x)) for c, x in zip(self._encode(clips, k), clips, strict=True)]
 
     def _encode_file(self, path: str | os.PathLike[str], k: int) -> Tokens:
@@ -247,6 +273,7 @@ def load(name: str | os.PathLike[str] | None = None, *, device: str = "cpu") -> 
 
     Raises:
         UnknownTokenizerError: nothing of that name.
+        CodectokError: a device that cannot be used.
         FormatError: a folder that is not a model folder.
     """
     from codectok.registry import open_tokenizer

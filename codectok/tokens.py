@@ -40,7 +40,10 @@ class Tokens:
     durations: Tensor | None = None
 
     def __post_init__(self) -> None:
-        codes = torch.as_tensor(self.codes, dtype=torch.int64).cpu()
+        given = torch.as_tensor(self.codes)
+        if given.is_floating_point() or given.is_complex():
+            raise FormatError(f"codes of type {given.dtype} are not integers")
+        codes = given.to("cpu", torch.int64)
         if codes.is_inference():
             codes = codes.clone()  # autograd refuses inference tensors: an embedding of these codes could not train
         object.__setattr__(self, "codes", codes)
@@ -56,6 +59,8 @@ class Tokens:
             raise CodeRangeError(
                 f"code {int(codes[k, t])} of codebook {k} at frame {t} is outside 0..{self.codebook_sizes[k] - 1}"
             )
+        if self.num_samples < 0:
+            raise FormatError(f"num_samples is {self.num_samples}: give the length of the audio, 0 or more")
         if self.durations is not None:
             durations = torch.as_tensor(self.durations, dtype=torch.int64).cpu()
             object.__setattr__(self, "durations", durations)

@@ -30,7 +30,7 @@ def any_tokens(draw: st.DrawFn) -> Tokens:
         torch.tensor(codes, dtype=torch.int64).reshape(len(sizes), frames),
         draw(st.integers(0, 2**40)),
         draw(st.integers(1, 192000)),
-        draw(st.fractions(min_value=Fraction(1, 1000), max_value=1000)),
+        draw(st.fractions(min_value=Fraction(1, 1000), max_value=1000, max_denominator=2**40)),
         tuple(sizes),
         draw(st.text(st.characters(exclude_categories=["Cs"]), max_size=40)),
     )
@@ -123,3 +123,8 @@ def test_the_actual_bitrate_is_near_the_nominal(tmp_path: Path) -> None:
     tokens.save(tmp_path / "a.ctk")
     actual = (tmp_path / "a.ctk").stat().st_size * 8 / tokens.duration / 1000
     assert tokens.bitrate < actual < tokens.bitrate * 1.02
+
+
+def test_float_codes_are_refused() -> None:
+    with pytest.raises(FormatError, match="not integers"):
+        Tokens(torch.full((1, 2), 0.5), 100, 16000, Fraction(50), (4,), "0" * 32)

@@ -7,12 +7,15 @@ import click
 from codectok.cli.common import handle_errors
 
 
-@click.command(help="Train a codec from a recipe: RECIPE [key=value ...].")
+@click.command()
 @click.argument("recipe")
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
 @handle_errors
 def train(recipe: str, overrides: tuple[str, ...]) -> None:
-    """RECIPE is a YAML file or a packaged name (tiny, speech-16k); a run folder that exists is resumed.
+    """Train a codec from a recipe.
+
+    RECIPE is a YAML file or a packaged name (tiny, speech-16k). KEY=VALUE changes one of its values, such as
+    data=FOLDER or out=FOLDER. A run folder that holds a checkpoint is resumed.
 
     The run folder gets checkpoint.pt (everything needed to resume), log.jsonl, and model/ with the averaged weights,
     a model folder that `--tokenizer` takes.

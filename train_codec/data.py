@@ -17,7 +17,7 @@ import soundfile
 import torch
 from torch import Tensor
 
-from codectok.errors import AudioError
+from codectok.errors import AudioError, FormatError
 
 
 @dataclass
@@ -40,30 +40,39 @@ class ClipArray:
         """float32 [length] in [-1, 1)."""
         return self.samples[clip.start : clip.start + clip.length].astype(np.float32) / 32768.0
 
-    @property
-    def seconds(self) -> float:
-        """Total length at 16 kHz."""
-        return sum(c.length for c in self.clips) / 16000
-
 
 def list_clips(root: Path, splits: Path, use: str) -> list[str]:
     """Paths (relative to ``root``) of the clips that ``splits`` marks with ``use``."""
     with open(splits, newline="") as f:
-        rows = [r for r in csv.DictReader(f, delimiter="\t", quoting=csv.QUOTE_NONE) if r["use"] == use]
+        table = csv.DictReader(f, delimiter="\t", quoting=csv.QUOTE_NONE)
+        if not {"path", "use"} <= set(table.fieldnames or ()):
+            raise FormatError(f"{splits} has no columns 'path' and 'use': give a tab-separated table with both")
+        rows = [r for r in table if r["use"] == use]
     if not rows:
         raise AudioError(f"no clip of {splits} is marked {use!r}: choose one of the values in its 'use' column")
     return [r["path"] for r in rows]
 
 
 def load_clips(root: Path, paths: list[str], cache: Path, sample_rate: int) -> ClipArray:
-    """Decode ``paths`` into ``cache`` (or reuse it) and open the result."""
-    key = hashlib.sha256(json.dumps([sample_rate, *paths]).encode()).hexdigest()[:16]
+    """Decode ``paths`` into ``cache`` (or reuse it) and open the result.
+
+    Raises:
+        AudioError: a clip is missing, unreadable or at another rate.
+    """
+    # The files' sizes tell apart folders whose clips have the same names, and clips that were replaced.
+    sizes = [_size(root / path) for path in paths]
+    key = hashlib.sha256(json.dumps([sample_rate, str(root.resolve()), paths, sizes]).encode()).hexdigest()[:16]
     data, index = cache / f"{key}.npy", cache / f"{key}.json"
     if not index.exists():
         cache.mkdir(parents=True, exist_ok=True)
         parts, clips, start = [], [], 0
         for path in paths:
-            audio, rate = soundfile.read(root / path, dtype="int16", always_2d=True)
+            try:
+                audio, rate = soundfile.read(root / path, dtype="int16", always_2d=True)
+            except soundfile.SoundFileError as error:
+                raise AudioError(
+                    f"{root / path} cannot be read ({error}): repair it, or take it off the splits"
+                ) from None
             if rate != sample_rate:
                 raise AudioError(f"{path} is at {rate} Hz, the recipe at {sample_rate} Hz: resample it first")
             mono = audio[:, 0] if audio.shape[1] == 1 else audio.mean(1).astype(np.int16)
@@ -78,6 +87,12 @@ def load_clips(root: Path, paths: list[str], cache: Path, sample_rate: int) -> C
         partial.rename(index)
     samples = np.load(data, mmap_mode="r")
     return ClipArray(samples, [Clip(**c) for c in json.loads(index.read_text())])
+
+
+def _size(path: Path) -> int:
+    if not path.is_file():
+        raise AudioError(f"{path} does not exist: data= must be the folder that the paths of splits= start from")
+    return path.stat().st_size
 
 
 def crops(clips: ClipArray, step: int, seed: int, batch: int, length: int) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import yaml
 
@@ -23,7 +23,7 @@ class Recipe:
     cache: str = ".cache/train"
     """Folder for the decoded clips."""
     out: str = "runs/speech-16k"
-    """Folder of the run: checkpoint.pt, log.jsonl, best/ (the model folder)."""
+    """Folder of the run: checkpoint.pt, log.jsonl, model/ (the model folder)."""
     steps: int = 9000
     batch: int = 16
     """Crops a step."""
@@ -55,28 +55,64 @@ class Recipe:
     codec: MdctCodecConfig = field(default_factory=MdctCodecConfig)
 
 
+_MAY_BE_ZERO = {"seed", "warmup_steps", "quantize_from", "depth", "code_depth"}
+
+
+def _typed(key: str, value: Any, kind: Any) -> Any:
+    """``value`` as the type of its field; a float may be written 1e-3, which YAML reads as a string."""
+    if kind is float and isinstance(value, (int, float, str)) and not isinstance(value, bool):
+        try:
+            return float(value)
+        except ValueError:
+            pass
+    lowest = 0 if key in _MAY_BE_ZERO else 1
+    whole = [v for v in (value if isinstance(value, list) else [value]) if type(v) is int and v >= lowest]
+    if kind is int and [value] == whole:
+        return value
+    if kind == list[int] and value and value == whole:
+        return value
+    if kind is bool and isinstance(value, bool):
+        return value
+    if kind is str and isinstance(value, (str, int, float)):
+        return str(value)
+    what = {float: "a number", int: f"a whole number from {lowest} up", bool: "true or false", str: "a name"}
+    raise FormatError(f"recipe key {key} is {value!r}: give {what.get(kind, 'a list like [256, 1024]')}")
+
+
+def _parse(text: str, where: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        reason = " ".join(str(getattr(error, "problem", None) or error).split())
+        raise FormatError(f"{where} is not YAML ({reason}): write key: value lines, or key=value arguments") from None
+
+
 def load_recipe(path: str, overrides: list[str]) -> Recipe:
     """Read a recipe by file or packaged name and apply ``key=value`` overrides.
 
     Raises:
-        FormatError: unknown file, or a key that no recipe has.
+        FormatError: unknown file, a key that no recipe has, or a value that is not of its type.
     """
     file = Path(path)
-    if not file.exists():
+    if not file.is_file():
         file = Path(__file__).parent / "recipes" / f"{path}.yaml"
-    if not file.exists():
+    if not file.is_file():
         names = sorted(p.stem for p in file.parent.glob("*.yaml"))
         raise FormatError(f"no recipe {path!r}: give a YAML file or one of {', '.join(names)}")
-    values: dict[str, Any] = yaml.safe_load(file.read_text()) or {}
+    values = _parse(file.read_text(encoding="utf-8", errors="replace"), str(file)) or {}
+    if not isinstance(values, dict):
+        raise FormatError(f"{file} is not a recipe: write key: value lines")
     for item in overrides:
         key, sign, value = item.partition("=")
         if not sign:
             raise FormatError(f"{item!r} is not key=value")
-        values[key] = yaml.safe_load(value)
+        values[key] = _parse(value, repr(item))
     codec_names = {f.name for f in fields(MdctCodecConfig)}
     own_names = {f.name for f in fields(Recipe)} - {"codec"}
-    unknown = sorted(set(values) - codec_names - own_names)
+    unknown = sorted(str(key) for key in values if key not in codec_names | own_names)
     if unknown:
         raise FormatError(f"unknown recipe key {unknown[0]!r}: see train_codec/recipe.py for those there are")
+    kinds = get_type_hints(MdctCodecConfig) | get_type_hints(Recipe)
+    values = {key: _typed(key, value, kinds[key]) for key, value in values.items()}
     codec = MdctCodecConfig(**{k: v for k, v in values.items() if k in codec_names})
     return Recipe(codec=codec, **{k: v for k, v in values.items() if k in own_names})

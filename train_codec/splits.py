@@ -2,12 +2,15 @@
 
 ``val`` and ``mini-test`` speakers are whole speakers; large speakers also give a share of their clips to ``mini-test``,
 drawn by a hash of the path, or (where they have one) of the transcript, so that no prompt stands on both sides.
+
+``python -m train_codec.splits MANIFEST OUT`` writes the table.
 """
 
 from __future__ import annotations
 
 import csv
 import hashlib
+import sys
 from pathlib import Path
 
 VAL_SPEAKERS = {
@@ -50,3 +53,8 @@ def write_splits(manifest: Path, out: Path) -> dict[str, float]:
             minutes[use] = minutes.get(use, 0.0) + float(row["seconds"]) / 60
             writer.writerow([row["path"], row["speaker"], row["language"], row["seconds"], row["licence"], use])
     return minutes
+
+
+if __name__ == "__main__":
+    for name, total in sorted(write_splits(Path(sys.argv[1]), Path(sys.argv[2])).items()):
+        print(f"{name}: {total:.1f} minutes")

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from codectok.codec.folder import save_codec
 from codectok.codec.mdct_codec import MdctCodec
-from codectok.errors import CodectokError
+from codectok.errors import CodectokError, FormatError
 from train_codec.allocator import keep_buffers
 from train_codec.data import ClipArray, crops, list_clips, load_clips
 from train_codec.losses import SpectralLosses, waveform_loss
@@ -26,7 +26,7 @@ from train_codec.recipe import Recipe
 
 def learning_rate(recipe: Recipe, step: int) -> float:
     """Warm-up, constant, then a cosine fall over the last ``decay_share`` of the steps."""
-    warm = min(1.0, (step + 1) / recipe.warmup_steps)
+    warm = min(1.0, (step + 1) / max(1, recipe.warmup_steps))
     start = recipe.steps * (1 - recipe.decay_share)
     done = min(1.0, max(0.0, (step - start) / max(1.0, recipe.steps - start)))
     return recipe.learning_rate * warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * done)))
@@ -164,11 +164,19 @@ class Trainer:
         temporary.rename(self.out / "checkpoint.pt")
 
     def load(self) -> bool:
-        """Resume from ``checkpoint.pt`` if there is one."""
+        """Resume from ``checkpoint.pt`` if there is one.
+
+        Raises:
+            FormatError: it is a run of another codec.
+        """
         path = self.out / "checkpoint.pt"
         if not path.exists():
             return False
         state = torch.load(path, map_location=self.device, weights_only=True)
+        now, before = asdict(self.recipe.codec), state["recipe"]["codec"]
+        changed = [f"{k} {before.get(k)} is now {v}" for k, v in now.items() if before.get(k) != v]
+        if changed:
+            raise FormatError(f"{path} is a run of another codec ({', '.join(changed)}): choose another out=")
         self.step = state["step"]
         self.model.load_state_dict(state["model"])
         self.average.load_state_dict(state["average"], strict=False)
@@ -211,20 +219,22 @@ class Trainer:
         val = self.clips("val")
         began, since = time.monotonic(), self.step
         sums: dict[str, float] = {}
+        summed = 0
         while self.step < stop:
             if self.step == recipe.quantize_from:
                 self.start_codebooks(clips)
             x = crops(clips, self.step, recipe.seed, recipe.batch, self.crop).to(self.device)
             for key, value in self.train_step(x).items():
                 sums[key] = sums.get(key, 0.0) + value
+            summed += 1
             if self.step % 100 == 0:
                 speed = (self.step - since) / (time.monotonic() - began)
-                row = {k: round(v / 100, 5) for k, v in sums.items()}
+                row = {k: round(v / summed, 5) for k, v in sums.items()}
                 left = (recipe.steps - self.step) / speed / 60
                 self.log({"step": self.step, **row, "steps_per_second": round(speed, 3)})
                 text = "  ".join(f"{k} {v:.4g}" for k, v in row.items())
                 print(f"{self.step}/{recipe.steps}  {text}  {speed:.2f} steps/s  {left:.0f} min left", flush=True)
-                sums = {}
+                sums, summed = {}, 0
             if self.step % recipe.checkpoint_every == 0 or self.step == stop:
                 self.save()
             if self.step % recipe.validate_every == 0 or self.step == recipe.steps:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import click
 
+from codectok.corpus.manifest import AUDIO_SUFFIXES
+
 
 @dataclass(frozen=True)
 class Job:
@@ -41,7 +43,8 @@ def plan(
         overwrite: allow targets that exist.
 
     Raises:
-        click.UsageError: an empty folder, two inputs for one output, an output that exists or is an input.
+        click.UsageError: an empty folder, two inputs for one output, an output that exists or is an input, the name
+            of a file of another kind.
     """
     found = [pair for item in inputs for pair in _below(Path(item), take)]
     target = Path(out)
@@ -53,6 +56,11 @@ def plan(
         if target.exists() and not target.is_dir():
             endings = " or ".join(file_suffixes)
             raise click.UsageError(f"-o {out} is a file: give a folder, or a name ending in {endings}")
+        if not target.exists() and target.suffix.lower() in {".ctk", *AUDIO_SUFFIXES}:
+            endings = " or ".join(file_suffixes)
+            raise click.UsageError(
+                f"-o {out} is no kind of file written here: give a folder, or a name ending in {endings}"
+            )
         jobs = [Job(source, target / _renamed(name, take, suffix)) for source, name in found]
     _refuse_collisions(jobs, overwrite)
     return jobs

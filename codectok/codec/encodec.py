@@ -26,6 +26,8 @@ class EncodecCodec(CodecModel):
     Reflective padding starts the stream, so that the first ``first_frames`` code frames must come together.
     """
 
+    block_seconds = 4.0
+
     def __init__(self, config: EncodecCodecConfig) -> None:
         super().__init__()
         self.config = config

@@ -1,8 +1,8 @@
 """The MDCT codec: a causal speech codec whose networks run at the frame rate only.
 
 Samples become MDCT coefficients (one matrix product), ``fold`` frames of them side by side go through ConvNeXt blocks,
-``merge`` of those make one code frame, and the way back is the same in reverse. There is no phase to predict, and nothing
-runs at the sample rate: it costs a tenth of a convolutional codec.
+``merge`` of those make one code frame, and the way back is the same in reverse. There is no phase to predict, and
+nothing runs at the sample rate: it costs a tenth of a convolutional codec.
 """
 
 from __future__ import annotations

@@ -55,12 +55,17 @@ class Codebook(nn.Module):
 
         Centred: latents far from zero would otherwise lose the digits that decide between close codes.
         """
+        if self.vectors.is_inference():  # made under torch.inference_mode(), where nothing tells of a change
+            return self._fold()
         key = (self.vectors._version, self.vectors.data_ptr())
         if self._folded is None or self._folded[0] != key:
-            centre = self.vectors.mean(0)
-            table = self.vectors - centre
-            self._folded = (key, (centre, table.T.contiguous(), -0.5 * table.square().sum(1)))
+            self._folded = (key, self._fold())
         return self._folded[1]
+
+    def _fold(self) -> tuple[Tensor, Tensor, Tensor]:
+        centre = self.vectors.mean(0)
+        table = self.vectors - centre
+        return centre, table.T.contiguous(), -0.5 * table.square().sum(1)
 
     @torch.no_grad()
     def update(self, x: Tensor, codes: Tensor, decay: float) -> None:
@@ -82,7 +87,8 @@ class Codebook(nn.Module):
         dead = (self.counts < threshold * uniform).nonzero().flatten()
         if len(dead) == 0 or len(x) == 0:
             return 0
-        chosen = torch.randint(len(x), (len(dead),), generator=generator, device=x.device)
+        # Drawn on the CPU, where the generator is, whatever the device of the frames.
+        chosen = torch.randint(len(x), (len(dead),), generator=generator).to(x.device)
         self.counts[dead] = uniform
         self.sums[dead] = x[chosen] * uniform
         self._refresh()

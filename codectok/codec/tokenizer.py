@@ -72,10 +72,10 @@ class CodecTokenizer(Tokenizer):
 
     @torch.inference_mode()
     def _decode(self, codes: list[Tensor], num_samples: list[int]) -> list[np.ndarray]:
-        parts: list[list[Tensor]] = [[] for _ in codes]
+        parts = [[torch.zeros(0)] for _ in codes]
         # A quantizer may treat its levels apart, so only items with as many codebooks run together.
         for depth in sorted({len(c) for c in codes}):
-            chosen = [i for i, c in enumerate(codes) if len(c) == depth]
+            chosen = [i for i, c in enumerate(codes) if len(c) == depth and c.shape[1]]
             columns = [codes[i].T for i in chosen]
 
             def step(block: Tensor, state: State, final: bool) -> tuple[Tensor, State]:

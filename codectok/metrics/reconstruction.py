@@ -62,6 +62,4 @@ def score_reconstruction(
         for name in errors:
             failed[name] += 1
     used, entropy = code_usage(torch.cat(codes, 1))
-    return Reconstruction(
-        num_codebooks, tokenizer.bitrate(num_codebooks), len(codes), values, failed, used, entropy
-    )
+    return Reconstruction(num_codebooks, tokenizer.bitrate(num_codebooks), len(codes), values, failed, used, entropy)

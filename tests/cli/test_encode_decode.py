@@ -292,3 +292,15 @@ def test_missing_inputs(tmp_path):
         assert result.exit_code == 2
         assert name in result.stderr
         assert len(result.stderr.splitlines()) == 1
+
+
+def test_an_output_named_as_a_file_of_another_kind_is_refused(tmp_path):
+    write_clip(tmp_path / "a.wav")
+    result = run("encode", tmp_path / "a.wav", "-o", tmp_path / "b.wav", *PCM)
+    assert result.exit_code == 2
+    assert "a name ending in .ctk" in result.stderr
+    assert run("encode", tmp_path / "a.wav", "-o", tmp_path / "a.ctk", *PCM).exit_code == 0
+    result = run("decode", tmp_path / "a.ctk", "-o", tmp_path / "b.mp3", *PCM)
+    assert result.exit_code == 2
+    assert "a name ending in .wav or .flac" in result.stderr
+    assert names(tmp_path) == ["a.ctk", "a.wav"]

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 from transformers import EncodecConfig
 
+from codectok.codec import seanet
 from codectok.codec.encodec import EncodecCodec, EncodecCodecConfig
 from codectok.codec.folder import open_codec, save_codec
 from codectok.codec.hf import fold_weight_norm, load_hf_codec, open_hf_codec
@@ -65,7 +66,8 @@ def test_the_test_model_uses_its_codes(encodec_pair: Pair) -> None:
     _, model = encodec_pair
     latents, _ = model.encode_step(audio(72000), None, True)
     used = [len(c.unique()) for c in model.quantize(latents, 32)[0]]
-    assert min(used) > 60 and len(model.quantize(latents, 8).unique()) > 500
+    assert min(used) > 60
+    assert len(model.quantize(latents, 8).unique()) > 500
     samples, _ = model.decode_step(model.dequantize(model.quantize(latents, 8)), None, True)
     assert samples.std() > 0.1 * samples.abs().max(), "the decoder must not answer with a constant"
 
@@ -80,6 +82,27 @@ def test_full_size_blocks_equal_the_whole(encodec_pair: Pair, sizes: list[int]) 
     assert error(blocks, latents) < 1e-5
     samples, _ = model.decode_step(latents, None, True)
     assert error(in_blocks(model.decode_step, latents, sizes), samples) < 1e-5
+
+
+@torch.inference_mode()
+def test_long_blocks_run_in_parts_and_give_the_same(encodec_pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, model = encodec_pair
+    x = audio(30 * 320 + 100, batch=2)
+    latents, _ = model.encode_step(x, None, True)
+    samples, _ = model.decode_step(latents, None, True)
+    monkeypatch.setattr(seanet, "PART_BYTES", 2 * 8 * model.encoder.frame_bytes)
+    runs = 0
+    run = seanet.Seanet._run
+
+    def counted(*arguments: Any) -> Any:
+        nonlocal runs
+        runs += 1
+        return run(*arguments)
+
+    monkeypatch.setattr(seanet.Seanet, "_run", counted)
+    assert error(model.encode_step(x, None, True)[0], latents) < 1e-5
+    assert runs == 4, "31 frames in parts of 8"
+    assert error(model.decode_step(latents, None, True)[0], samples) < 1e-5
 
 
 def test_first_frames_is_what_the_last_kernel_reflects(encodec_pair: Pair) -> None:

@@ -228,7 +228,8 @@ def test_dead_codes_come_back_and_are_chosen(make: Make) -> None:
     first.set_vectors(vectors, counts)
     assert not (vq.encode(z)[:, 0] == 3).any()
     revived = vq.revive(z, threshold=0.1, generator=torch.Generator().manual_seed(0))
-    assert len(revived) == len(SIZES) and revived[0] == 1
+    assert len(revived) == len(SIZES)
+    assert revived[0] == 1
     assert (frames - first.vectors[3]).abs().amax(1).min() < 1e-5, "it must stand on a frame of the batch"
     vq(z, update_decay=0.99)
     assert (vq.encode(z)[:, 0] == 3).any(), "and still be there after an update"

@@ -10,9 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 
-from codectok import CodectokError, FormatError, load
+from codectok import AudioError, CodectokError, FormatError, load
+from train_codec.data import list_clips, load_clips
 from train_codec.recipe import Recipe, load_recipe
 from train_codec.splits import assign
 from train_codec.trainer import Trainer, learning_rate
@@ -88,3 +90,64 @@ def test_splits_keep_whole_speakers_and_prompts_apart() -> None:
     assert assign(row) == assign(row | {"path": "b"})
     assert assign(row | {"speaker": "klettres-uk"}) == "val"
     assert assign(row | {"split": "dev"}) == "dev"
+
+
+def test_a_float_may_be_written_without_a_point() -> None:
+    assert load_recipe("tiny", ["learning_rate=1e-3"]).learning_rate == 1e-3
+
+
+@pytest.mark.parametrize("change", ["steps=abc", "batch=0", "codebook_sizes=5", "windows=[", "bf16=7", "mel_weight=x"])
+def test_a_wrong_value_is_an_error_that_names_it(change: str) -> None:
+    with pytest.raises(FormatError, match=change.partition("=")[0]):
+        load_recipe("tiny", [change])
+
+
+def test_a_file_that_is_no_recipe_is_refused(tmp_path: Path) -> None:
+    for text in ("# a\n```\n", "only words"):
+        (tmp_path / "x.yaml").write_text(text)
+        with pytest.raises(FormatError, match=r"x\.yaml"):
+            load_recipe(str(tmp_path / "x.yaml"), [])
+
+
+def test_no_warm_up() -> None:
+    assert learning_rate(Recipe(warmup_steps=0), 0) == Recipe().learning_rate
+
+
+def test_a_run_of_another_codec_is_not_resumed(tmp_path: Path) -> None:
+    Trainer(recipe(tmp_path / "run")).save()
+    with pytest.raises(FormatError, match="dim 64 is now 32"):
+        Trainer(recipe(tmp_path / "run", dim=32)).load()
+
+
+def test_the_cache_tells_folders_apart(tmp_path: Path) -> None:
+    for name, value in (("a", 0.1), ("b", 0.2)):
+        (tmp_path / name).mkdir()
+        soundfile.write(tmp_path / name / "x.wav", np.full(100, value), 16000)
+    first, second = (load_clips(tmp_path / name, ["x.wav"], tmp_path / "cache", 16000) for name in "ab")
+    assert first.samples[0] < second.samples[0]
+
+
+def test_bad_training_audio_is_an_error_that_names_it(tmp_path: Path) -> None:
+    (tmp_path / "x.wav").write_text("words")
+    for name in ("x.wav", "missing.wav"):
+        with pytest.raises(AudioError, match=name):
+            load_clips(tmp_path, [name], tmp_path / "cache", 16000)
+    (tmp_path / "splits.tsv").write_text("file\tuse\nx.wav\tfit\n")
+    with pytest.raises(FormatError, match="no columns"):
+        list_clips(tmp_path, tmp_path / "splits.tsv", "fit")
+
+
+def test_logged_losses_are_means_after_a_resume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    changes = {"steps": 100, "checkpoint_every": 90, "validate_every": 1000}
+    monkeypatch.setattr(Trainer, "train_step", _step_of_one)
+    monkeypatch.setattr(Trainer, "start_codebooks", lambda self, clips: None)
+    monkeypatch.setattr("train_codec.validate.validate", lambda *args: {})
+    Trainer(recipe(tmp_path / "run", **changes)).run(until=90)
+    Trainer(recipe(tmp_path / "run", **changes)).run()
+    rows = [json.loads(line) for line in (tmp_path / "run/log.jsonl").read_text().splitlines()]
+    assert rows[0]["loss"] == 1.0
+
+
+def _step_of_one(trainer: Trainer, x: torch.Tensor) -> dict[str, float]:
+    trainer.step += 1
+    return {"loss": 1.0}
