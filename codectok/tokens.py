@@ -41,7 +41,7 @@ class Tokens:
 
     def __post_init__(self) -> None:
         given = torch.as_tensor(self.codes)
-        if given.is_floating_point() or given.is_complex():
+        if given.numel() and (given.is_floating_point() or given.is_complex()):
             raise FormatError(f"codes of type {given.dtype} are not integers")
         codes = given.to("cpu", torch.int64)
         if codes.is_inference():

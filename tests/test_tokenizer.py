@@ -72,7 +72,7 @@ def test_codes_alone_are_not_tokens(tok: Tokenizer) -> None:
 
 def test_tokens_of_negative_length_are_refused(tok: Tokenizer) -> None:
     with pytest.raises(FormatError, match="num_samples"):
-        Tokens(torch.zeros(1, 1), -5, RATE, tok.frame_rate, (2,), "f")
+        Tokens(torch.zeros(1, 1, dtype=torch.int64), -5, RATE, tok.frame_rate, (2,), "f")
 
 
 @pytest.mark.parametrize("choice", [{"num_codebooks": 2.5}, {"num_codebooks": "3"}, {"bitrate": "1"}])
