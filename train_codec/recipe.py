@@ -24,7 +24,7 @@ class Recipe:
     """Folder for the decoded clips."""
     out: str = "runs/speech-16k"
     """Folder of the run: checkpoint.pt, log.jsonl, model/ (the model folder)."""
-    steps: int = 9000
+    steps: int = 10000
     batch: int = 16
     """Crops a step."""
     crop_seconds: float = 1.28
@@ -39,8 +39,8 @@ class Recipe:
     """Share of items quantized with all levels; the others draw a depth (quantizer dropout)."""
     windows: list[int] = field(default_factory=lambda: [128, 256, 512, 1024, 2048])
     windows_per_step: int = 3
-    mel_weight: float = 7.0
-    complex_weight: float = 80.0
+    mel_weight: float = 20.0
+    complex_weight: float = 20.0
     waveform_weight: float = 3.0
     commitment_weight: float = 0.3
     ema_decay: float = 0.999

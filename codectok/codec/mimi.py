@@ -70,7 +70,7 @@ class MimiCodec(CodecModel):
     """Encoder, split quantizer and decoder of Mimi."""
 
     # Each block reads all of the transformers' weights once: shorter ones would be spent on that.
-    block_seconds = 4.0
+    block_seconds = 8.0
 
     def __init__(self, config: MimiCodecConfig) -> None:
         super().__init__()
