@@ -113,9 +113,7 @@ def count_ties(ours: Tensor, theirs: Tensor, parts: list[tuple[Tensor, list[Tens
             residual = vectors[t].double()
             for k in range(level):
                 residual = residual - codebooks[k][a[k, t]].double()
-            one, two = (
-                (residual - codebooks[level][int(c[level, t])].double()).square().sum().item() for c in (a, b)
-            )
+            one, two = ((residual - codebooks[level][int(c[level, t])].double()).square().sum().item() for c in (a, b))
             assert abs(one - two) < 1e-4 * max(one, two), f"frame {t}, level {level}: distances {one} and {two}"
             ties += 1
     return ties
