@@ -8,6 +8,7 @@ median of the repeats' own ratios, ours to theirs. MB is what a fresh process ne
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import statistics
@@ -69,7 +70,9 @@ def our_calls(name: str, folder: Path, clips: list[np.ndarray]) -> tuple[Call, C
     """Encode and decode through the Tokenizer interface, as users do."""
     tokenizer = our_tokenizer(name, folder)
     rate = tokenizer.sample_rate
-    tokens = tokenizer.encode_batch(clips, rate, num_codebooks=CODEBOOKS)
+    frames, sizes = tokenizer.num_frames(len(clips[0])), tokenizer.codebook_sizes[:CODEBOOKS]
+    codes = torch.stack([torch.randint(size, (frames,)) for size in sizes])
+    tokens = [tokenizer.tokens(codes, len(clip)) for clip in clips]
     return (
         lambda: tokenizer.encode_batch(clips, rate, num_codebooks=CODEBOOKS),
         lambda: tokenizer.decode_batch(tokens),
@@ -123,18 +126,17 @@ def time_case(sides: Sides, repeats: int) -> dict[str, dict[str, list[float]]]:
 def peak_memory(name: str, side: str, folder: str, case: tuple[int, int], decode: bool, threads: int) -> float | None:
     """MB that one call needs at its peak, in this process; None where the system cannot say (it is not Linux)."""
     torch.set_num_threads(threads)
-    calls = (our_calls if side == "ours" else their_calls)(name, Path(folder), make_clips(name, 1, 1))
     with torch.inference_mode():
-        calls[0]()
-        calls[1]()
         calls = (our_calls if side == "ours" else their_calls)(name, Path(folder), make_clips(name, *case))
-        if decode:
+        if decode and side == "theirs":
             calls[0]()
-        before = _memory("VmRSS")
         try:
+            # What loading left free must not hide what the call needs.
+            ctypes.CDLL(None).malloc_trim(0)
             Path("/proc/self/clear_refs").write_text("5")
-        except OSError:
+        except (OSError, AttributeError):
             return None
+        before = _memory("VmRSS")
         calls[decode]()
     peak = _memory("VmHWM")
     return None if peak is None or before is None else (peak - before) / 1e6
