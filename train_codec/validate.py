@@ -1,26 +1,93 @@
-"""Quality of a codec on whole validation clips: with a quarter of its codebooks, and with all."""
+"""Quality of a codec on whole validation clips, per number of codebooks."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from codectok.codec.base import CodecModel
 from codectok.codec.tokenizer import CodecTokenizer
+from codectok.errors import CodectokError
 from codectok.metrics.reconstruction import score_reconstruction
-from train_codec.data import ClipArray
+from codectok.metrics.registry import get_metric
+from train_codec.data.clips import ClipArray
+
+METRICS = ("pesq", "stoi", "mel")
 
 
-def validate(model: CodecModel, clips: ClipArray, count: int) -> dict[str, float]:
-    """Mean PESQ, STOI, mel distance and used codes over ``count`` clips spread evenly; keys end in the codebooks."""
-    tokenizer = CodecTokenizer(model, "in training", "", device=str(next(model.parameters()).device))
-    step = max(1, len(clips.clips) // count)
-    audio = [clips.read(clip) for clip in clips.clips[::step][:count]]
+def validate(
+    model: CodecModel,
+    clips: ClipArray,
+    count: int,
+    codebooks: Sequence[int] | None = None,
+    metrics: Sequence[str] = METRICS,
+) -> dict[str, float]:
+    """Means over ``count`` clips spread evenly over ``clips``; :func:`format_table` prints them.
+
+    Keys end in the number of codebooks K: ``pesq_K``, ``stoi_K``, ``mel_K`` (absent if it failed on every clip),
+    ``failed_pesq_K`` and so on (clips it failed on, absent if none), ``kbps_K``, ``n_K`` (clips) and ``used_K``
+    (distinct codes, mean over the levels). A clip that a metric fails on (silence, too short) is never averaged in.
+
+    Args:
+        model: any causal codec; its training mode is left as it was.
+        clips: at the model's sample rate.
+        count: clips to score.
+        codebooks: numbers of codebooks; default a quarter, and all.
+        metrics: names of registered metrics.
+
+    Raises:
+        CodectokError: no clips, or a number of codebooks that the model does not have.
+    """
+    if not len(clips) or count < 1:
+        raise CodectokError("there are no clips to validate on: give a val part, and val_clips of 1 or more")
     top = len(model.codebook_sizes)
+    training = model.training
+    tokenizer = CodecTokenizer(model, "in training", "", device=str(next(model.parameters()).device))
+    count = min(count, len(clips))
+    audio = [clips.read(clips.clips[i * len(clips) // count]) for i in range(count)]
     out: dict[str, float] = {}
-    for depth in sorted({max(1, top // 4), top}):
-        scores = score_reconstruction(tokenizer, audio, model.sample_rate, depth, ("pesq", "stoi", "mel"))
-        for metric, values in scores.values.items():
-            if values:
-                out[f"{metric}_{depth}"] = round(float(np.mean(values)), 4)
-        out[f"used_{depth}"] = round(float(np.mean(scores.used)), 1)
+    try:
+        for depth in sorted(set(codebooks or (max(1, top // 4), top))):
+            scores = score_reconstruction(tokenizer, audio, model.sample_rate, depth, metrics)
+            for metric, values in scores.values.items():
+                if values:
+                    out[f"{metric}_{depth}"] = round(float(np.mean(values)), 4)
+                if scores.failed[metric]:
+                    out[f"failed_{metric}_{depth}"] = scores.failed[metric]
+            out[f"used_{depth}"] = round(float(np.mean(scores.used)), 1)
+            out[f"kbps_{depth}"] = round(scores.bitrate, 3)
+            out[f"n_{depth}"] = scores.num_clips
+    finally:
+        model.train(training)
     return out
+
+
+def format_table(scores: Mapping[str, float]) -> str:
+    """What :func:`validate` returned as an aligned table, one line a bitrate.
+
+    A score's clips are given where it failed on some: ``2.31 (22/24)`` is the mean over 22 of 24 clips.
+    """
+    depths = sorted(int(key[2:]) for key in scores if key.startswith("n_") and key[2:].isdigit())
+    names = dict.fromkeys(k.removeprefix("failed_").rpartition("_")[0] for k in scores)
+    names = {n: None for n in names if n not in ("", "n", "kbps", "used")}
+    header = ["codebooks", "kbit/s", *(_heading(n) for n in names), "codes used", "n"]
+    rows = [header]
+    for depth in depths:
+        row = [str(depth), f"{scores.get(f'kbps_{depth}', float('nan')):g}"]
+        row += [_score(scores, name, depth) for name in names]
+        rows.append([*row, f"{scores.get(f'used_{depth}', float('nan')):g}", f"{scores[f'n_{depth}']:g}"])
+    widths = [max(len(row[i]) for row in rows) for i in range(len(header))]
+    return "\n".join("  ".join(cell.rjust(w) for cell, w in zip(row, widths, strict=True)) for row in rows)
+
+
+def _heading(name: str) -> str:
+    metric = get_metric(name)
+    return f"{metric.label} {metric.unit}".strip()
+
+
+def _score(scores: Mapping[str, float], name: str, depth: int) -> str:
+    total, failed = int(scores[f"n_{depth}"]), int(scores.get(f"failed_{name}_{depth}", 0))
+    value = scores.get(f"{name}_{depth}")
+    text = "-" if value is None else f"{value:.{get_metric(name).decimals}f}"
+    return f"{text} ({total - failed}/{total})" if failed else text

@@ -1,0 +1,131 @@
+"""Unit metrics against scikit-learn and against the formulas as they are written."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from codectok.metrics.registry import MetricError
+from codectok.metrics.units import (
+    bootstrap_clips,
+    chance_pnmi,
+    cluster_purity,
+    contingency,
+    entropy,
+    mutual_information,
+    phone_purity,
+    pnmi,
+)
+
+sequences = st.integers(1, 60).flatmap(
+    lambda n: st.tuples(
+        st.lists(st.integers(0, 7), min_size=n, max_size=n), st.lists(st.integers(0, 5), min_size=n, max_size=n)
+    )
+)
+
+
+@settings(max_examples=80, deadline=None)
+@given(pair=sequences)
+def test_mutual_information_is_sklearns(pair: tuple[list[int], list[int]]) -> None:
+    oracle = pytest.importorskip("sklearn.metrics")
+    units, labels = (np.array(x) for x in pair)
+    table = contingency(units, labels)
+    found = mutual_information(table)
+    assert found * np.log(2) == pytest.approx(oracle.mutual_info_score(units, labels), abs=1e-9)
+    cells = oracle.cluster.contingency_matrix(units, labels)
+    np.testing.assert_array_equal(table[table.sum(1) > 0][:, table.sum(0) > 0], cells)
+    if len(set(labels.tolist())) > 1:
+        assert pnmi(table) == pytest.approx(oracle.homogeneity_score(labels, units), abs=1e-9)
+        assert 0 <= pnmi(table) <= 1 + 1e-12
+
+
+@settings(max_examples=60, deadline=None)
+@given(pair=sequences)
+def test_purities_are_their_formulas(pair: tuple[list[int], list[int]]) -> None:
+    units, labels = pair
+    frames = list(zip(units, labels, strict=True))
+    phone = sum(max(sum(f == (z, y) for f in frames) for y in set(labels)) for z in set(units)) / len(frames)
+    cluster = sum(max(sum(f == (z, y) for f in frames) for z in set(units)) for y in set(labels)) / len(frames)
+    table = contingency(np.array(units), np.array(labels))
+    assert phone_purity(table) == pytest.approx(phone)
+    assert cluster_purity(table) == pytest.approx(cluster)
+
+
+def test_known_values() -> None:
+    labels = np.array([0, 0, 1, 1])
+    same, split, none = np.array([5, 5, 2, 2]), np.array([0, 1, 2, 3]), np.array([0, 1, 0, 1])
+    assert [pnmi(contingency(u, labels)) for u in (same, split, none)] == pytest.approx([1, 1, 0])
+    assert [cluster_purity(contingency(u, labels)) for u in (same, split, none)] == [1, 0.5, 0.5]
+    assert [phone_purity(contingency(u, labels)) for u in (same, split, none)] == [1, 1, 0.5]
+    assert entropy(np.array([1, 1, 2])) == pytest.approx(1.5)
+
+
+def test_weights_count_frames_more_than_once() -> None:
+    units, labels, weights = np.array([0, 1, 1]), np.array([1, 0, 1]), np.array([2, 0, 3])
+    repeated = contingency(np.repeat(units, weights), np.repeat(labels, weights))
+    np.testing.assert_array_equal(contingency(units, labels, weights), repeated)
+
+
+def test_chance_is_above_nothing_for_many_units_on_few_frames() -> None:
+    rng = np.random.default_rng(0)
+    units, labels = rng.integers(0, 500, 2000), rng.integers(0, 40, 2000)
+    measured = pnmi(contingency(units, labels))
+    assert measured > 0.3
+    assert chance_pnmi(units, labels) == pytest.approx(measured, abs=0.02)
+    assert chance_pnmi(labels, labels) < 0.15
+
+
+def test_a_paired_interval_covers_the_difference_and_is_repeatable() -> None:
+    rng = np.random.default_rng(0)
+    clip = np.repeat(np.arange(60), 50)
+    labels = rng.integers(0, 5, 3000)
+    good = np.where(rng.random(3000) < 0.7, labels, rng.integers(0, 5, 3000))
+    bad = np.where(rng.random(3000) < 0.3, labels, rng.integers(0, 5, 3000))
+
+    def difference(a: np.ndarray, b: np.ndarray) -> object:
+        return bootstrap_clips(
+            lambda w: pnmi(contingency(a, labels, w[clip])) - pnmi(contingency(b, labels, w[clip])), 60, resamples=200
+        )
+
+    found = difference(good, bad)
+    assert found == difference(good, bad)
+    assert found.low > 0.1  # type: ignore[attr-defined]
+    assert found.low < found.mean < found.high  # type: ignore[attr-defined]
+    assert found.n == 60  # type: ignore[attr-defined]
+    same = difference(good, good)
+    assert (same.mean, same.low, same.high) == (0, 0, 0)  # type: ignore[attr-defined]
+
+
+def test_the_bootstrap_of_a_mean_is_the_one_of_means() -> None:
+    from codectok.metrics import bootstrap_mean
+
+    values = np.random.default_rng(1).normal(size=40)
+    ours = bootstrap_clips(lambda w: float(w @ values / w.sum()), 40, resamples=500)
+    other = bootstrap_mean(values.tolist(), resamples=500)
+    assert (ours.mean, ours.low, ours.high) == pytest.approx((other.mean, other.low, other.high))
+    assert bootstrap_clips(lambda w: 1.0, 1).low is None
+
+
+@pytest.mark.parametrize(
+    ("units", "labels", "message"),
+    [
+        ([], [], "at least one"),
+        ([1], [1, 2], "one label"),
+        ([-1, 0], [0, 1], "negative"),
+        ([0, 1], [0, -1], "negative"),
+    ],
+)
+def test_bad_input_is_refused(units: list[int], labels: list[int], message: str) -> None:
+    with pytest.raises(MetricError, match=message):
+        contingency(np.array(units), np.array(labels))
+
+
+def test_no_number_stands_for_a_failure() -> None:
+    with pytest.raises(MetricError, match="same label"):
+        pnmi(contingency(np.array([0, 1]), np.array([3, 3])))
+    with pytest.raises(MetricError, match="no frames"):
+        entropy(np.zeros(3))
+    with pytest.raises(MetricError, match="at least one clip"):
+        bootstrap_clips(lambda w: 0.0, 0)

@@ -1,0 +1,8 @@
+"""What a person sees of a run: progress, codebook health, TensorBoard, curves."""
+
+from train_codec.watch.board import Board
+from train_codec.watch.health import CodebookHealth
+from train_codec.watch.plot import plot
+from train_codec.watch.progress import Progress
+
+__all__ = ["Board", "CodebookHealth", "Progress", "plot"]
