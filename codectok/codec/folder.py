@@ -22,6 +22,7 @@ FORMAT_VERSION = 1
 
 
 def _classes() -> dict[str, tuple[type[CodecModel], type]]:
+    from codectok.codec.dac import DacCodec, DacCodecConfig
     from codectok.codec.encodec import EncodecCodec, EncodecCodecConfig
     from codectok.codec.mdct_codec import MdctCodec, MdctCodecConfig
     from codectok.codec.mimi import MimiCodec, MimiCodecConfig
@@ -30,6 +31,7 @@ def _classes() -> dict[str, tuple[type[CodecModel], type]]:
         "mdct-codec": (MdctCodec, MdctCodecConfig),
         "encodec-codec": (EncodecCodec, EncodecCodecConfig),
         "mimi-codec": (MimiCodec, MimiCodecConfig),
+        "dac-codec": (DacCodec, DacCodecConfig),
     }
 
 

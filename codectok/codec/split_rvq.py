@@ -9,8 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from codectok.codec.rvq import Quantized, ResidualVQ
-from codectok.errors import CodeRangeError
+from codectok.codec.quantizer import Quantized, Quantizer, Use
+from codectok.codec.rvq import ResidualVQ, finish
 
 
 class ProjectedVQ(nn.Module):
@@ -19,13 +19,17 @@ class ProjectedVQ(nn.Module):
     def __init__(self, dim: int, code_dim: int, codebook_sizes: list[int]) -> None:
         super().__init__()
         same = dim == code_dim
+        # Without bias: what a half that is not used adds to the sum must be 0.
         self.input = nn.Identity() if same else nn.Linear(dim, code_dim, bias=False)
         self.vq = ResidualVQ(code_dim, codebook_sizes)
         self.output = nn.Identity() if same else nn.Linear(code_dim, dim, bias=False)
 
 
-class SplitResidualVQ(nn.Module):
+class SplitResidualVQ(Quantizer):
     """``num_semantic`` codebooks and the others, in parallel on the same latent.
+
+    Straight-through holds between the projections, so that they learn from what comes after: the gradient of
+    ``quantized`` with respect to the input is that of ``output(input(z))``, summed over the halves that an item uses.
 
     Args:
         dim: width D of the latents.
@@ -33,6 +37,8 @@ class SplitResidualVQ(nn.Module):
         codebook_sizes: number of codes of each codebook, the semantic ones first.
         num_semantic: how many are semantic.
     """
+
+    tracks_usage = True
 
     def __init__(self, dim: int, code_dim: int, codebook_sizes: list[int], num_semantic: int = 1) -> None:
         super().__init__()
@@ -43,18 +49,13 @@ class SplitResidualVQ(nn.Module):
         self.semantic = ProjectedVQ(dim, code_dim, codebook_sizes[:num_semantic])
         self.acoustic = ProjectedVQ(dim, code_dim, codebook_sizes[num_semantic:])
 
-    def encode(self, z: Tensor, num_codebooks: int | None = None) -> Tensor:
-        """[B, T, D] -> int64 [B, K, T]."""
-        k = len(self.codebook_sizes) if num_codebooks is None else num_codebooks
-        codes = self.semantic.vq.encode(self.semantic.input(z), min(k, self.num_semantic))
-        if k <= self.num_semantic:
+    def _encode(self, z: Tensor, count: int) -> Tensor:
+        codes = self.semantic.vq.encode(self.semantic.input(z), min(count, self.num_semantic))
+        if count <= self.num_semantic:
             return codes
-        return torch.cat([codes, self.acoustic.vq.encode(self.acoustic.input(z), k - self.num_semantic)], 1)
+        return torch.cat([codes, self.acoustic.vq.encode(self.acoustic.input(z), count - self.num_semantic)], 1)
 
-    def decode(self, codes: Tensor) -> Tensor:
-        """int64 [B, K, T] -> float32 [B, T, D]; any K up to the number of codebooks."""
-        if codes.shape[1] > len(self.codebook_sizes):
-            raise CodeRangeError(f"{codes.shape[1]} codebooks given, this quantizer has {len(self.codebook_sizes)}")
+    def _decode(self, codes: Tensor) -> Tensor:
         z = self.semantic.output(self.semantic.vq.decode(codes[:, : self.num_semantic]))
         if codes.shape[1] > self.num_semantic:
             z = z + self.acoustic.output(self.acoustic.vq.decode(codes[:, self.num_semantic :]))
@@ -62,37 +63,25 @@ class SplitResidualVQ(nn.Module):
 
     @torch.no_grad()
     def distances(self, latent: Tensor, codes: Tensor, level: int) -> Tensor:
-        """Squared distances of one latent [D] to every code of ``level``, as :meth:`ResidualVQ.distances`."""
+        """As :meth:`ResidualVQ.distances`, in the half that ``level`` belongs to."""
         half, skip = (self.semantic, 0) if level < self.num_semantic else (self.acoustic, self.num_semantic)
         return half.vq.distances(half.input(latent), codes[skip:], level - skip)
 
-    def forward(self, z: Tensor, depths: Tensor | None = None, update_decay: float | None = None) -> Quantized:
-        """Quantize for training; arguments as :meth:`ResidualVQ.forward`.
+    def _quantize(self, z: Tensor, use: Use, decay: float | None) -> Quantized:
+        learn, count = decay is not None, len(self.codebook_sizes)
+        semantic = self.semantic.vq.trace(self.semantic.input(z), use.part(0, self.num_semantic), learn)
+        acoustic = self.acoustic.vq.trace(self.acoustic.input(z), use.part(self.num_semantic, count), learn)
+        commitments = finish([semantic, acoustic], decay, self._shared(decay))
+        return Quantized(
+            self.semantic.output(semantic.quantized) + self.acoustic.output(acoustic.quantized),
+            torch.cat([semantic.codes, acoustic.codes], 1),
+            torch.cat(commitments),
+        )
 
-        Straight-through holds between the projections, so that they learn from what comes after: the gradient with
-        respect to the input is that of ``output(input(z))``, summed over the two halves.
-        """
-        with torch.autocast(z.device.type, enabled=False):
-            z = z.float()
-            semantic = self.semantic.vq(self.semantic.input(z), depths, update_decay)
-            left = None if depths is None else depths - self.num_semantic
-            acoustic = self.acoustic.vq(self.acoustic.input(z), left, update_decay)
-            return Quantized(
-                self.semantic.output(semantic.quantized) + self.acoustic.output(acoustic.quantized),
-                torch.cat([semantic.codes, acoustic.codes], 1),
-                torch.cat([semantic.commitment, acoustic.commitment]),
-            )
-
-    @torch.no_grad()
-    def fit(self, x: Tensor, iterations: int = 10, seed: int = 0) -> None:
-        """Start every codebook by k-means on real frames ``x`` [N, D]."""
+    def _fit(self, x: Tensor, iterations: int, generator: torch.Generator) -> None:
         for half in (self.semantic, self.acoustic):
-            half.vq.fit(half.input(x.float()), iterations, seed)
+            half.vq._fit(half.input(x), iterations, generator)
 
-    @torch.no_grad()
-    def revive(self, z: Tensor, threshold: float = 0.1, generator: torch.Generator | None = None) -> list[int]:
-        """Revive dead codes of every codebook from a batch [B, T, D]; returns how many a codebook."""
-        revived = []
-        for half in (self.semantic, self.acoustic):
-            revived += half.vq.revive(half.input(z.float()), threshold, generator)
-        return revived
+    def _revive(self, x: Tensor, threshold: float, generator: torch.Generator | None) -> list[int]:
+        halves = (self.semantic, self.acoustic)
+        return [n for half in halves for n in half.vq._revive(half.input(x), threshold, generator)]

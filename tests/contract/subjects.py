@@ -10,6 +10,7 @@ import torch
 
 from codectok import Tokenizer, load
 from codectok.codec.base import CodecModel
+from codectok.codec.dac import DacCodec, DacCodecConfig
 from codectok.codec.encodec import EncodecCodec, EncodecCodecConfig
 from codectok.codec.mdct_codec import MdctCodec, MdctCodecConfig
 from codectok.codec.mimi import MimiCodec, MimiCodecConfig
@@ -42,6 +43,8 @@ def settle(model: CodecModel, seed: int = 0) -> CodecModel:
         torch.from_numpy(voice(model.sample_rate * 3, model.sample_rate, seed))[None], None, True
     )
     generator = torch.Generator().manual_seed(seed)
+    if isinstance(model, DacCodec):
+        model.quantizer.fit(latents, seed=seed)
     for quantizer, view in model.residual_quantizers():
         residual = view(latents).flatten(0, 1)
         for level in quantizer.levels:
@@ -77,6 +80,7 @@ MIMI = MimiCodecConfig(
     code_dim=16,
     codebook_sizes=[64, 50, 64, 128],
 )
+DAC = DacCodecConfig(filters=4, latent_dim=24, code_dim=6, codebook_sizes=[64, 64, 50, 128])
 SUBJECTS = [
     Subject("speech", lambda: load("speech")),
     Subject("pcm", lambda: load("pcm")),
@@ -84,4 +88,5 @@ SUBJECTS = [
     Subject("mdct-shaped", _tiny(MdctCodec, MDCT)),
     Subject("encodec-shaped", _tiny(EncodecCodec, ENCODEC, 1.6)),
     Subject("mimi-shaped", _tiny(MimiCodec, MIMI, 2.0)),
+    Subject("dac-shaped", _tiny(DacCodec, DAC, 0.85)),
 ]
