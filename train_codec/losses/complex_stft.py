@@ -11,14 +11,18 @@ from train_codec.losses.mel import mel_filters
 from train_codec.losses.spectrum import check_pair, full_precision, magnitude, spectrum, unit_window
 
 
-def complex_distance(p: Tensor, p_mag: Tensor, t: Tensor, t_mag: Tensor, power: float = 0.3) -> Tensor:
+def complex_distance(
+    p: Tensor, p_mag: Tensor, t: Tensor, t_mag: Tensor, power: float = 0.3, weights: Tensor | None = None
+) -> Tensor:
     """Mean squared distance of spectra whose magnitudes are raised to ``power`` and whose phases are kept.
 
     p and t are complex [B, F, T] with magnitudes p_mag and t_mag (a floor added). Braun and Tashev 2020 use it for
-    speech enhancement: it ties the phase, and compression keeps the loud low bins from drowning the rest.
+    speech enhancement: it ties the phase, and compression keeps the loud low bins from drowning the rest. ``weights``
+    [B], if given, multiply the items' distances before the mean.
     """
     p_gain, t_gain = p_mag.pow(power - 1), t_mag.pow(power - 1)
-    return ((p.real * p_gain - t.real * t_gain).square() + (p.imag * p_gain - t.imag * t_gain).square()).mean()
+    each = (p.real * p_gain - t.real * t_gain).square() + (p.imag * p_gain - t.imag * t_gain).square()
+    return each.mean() if weights is None else (each.mean((1, 2)) * weights).mean()
 
 
 class SpectralLosses(nn.Module):
@@ -41,8 +45,17 @@ class SpectralLosses(nn.Module):
         mag = magnitude(z)
         return z, mag, (mag.mT @ self.get_buffer(f"mel_{n}")).clamp_min(1e-3).log10()
 
-    def forward(self, predicted: Tensor, target: Tensor, which: Sequence[int] | None = None) -> dict[str, Tensor]:
+    def forward(
+        self,
+        predicted: Tensor,
+        target: Tensor,
+        which: Sequence[int] | None = None,
+        phase_weights: Tensor | None = None,
+    ) -> dict[str, Tensor]:
         """``mel`` and ``complex``, averaged over the window lengths ``which`` (all, if None); waveforms [B, S].
+
+        ``phase_weights`` [B] multiply the items' complex distances: an item coded with too few bits to carry phase is
+        better off without.
 
         Raises:
             AudioError: the shapes differ, or the crop is shorter than half the longest window.
@@ -57,5 +70,5 @@ class SpectralLosses(nn.Module):
                     t, t_mag, t_mel = self._view(target, n)
                 p, p_mag, p_mel = self._view(predicted, n)
                 mel = mel + (p_mel - t_mel).abs().mean()
-                complex_ = complex_ + complex_distance(p, p_mag, t, t_mag)
+                complex_ = complex_ + complex_distance(p, p_mag, t, t_mag, weights=phase_weights)
         return {"mel": mel / len(which), "complex": complex_ / len(which)}

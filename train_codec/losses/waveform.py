@@ -17,14 +17,15 @@ def l1_loss(predicted: Tensor, target: Tensor) -> Tensor:
     return (predicted - target).abs().mean()
 
 
-def waveform_loss(predicted: Tensor, target: Tensor) -> Tensor:
+def waveform_loss(predicted: Tensor, target: Tensor, weights: Tensor | None = None) -> Tensor:
     """Mean absolute error relative to each item's RMS, so that quiet clips count as much as loud ones; both [B, S].
 
-    Items below -40 dBFS count as if they were at -40 dBFS.
+    Items below -40 dBFS count as if they were at -40 dBFS. ``weights`` [B], if given, multiply the items' errors.
 
     Raises:
         AudioError: the shapes differ or are not [B, S].
     """
     predicted, target = check_pair(predicted, target)
     scale = target.square().mean(1, keepdim=True).sqrt().clamp_min(1e-2)
-    return ((predicted - target).abs() / scale).mean()
+    each = (predicted - target).abs() / scale
+    return each.mean() if weights is None else (each.mean(1) * weights).mean()

@@ -1,0 +1,6 @@
+"""Units from speech models: encoders at a chosen layer, on an exact frame grid."""
+
+from codectok.units.encoders import SpeechEncoder
+from codectok.units.loading import load_encoder
+
+__all__ = ["SpeechEncoder", "load_encoder"]
