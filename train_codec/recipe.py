@@ -1,81 +1,104 @@
-"""A recipe: one flat YAML file, every key a field of :class:`Recipe` or of the codec's config."""
+"""A recipe: one flat YAML file; a key is a field of a settings group, of the augmentations or of the codec's config."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, get_type_hints
 
 import yaml
 
-from codectok.codec.mdct_codec import MdctCodecConfig
+from codectok.codec.folder import codec_classes
 from codectok.errors import FormatError
+from train_codec.augment import Augment
+from train_codec.settings import (
+    AdversarialSettings,
+    DataSettings,
+    DistillSettings,
+    LossSettings,
+    OptimizerSettings,
+    QuantizerSettings,
+    RunSettings,
+)
 
 
 @dataclass
 class Recipe:
-    """What one training run needs; lengths in steps, seconds or samples as named."""
+    """All settings of one run; ``config`` is the config of the codec named by ``codec``."""
 
-    data: str = ""
-    """Folder of the audio."""
-    splits: str = ""
-    """Table with columns path and use; clips marked ``fit`` are trained on, ``val`` is validated on."""
-    cache: str = ".cache/train"
-    """Folder for the decoded clips."""
-    out: str = "runs/speech-16k"
-    """Folder of the run: checkpoint.pt, log.jsonl, model/ (the model folder)."""
-    steps: int = 10000
-    batch: int = 16
-    """Crops a step."""
-    crop_seconds: float = 1.28
-    learning_rate: float = 8e-4
-    warmup_steps: int = 200
-    decay_share: float = 0.4
-    """Share of the steps, at the end, over which the learning rate falls to a fiftieth."""
-    quantize_from: int = 400
-    """Steps trained as a plain autoencoder before the codebooks start from k-means on its latents."""
-    codebook_decay: float = 0.99
-    full_depth_share: float = 0.4
-    """Share of items quantized with all levels; the others draw a depth (quantizer dropout)."""
-    windows: list[int] = field(default_factory=lambda: [128, 256, 512, 1024, 2048])
-    windows_per_step: int = 3
-    mel_weight: float = 20.0
-    complex_weight: float = 20.0
-    waveform_weight: float = 3.0
-    commitment_weight: float = 0.3
-    ema_decay: float = 0.999
-    """Decay of the averaged weights that are validated and released."""
-    checkpoint_every: int = 500
-    validate_every: int = 2000
-    val_clips: int = 24
-    seed: int = 0
-    threads: int = 1
-    bf16: bool = True
-    """Run the networks' matrix products in bfloat16; quantizer, transforms and losses stay float32."""
-    codec: MdctCodecConfig = field(default_factory=MdctCodecConfig)
+    codec: str
+    config: Any
+    data: DataSettings = field(default_factory=DataSettings)
+    run: RunSettings = field(default_factory=RunSettings)
+    optimizer: OptimizerSettings = field(default_factory=OptimizerSettings)
+    quantizer: QuantizerSettings = field(default_factory=QuantizerSettings)
+    loss: LossSettings = field(default_factory=LossSettings)
+    adversarial: AdversarialSettings = field(default_factory=AdversarialSettings)
+    distill: DistillSettings = field(default_factory=DistillSettings)
+    augment: Augment = field(default_factory=Augment)
+
+    def flat(self) -> dict[str, Any]:
+        """All keys and their values, as a recipe file would give them."""
+        values: dict[str, Any] = {"codec": self.codec}
+        for f in fields(self):
+            if f.name != "codec":
+                values |= asdict(getattr(self, f.name))
+        return values
 
 
-_MAY_BE_ZERO = {"seed", "warmup_steps", "quantize_from", "depth", "code_depth"}
+GROUPS: dict[str, type] = {
+    "data": DataSettings,
+    "run": RunSettings,
+    "optimizer": OptimizerSettings,
+    "quantizer": QuantizerSettings,
+    "loss": LossSettings,
+    "adversarial": AdversarialSettings,
+    "distill": DistillSettings,
+    "augment": Augment,
+}
+
+_MAY_BE_ZERO = {
+    "seed", "warmup_steps", "quantize_from", "depth", "code_depth", "phase_from", "adversarial_from",
+    "adversarial_items", "teacher_dim", "revive_every",
+}  # fmt: skip
+_MAY_BE_NEGATIVE = {"teacher_layer"}
+
+
+def _whole(key: str, value: Any) -> bool:
+    lowest = -(10**6) if key in _MAY_BE_NEGATIVE else 0 if key in _MAY_BE_ZERO else 1
+    return type(value) is int and value >= lowest
+
+
+def _number(value: Any) -> float | None:
+    """A float may be written 1e-3, which YAML reads as a string."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        return None
+    try:
+        return float(value)
+    except ValueError:
+        return None
 
 
 def _typed(key: str, value: Any, kind: Any) -> Any:
-    """``value`` as the type of its field; a float may be written 1e-3, which YAML reads as a string."""
-    if kind is float and isinstance(value, (int, float, str)) and not isinstance(value, bool):
-        try:
-            return float(value)
-        except ValueError:
-            pass
-    lowest = 0 if key in _MAY_BE_ZERO else 1
-    whole = [v for v in (value if isinstance(value, list) else [value]) if type(v) is int and v >= lowest]
-    if kind is int and [value] == whole:
+    """``value`` as the type of its field."""
+    if kind is float and (number := _number(value)) is not None:
+        return number
+    if kind is int and _whole(key, value):
         return value
-    if kind == list[int] and value and value == whole:
-        return value
+    if isinstance(value, list):
+        if kind == list[int] and all(_whole(key, v) for v in value):
+            return value
+        if kind == list[float] and None not in (numbers := [_number(v) for v in value]):
+            return numbers
+        if kind == list[str] and all(isinstance(v, str) for v in value):
+            return value
     if kind is bool and isinstance(value, bool):
         return value
-    if kind is str and isinstance(value, (str, int, float)):
+    if kind is str and value is not None and not isinstance(value, (list, dict, bool)):
         return str(value)
+    lowest = "0" if key in _MAY_BE_ZERO else "1"
     what = {float: "a number", int: f"a whole number from {lowest} up", bool: "true or false", str: "a name"}
+    what |= {list[str]: "a list like [ms_stft, periods]", list[float]: "a list like [0.3, 0.4]"}
     raise FormatError(f"recipe key {key} is {value!r}: give {what.get(kind, 'a list like [256, 1024]')}")
 
 
@@ -87,12 +110,7 @@ def _parse(text: str, where: str) -> Any:
         raise FormatError(f"{where} is not YAML ({reason}): write key: value lines, or key=value arguments") from None
 
 
-def load_recipe(path: str, overrides: list[str]) -> Recipe:
-    """Read a recipe by file or packaged name and apply ``key=value`` overrides.
-
-    Raises:
-        FormatError: unknown file, a key that no recipe has, or a value that is not of its type.
-    """
+def _read(path: str, overrides: list[str]) -> dict[Any, Any]:
     file = Path(path)
     if not file.is_file():
         file = Path(__file__).parent / "recipes" / f"{path}.yaml"
@@ -106,13 +124,46 @@ def load_recipe(path: str, overrides: list[str]) -> Recipe:
         key, sign, value = item.partition("=")
         if not sign:
             raise FormatError(f"{item!r} is not key=value")
-        values[key] = _parse(value, repr(item))
-    codec_names = {f.name for f in fields(MdctCodecConfig)}
-    own_names = {f.name for f in fields(Recipe)} - {"codec"}
-    unknown = sorted(str(key) for key in values if key not in codec_names | own_names)
-    if unknown:
-        raise FormatError(f"unknown recipe key {unknown[0]!r}: see train_codec/recipe.py for those there are")
-    kinds = get_type_hints(MdctCodecConfig) | get_type_hints(Recipe)
-    values = {key: _typed(key, value, kinds[key]) for key, value in values.items()}
-    codec = MdctCodecConfig(**{k: v for k, v in values.items() if k in codec_names})
-    return Recipe(codec=codec, **{k: v for k, v in values.items() if k in own_names})
+        values[key] = "" if value == "" else _parse(value, repr(item))
+    return values
+
+
+def load_recipe(path: str, overrides: list[str]) -> Recipe:
+    """Read a recipe by file or packaged name and apply ``key=value`` overrides.
+
+    Raises:
+        FormatError: unknown file, a key that no recipe has, or a value that is not of its type.
+    """
+    values = _read(path, overrides)
+    codec = str(values.pop("codec", "harmonic"))
+    classes = codec_classes()
+    if f"{codec}-codec" not in classes:
+        names = ", ".join(sorted(name.removesuffix("-codec") for name in classes))
+        raise FormatError(f"recipe key codec is {codec!r}: give one of {names}")
+    config = classes[f"{codec}-codec"][1]
+    owners = {f.name: name for name, group in GROUPS.items() for f in fields(group)}
+    owners |= {f.name: "config" for f in fields(config)}
+    if unknown := sorted(str(key) for key in values if key not in owners):
+        raise FormatError(
+            f"unknown recipe key {unknown[0]!r}: see train_codec/settings.py, train_codec/augment/chain.py"
+            f" and {config.__name__} for those there are"
+        )
+    kinds = {n: kind for group in (*GROUPS.values(), config) for n, kind in get_type_hints(group).items()}
+    given: dict[str, dict[str, Any]] = {name: {} for name in (*GROUPS, "config")}
+    for key, value in values.items():
+        given[owners[key]][key] = _typed(key, value, kinds[key])
+    recipe = Recipe(
+        codec=codec,
+        config=config(**given["config"]),
+        **{name: group(**given[name]) for name, group in GROUPS.items()},
+    )
+    _check(recipe)
+    return recipe
+
+
+def _check(recipe: Recipe) -> None:
+    q = recipe.quantizer
+    if len(q.depths) != len(q.depth_shares) or sum(q.depth_shares) > 1 or min(q.depth_shares, default=0) < 0:
+        raise FormatError("depths and depth_shares must be of one length, the shares from 0 up and at most 1 together")
+    if recipe.loss.windows_per_step > len(recipe.loss.windows):
+        raise FormatError(f"windows_per_step is more than the {len(recipe.loss.windows)} windows")

@@ -1,243 +1,362 @@
-"""The training loop of the MDCT codec: reconstruction losses, EMA codebooks, exact resume."""
+"""The training loop: one update is a pure function of the checkpoint and the step, on one process or several."""
 
 from __future__ import annotations
 
 import copy
-import json
-import math
-import os
-import time
-from dataclasses import asdict
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
+from accelerate import Accelerator, DistributedDataParallelKwargs
+from accelerate.utils import set_seed
 from torch import Tensor
 
-from codectok.codec.folder import save_codec
-from codectok.codec.mdct_codec import MdctCodec
+from codectok.codec.base import CodecModel
+from codectok.codec.folder import codec_classes, save_codec
 from codectok.errors import CodectokError, FormatError
+from train_codec.adversarial import AdversarialStep
 from train_codec.allocator import keep_buffers
-from train_codec.data import ClipArray, crops, list_clips, load_clips
-from train_codec.losses import SpectralLosses, waveform_loss
+from train_codec.augment import Augmenter
+from train_codec.checkpoint import random_state, read_checkpoint, set_random_state, write_checkpoint
+from train_codec.data import ClipArray, CropBatch, draw, open_clips
+from train_codec.discriminators import build_discriminators
+from train_codec.distill import TeacherCache, TeacherSpec
+from train_codec.generator import Generator, Pass
+from train_codec.losses.balancer import Balancer
+from train_codec.objective import Objective
 from train_codec.recipe import Recipe
-
-
-def learning_rate(recipe: Recipe, step: int) -> float:
-    """Warm-up, constant, then a cosine fall over the last ``decay_share`` of the steps."""
-    warm = min(1.0, (step + 1) / max(1, recipe.warmup_steps))
-    start = recipe.steps * (1 - recipe.decay_share)
-    done = min(1.0, max(0.0, (step - start) / max(1.0, recipe.steps - start)))
-    return recipe.learning_rate * warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * done)))
+from train_codec.schedule import depths, learning_rate_share, starts
+from train_codec.start import load_weights
 
 
 class Trainer:
-    """One run: model, averaged model, optimizer and position, all in one checkpoint."""
+    """One run: networks, averaged networks, optimizers, codebooks and position, all in one checkpoint."""
 
     def __init__(self, recipe: Recipe) -> None:
-        self.recipe = recipe
-        torch.set_num_threads(recipe.threads)
+        self.recipe, self.step = recipe, 0
+        ddp = DistributedDataParallelKwargs(broadcast_buffers=False, find_unused_parameters=True)
+        self.accelerator = Accelerator(
+            cpu=not torch.cuda.is_available(),
+            mixed_precision="bf16" if recipe.run.bf16 else "no",
+            kwargs_handlers=[ddp],
+        )
+        self.device = self.accelerator.device
+        self.rank, self.world = self.accelerator.process_index, self.accelerator.num_processes
+        torch.set_num_threads(recipe.run.threads)
         torch.set_flush_denormal(True)
         keep_buffers()
-        torch.manual_seed(recipe.seed)
-        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.model = MdctCodec(recipe.codec).to(self.device)
-        self.average = copy.deepcopy(self.model).requires_grad_(False)
-        self.losses = SpectralLosses(recipe.codec.sample_rate, recipe.windows).to(self.device)
-        self.optimizer = torch.optim.AdamW(
-            self.model.parameters(), lr=recipe.learning_rate, betas=(0.8, 0.99), weight_decay=1e-2, fused=True
+        set_seed(recipe.run.seed)
+        self.out = Path(recipe.run.out)
+
+        codec: CodecModel = codec_classes()[f"{recipe.codec}-codec"][0](recipe.config)
+        load_weights(codec, recipe.run.start_from)
+        frame = codec.frame_size
+        self.crop = max(1, round(recipe.data.crop_seconds * codec.sample_rate / frame)) * frame
+        self.augmenter = Augmenter.open(recipe.augment, codec.sample_rate, recipe.data.cache)
+        self.clips_fit: ClipArray | None = None
+        self.teacher: TeacherCache | None = None
+        width = 0
+        if recipe.distill.teacher:
+            self._open_teacher()
+            assert self.teacher is not None
+            width = self.teacher.dim
+        generator = Generator(codec, width, recipe.distill.distill_kind).to(self.device)
+        self.codec = generator.codec
+        self.average = copy.deepcopy(self.codec).requires_grad_(False)
+        self.objective = Objective(recipe, codec.sample_rate, len(codec.codebook_sizes)).to(self.device)
+        self.balancer = Balancer(self.objective.waveform_weights) if recipe.loss.balancer else None
+        s = recipe.optimizer
+        optimizer = torch.optim.AdamW(
+            generator.parameters(), s.learning_rate, (s.beta1, s.beta2), weight_decay=s.weight_decay, fused=True
         )
-        self.step = 0
-        self.generator = torch.Generator().manual_seed(recipe.seed)
-        self.out = Path(recipe.out)
-        frame = self.model.frame_size
-        self.crop = max(1, round(recipe.crop_seconds * recipe.codec.sample_rate / frame)) * frame
+        self.generator, self.optimizer = self.accelerator.prepare(generator, optimizer)
+        self.adversary: AdversarialStep | None = None
+        if recipe.adversarial.discriminators:
+            discriminator = build_discriminators(recipe.adversarial.discriminators, codec.sample_rate)
+            self.discriminator, self.discriminator_optimizer = self.accelerator.prepare(
+                discriminator.to(self.device),
+                torch.optim.AdamW(
+                    discriminator.parameters(), recipe.adversarial.discriminator_learning_rate, (s.beta1, s.beta2)
+                ),
+            )
+            self.adversary = AdversarialStep(self.discriminator, recipe.adversarial.adversarial_kind)
+        self.revival = torch.Generator().manual_seed(recipe.run.seed)
 
     # -- data -----------------------------------------------------------------------------------------------------
 
     def clips(self, use: str) -> ClipArray:
-        """The clips marked ``use`` in the recipe's splits."""
-        root = Path(self.recipe.data)
-        paths = list_clips(root, Path(self.recipe.splits), use)
-        return load_clips(root, paths, Path(self.recipe.cache), self.recipe.codec.sample_rate)
+        """The part ``fit`` or ``val`` of the recipe's audio."""
+        d, sample_rate = self.recipe.data, self.recipe.config.sample_rate
+        return open_clips(d.data, use, d.cache, sample_rate, splits=d.splits, val_share=d.val_share)
+
+    def _open_teacher(self) -> None:
+        d = self.recipe.distill
+        self.clips_fit = self.clips("fit")
+        spec = TeacherSpec(d.teacher, device=str(self.device))
+        with self._one_after_another():
+            self.teacher = TeacherCache.open_or_make(
+                self.clips_fit, spec, Path(self.recipe.data.cache) / "teacher", d.teacher_layer, d.teacher_dim or None
+            )
+
+    @contextmanager
+    def _one_after_another(self) -> Iterator[None]:
+        """The main process makes a cache, the others find it made."""
+        with self.accelerator.main_process_first():
+            yield
+
+    def batch(self, clips: ClipArray, step: int, seed_shift: int = 0) -> CropBatch:
+        """This process's crops of a step."""
+        d = self.recipe.data
+        seed = self.recipe.run.seed + seed_shift
+        crops = draw(
+            clips, step, seed, d.batch, self.crop, self.codec.frame_size,
+            rank=self.rank, world=self.world, augment=self.augmenter,
+        )  # fmt: skip
+        return crops.to(self.device)
+
+    def _own(self, joint: Tensor) -> Tensor:
+        share = self.recipe.data.batch // self.world
+        return joint[self.rank * share : (self.rank + 1) * share].to(self.device)
+
+    def _targets(self, batch: CropBatch) -> tuple[Tensor, Tensor] | None:
+        if self.teacher is None:
+            return None
+        frame = self.codec.frame_size
+        targets, mask = self.teacher.targets(batch.clip, batch.start, self.crop // frame, frame)
+        mask &= batch.aligned.cpu()[:, None]
+        return targets.to(self.device), mask.to(self.device)
 
     # -- one step -------------------------------------------------------------------------------------------------
 
-    def _autocast(self) -> torch.autocast:
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.bf16)
+    def train_step(self, batch: CropBatch) -> tuple[dict[str, float], Pass]:
+        """One update; returns the losses and what the pass gave.
 
-    def encode(self, x: Tensor) -> Tensor:
-        """Latents float32 [B, T, D] of samples [B, S]."""
-        with self._autocast():
-            return self.model.encoder.step(x, None)[0].float()
-
-    def depths(self) -> Tensor:
-        """Levels per item [B]: all for a share of the batch, otherwise log-uniform, so that few levels are common."""
-        top = len(self.recipe.codec.codebook_sizes)
-        rng = np.random.default_rng((self.recipe.seed, self.step, 1))
-        drawn = np.exp(rng.uniform(0, math.log(top), self.recipe.batch)).round().astype(np.int64)
-        full = rng.random(self.recipe.batch) < self.recipe.full_depth_share
-        return torch.from_numpy(np.where(full, top, drawn)).to(self.device)
-
-    def train_step(self, x: Tensor) -> dict[str, float]:
-        """One update; returns the losses."""
+        Raises:
+            CodectokError: a loss is not finite, with its name.
+        """
         recipe = self.recipe
+        share = learning_rate_share(recipe, self.step)
         for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(recipe, self.step)
-        latents = self.encode(x)
-        commitment = x.new_zeros(())
-        revived = 0
-        if self.step >= recipe.quantize_from:
-            if self.step % 20 == 0:
-                revived = sum(self.model.quantizer.revive(latents.detach(), 0.05, self.generator))
-            output = self.model.quantizer(latents, self.depths(), recipe.codebook_decay)
-            latents, commitment = output.quantized, output.commitment.sum()
-        with self._autocast():
-            predicted, _ = self.model.decoder.step(latents, None)
-        predicted = predicted.float()
-        target = x[:, : predicted.shape[1]]
-        rng = np.random.default_rng((recipe.seed, self.step, 2))
-        which = [int(n) for n in rng.choice(recipe.windows, recipe.windows_per_step, replace=False)]
-        terms = self.losses(predicted, target, which)
-        terms["waveform"] = waveform_loss(predicted, target)
-        terms["commitment"] = commitment
-        loss = (
-            recipe.mel_weight * terms["mel"]
-            + recipe.complex_weight * terms["complex"]
-            + recipe.waveform_weight * terms["waveform"]
-            + recipe.commitment_weight * terms["commitment"]
-        )
-        if not torch.isfinite(loss):
-            bad = [k for k, v in terms.items() if not torch.isfinite(v)]
-            raise CodectokError(f"step {self.step}: loss term {', '.join(bad)} is not finite; lower learning_rate")
+            group["lr"] = recipe.optimizer.learning_rate * share
+        quantized = self.step >= recipe.quantizer.quantize_from
+        own_depths = self._own(depths(recipe, self.step, len(self.codec.codebook_sizes))) if quantized else None
+        every = recipe.quantizer.revive_every
+        revive = (recipe.quantizer.revive_below, self.revival) if every and self.step % every == 0 else None
+        with self.accelerator.autocast():
+            output: Pass = self.generator(
+                batch.audio,
+                own_depths,
+                recipe.quantizer.codebook_decay,
+                self._own(starts(recipe, self.step)),
+                self._targets(batch),
+                revive,
+            )
+        target = batch.audio[:, : output.predicted.shape[1]]
+        values = self._discriminate(output.predicted, target, share)
+        losses = self.objective.waveform_terms(output.predicted, target, self.step, own_depths)
+        losses |= self._adversarial_terms(output.predicted, target)
+        inner = self.objective.inner_terms(output)
+        values |= self._reduced({**losses, **inner})
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), 5.0)
+        self._backward(losses, inner, output.predicted)
+        norm = self.accelerator.clip_grad_norm_(self.generator.parameters(), recipe.optimizer.clip_norm)
         self.optimizer.step()
         self._update_average()
         self.step += 1
-        values = {k: float(v.detach()) for k, v in terms.items()}
-        return values | {"loss": float(loss.detach()), "grad": float(norm), "revived": revived}
+        return values | {"gradient": float(norm)}, output
+
+    def _backward(self, losses: dict[str, Tensor], inner: dict[str, Tensor], predicted: Tensor) -> None:
+        weights = self.objective.waveform_weights
+        extra = sum((self.objective.inner_weights[k] * v for k, v in inner.items()), predicted.new_zeros(()))
+        if self.balancer is not None:
+            self.balancer.backward(losses, predicted, extra)
+        else:
+            self.accelerator.backward(sum((weights[k] * v for k, v in losses.items()), extra))
+
+    def _heard(self, audio: Tensor) -> Tensor:
+        items = self.recipe.adversarial.adversarial_items
+        return audio[:items] if items else audio
+
+    def _adversarial_now(self) -> bool:
+        return self.adversary is not None and self.step >= self.recipe.adversarial.adversarial_from
+
+    def _discriminate(self, predicted: Tensor, target: Tensor, share: float) -> dict[str, float]:
+        """Update the discriminators on this step's audio."""
+        if not self._adversarial_now():
+            return {}
+        assert self.adversary is not None
+        for group in self.discriminator_optimizer.param_groups:
+            group["lr"] = self.recipe.adversarial.discriminator_learning_rate * share
+        with self.accelerator.autocast():
+            loss = self.adversary.discriminator_loss(self._heard(target), self._heard(predicted.detach()))
+        value = self._reduced({"discriminator": loss})
+        self.discriminator_optimizer.zero_grad(set_to_none=True)
+        self.accelerator.backward(loss)
+        self.accelerator.clip_grad_norm_(self.discriminator.parameters(), self.recipe.optimizer.clip_norm)
+        self.discriminator_optimizer.step()
+        return value
+
+    def _adversarial_terms(self, predicted: Tensor, target: Tensor) -> dict[str, Tensor]:
+        if not self._adversarial_now():
+            return {}
+        assert self.adversary is not None
+        with self.accelerator.autocast():
+            terms = self.adversary.generator_losses(self._heard(target), self._heard(predicted))
+        return {k: v for k, v in terms.items() if k in self.objective.waveform_weights}
+
+    def _reduced(self, terms: dict[str, Tensor]) -> dict[str, float]:
+        """Means over the processes, as numbers; every process stops alike on one that is not finite."""
+        if not terms:
+            return {}
+        joint = self.accelerator.reduce(torch.stack([v.detach().float() for v in terms.values()]), "mean")
+        values = dict(zip(terms, joint.tolist(), strict=True))
+        if bad := [k for k, v in zip(values, joint.isfinite().tolist(), strict=True) if not v]:
+            raise CodectokError(
+                f"step {self.step}: loss {', '.join(bad)} is not finite: go on from the last checkpoint with a lower"
+                " learning_rate"
+            )
+        return values
 
     @torch.no_grad()
     def _update_average(self) -> None:
-        weight = 1 - min(self.recipe.ema_decay, (self.step + 1) / (self.step + 10))
-        torch._foreach_lerp_(list(self.average.parameters()), list(self.model.parameters()), weight)
+        weight = 1 - min(self.recipe.optimizer.ema_decay, (self.step + 1) / (self.step + 10))
+        torch._foreach_lerp_(list(self.average.parameters()), list(self.codec.parameters()), weight)
 
     @torch.no_grad()
     def start_codebooks(self, clips: ClipArray) -> None:
-        """k-means of every level on real latents of fresh crops."""
-        top = max(self.recipe.codec.codebook_sizes)
-        latents, n, frames = [], 0, 0
-        while frames < 32 * top:
-            batch = crops(clips, n, self.recipe.seed + 1, self.recipe.batch, self.crop).to(self.device)
-            z = self.encode(batch).flatten(0, 1)
+        """k-means of every level on real latents of fresh crops, the same in every process."""
+        latents: list[Tensor] = []
+        frames, needed = 0, 32 * max(self.codec.codebook_sizes)
+        while frames < needed:
+            with self.accelerator.autocast():
+                z = self.codec.encode_step(self.batch(clips, len(latents), 1).audio, None, False)[0].float()
             latents.append(z)
-            frames, n = frames + len(z), n + 1
-        self.model.quantizer.fit(torch.cat(latents), seed=self.recipe.seed)
+            frames += z.shape[0] * z.shape[1] * self.world
+        self.codec.quantizer.fit(torch.cat(latents), seed=self.recipe.run.seed)
 
     # -- checkpoints ----------------------------------------------------------------------------------------------
 
     def state(self) -> dict[str, Any]:
         """Everything a resumed run needs."""
-        training = {
-            name: buffer for name, buffer in self.model.quantizer.named_buffers() if name.endswith(("sums", "counts"))
-        }
-        return {
+        state: dict[str, Any] = {
             "step": self.step,
-            "model": self.model.state_dict(),
-            "codebooks": training,
-            "average": dict(self.average.named_parameters()),  # its codebooks are the model's, see released()
-            "optimizer": self.optimizer.state_dict(),
-            "generator": self.generator.get_state(),
-            "recipe": asdict(self.recipe),
+            "recipe": self.recipe.flat(),
+            "generator": self.accelerator.unwrap_model(self.generator).state_dict(),
+            "codebooks": {n: b for n, b in self.codec.named_buffers() if n.endswith((".sums", ".counts"))},
+            "average": dict(self.average.named_parameters()),  # its codebooks are the codec's, see released()
+            "optimizer": self.optimizer.optimizer.state_dict(),
+            "revival": self.revival.get_state(),
+            "random": random_state(),
+            "audio": self.clips_fit.fingerprint if self.clips_fit is not None else "",
         }
+        if self.balancer is not None:
+            state["balancer"] = self.balancer.state_dict()
+        if self.adversary is not None:
+            state["discriminator"] = self.accelerator.unwrap_model(self.discriminator).state_dict()
+            state["discriminator_optimizer"] = self.discriminator_optimizer.optimizer.state_dict()
+        return state
 
     def save(self) -> None:
-        """Write ``checkpoint.pt`` whole or not at all."""
-        self.out.mkdir(parents=True, exist_ok=True)
-        temporary = self.out / "checkpoint.pt.tmp"
-        torch.save(self.state(), temporary)
-        with open(temporary, "rb") as f:
-            os.fsync(f.fileno())
-        temporary.rename(self.out / "checkpoint.pt")
+        """Write ``checkpoint.pt`` whole or not at all (the main process; what it holds is the same in all)."""
+        if self.accelerator.is_main_process:
+            write_checkpoint(self.out / "checkpoint.pt", self.state())
+        self.accelerator.wait_for_everyone()
 
     def load(self) -> bool:
         """Resume from ``checkpoint.pt`` if there is one.
 
         Raises:
-            FormatError: it is a run of another codec.
+            FormatError: it is a run of another codec, of other parts or of other audio.
         """
         path = self.out / "checkpoint.pt"
         if not path.exists():
             return False
-        state = torch.load(path, map_location=self.device, weights_only=True)
-        now, before = asdict(self.recipe.codec), state["recipe"]["codec"]
-        changed = [f"{k} {before.get(k)} is now {v}" for k, v in now.items() if before.get(k) != v]
-        if changed:
-            raise FormatError(f"{path} is a run of another codec ({', '.join(changed)}): choose another out=")
+        state = read_checkpoint(path, self.device)
+        self._check_same(path, state)
         self.step = state["step"]
-        self.model.load_state_dict(state["model"])
+        self.accelerator.unwrap_model(self.generator).load_state_dict(state["generator"])
         self.average.load_state_dict(state["average"], strict=False)
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.generator.set_state(state["generator"].cpu())
-        buffers = dict(self.model.quantizer.named_buffers())
+        self.optimizer.optimizer.load_state_dict(state["optimizer"])
+        self.revival.set_state(state["revival"].cpu())
+        buffers = dict(self.codec.named_buffers())
         for name, value in state["codebooks"].items():
             buffers[name].copy_(value)
+        if self.balancer is not None:
+            self.balancer.load_state_dict(state["balancer"])
+        if self.adversary is not None:
+            if "discriminator" in state:
+                self.accelerator.unwrap_model(self.discriminator).load_state_dict(state["discriminator"])
+                self.discriminator_optimizer.optimizer.load_state_dict(state["discriminator_optimizer"])
+            elif self.step > self.recipe.adversarial.adversarial_from:
+                raise FormatError(f"{path} holds no discriminator: set adversarial_from to {self.step} or later")
+        set_random_state(state["random"])
         return True
+
+    def _check_same(self, path: Path, state: dict[str, Any]) -> None:
+        now, before = self.recipe.flat(), state["recipe"]
+        shape = {"codec", "teacher", "teacher_layer", "teacher_dim", "balancer", *vars(self.recipe.config)}
+        changed = [f"{k} {before.get(k)} is now {now[k]}" for k in sorted(shape) if before.get(k) != now[k]]
+        if self.clips_fit is not None and state["audio"] not in ("", self.clips_fit.fingerprint):
+            changed.append("the audio is not the same")
+        if changed:
+            raise FormatError(f"{path} is of another run ({', '.join(changed)}): choose another out=")
 
     # -- the loop -------------------------------------------------------------------------------------------------
 
-    def released(self) -> MdctCodec:
+    def released(self) -> CodecModel:
         """The averaged networks with the current codebooks."""
-        self.average.quantizer.load_state_dict(self.model.quantizer.state_dict())
+        buffers = dict(self.codec.quantizer.named_buffers())
+        for name, buffer in self.average.quantizer.named_buffers():
+            buffer.copy_(buffers[name])
         return self.average.eval()
 
     def export(self) -> Path:
         """Write the averaged model as a model folder in float16; returns the folder."""
         folder = self.out / "model"
-        save_codec(self.released(), folder, torch.float16)
+        if self.accelerator.is_main_process:
+            save_codec(self.released(), folder, torch.float16)
         return folder
 
-    def log(self, row: dict[str, Any]) -> None:
-        """Append one row to ``log.jsonl``."""
-        self.out.mkdir(parents=True, exist_ok=True)
-        with open(self.out / "log.jsonl", "a") as f:
-            f.write(json.dumps(row) + "\n")
-
     def run(self, until: int | None = None) -> None:
-        """Train to ``steps`` (or stop at step ``until``), resuming if the run folder holds a checkpoint."""
-        from train_codec.validate import validate
+        """Train to ``steps`` (or stop at step ``until``), resuming if the run folder holds a checkpoint.
+
+        A SIGINT or SIGTERM ends it after the step, with a checkpoint.
+        """
+        from train_codec.watch.session import Session
 
         recipe = self.recipe
-        stop = recipe.steps if until is None else min(until, recipe.steps)
-        resumed = self.load()
-        verb = "resuming" if resumed else "starting"
-        print(f"{verb} at step {self.step} of {recipe.steps} in {self.out}", flush=True)
-        clips = self.clips("fit")
+        stop = recipe.run.steps if until is None else min(until, recipe.run.steps)
+        clips = self.clips_fit = self.clips_fit if self.clips_fit is not None else self.clips("fit")
         val = self.clips("val")
-        began, since = time.monotonic(), self.step
-        sums: dict[str, float] = {}
-        summed = 0
-        while self.step < stop:
-            if self.step == recipe.quantize_from:
-                self.start_codebooks(clips)
-            x = crops(clips, self.step, recipe.seed, recipe.batch, self.crop).to(self.device)
-            for key, value in self.train_step(x).items():
-                sums[key] = sums.get(key, 0.0) + value
-            summed += 1
-            if self.step % 100 == 0:
-                speed = (self.step - since) / (time.monotonic() - began)
-                row = {k: round(v / summed, 5) for k, v in sums.items()}
-                left = (recipe.steps - self.step) / speed / 60
-                self.log({"step": self.step, **row, "steps_per_second": round(speed, 3)})
-                text = "  ".join(f"{k} {v:.4g}" for k, v in row.items())
-                print(f"{self.step}/{recipe.steps}  {text}  {speed:.2f} steps/s  {left:.0f} min left", flush=True)
-                sums, summed = {}, 0
-            if self.step % recipe.checkpoint_every == 0 or self.step == stop:
-                self.save()
-            if self.step % recipe.validate_every == 0 or self.step == recipe.steps:
-                table = validate(self.released(), val, recipe.val_clips)
-                self.log({"step": self.step, "val": table})
-                print(f"{self.step}  val  {json.dumps(table)}", flush=True)
+        resumed = self.load()
+        with Session(self, val, resumed) as session, _asked_to_stop() as asked:
+            while self.step < stop and not asked:
+                if self.step == recipe.quantizer.quantize_from and not recipe.run.start_from:
+                    self.start_codebooks(clips)
+                batch = self.batch(clips, self.step)
+                values, output = self.train_step(batch)
+                session.after_step(values, output)
+                if self.step % recipe.run.checkpoint_every == 0 or self.step == stop or asked:
+                    self.save()
+                if self.step % recipe.run.validate_every == 0 or self.step == recipe.run.steps:
+                    session.validate()
+
+
+@contextmanager
+def _asked_to_stop() -> Iterator[list[int]]:
+    """A list that is no longer empty after a SIGINT or SIGTERM, which are held back meanwhile."""
+    asked: list[int] = []
+    previous = {}
+    try:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            previous[number] = signal.signal(number, lambda n, _: asked.append(n))
+    except ValueError:  # not in the main thread: signals stay as they are
+        pass
+    try:
+        yield asked
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

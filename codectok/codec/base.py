@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from codectok.codec.quantizer import Quantizer
 from codectok.codec.rvq import ResidualVQ
 
 State = Any
@@ -22,6 +23,7 @@ class CodecModel(nn.Module, abc.ABC):
     frame_size: int
     """Samples a code frame."""
     codebook_sizes: tuple[int, ...]
+    quantizer: Quantizer
     latent_dim: int
     """D of the latents."""
     block_seconds: float = 1.0

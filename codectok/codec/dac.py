@@ -112,6 +112,8 @@ def dac_decoder(config: DacCodecConfig) -> Seanet:
 class DacCodec(CodecModel):
     """Encoder, factorised residual quantizer and decoder."""
 
+    quantizer: FactorisedVQ
+
     def __init__(self, config: DacCodecConfig) -> None:
         super().__init__()
         self.config = config

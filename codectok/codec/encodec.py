@@ -27,6 +27,7 @@ class EncodecCodec(CodecModel):
     """
 
     block_seconds = 4.0
+    quantizer: ResidualVQ
 
     def __init__(self, config: EncodecCodecConfig) -> None:
         super().__init__()

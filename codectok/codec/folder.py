@@ -21,13 +21,16 @@ from codectok.fingerprint import fingerprint
 FORMAT_VERSION = 1
 
 
-def _classes() -> dict[str, tuple[type[CodecModel], type]]:
+def codec_classes() -> dict[str, tuple[type[CodecModel], type]]:
+    """Codec and config class of every ``codec_type`` that a model folder may name."""
     from codectok.codec.dac import DacCodec, DacCodecConfig
     from codectok.codec.encodec import EncodecCodec, EncodecCodecConfig
+    from codectok.codec.harmonic import HarmonicCodec, HarmonicCodecConfig
     from codectok.codec.mdct_codec import MdctCodec, MdctCodecConfig
     from codectok.codec.mimi import MimiCodec, MimiCodecConfig
 
     return {
+        "harmonic-codec": (HarmonicCodec, HarmonicCodecConfig),
         "mdct-codec": (MdctCodec, MdctCodecConfig),
         "encodec-codec": (EncodecCodec, EncodecCodecConfig),
         "mimi-codec": (MimiCodec, MimiCodecConfig),
@@ -43,7 +46,7 @@ def save_codec(model: CodecModel, folder: str | os.PathLike[str], dtype: Any = N
         folder: created if missing.
         dtype: torch dtype to store floating-point weights in; None keeps them.
     """
-    names = {kind: name for name, (kind, _) in _classes().items()}
+    names = {kind: name for name, (kind, _) in codec_classes().items()}
     if type(model) not in names:
         raise FormatError(f"{type(model).__name__} is not a codec that codectok can save")
     target = Path(folder)
@@ -100,7 +103,7 @@ def open_codec(folder: Path, name: str, device: str = "cpu") -> CodecTokenizer:
     """
     config = read_config(folder)
     codec_type = config.get("codec_type")
-    kinds = _classes()
+    kinds = codec_classes()
     if codec_type not in kinds:
         raise FormatError(f"{folder / 'config.json'} has codec_type {codec_type!r}, known are {', '.join(kinds)}")
     if config.get("format_version") != FORMAT_VERSION:

@@ -136,6 +136,7 @@ class MdctCodec(CodecModel):
     """
 
     block_seconds = 4.0
+    quantizer: ResidualVQ
 
     def __init__(self, config: MdctCodecConfig) -> None:
         super().__init__()

@@ -12,7 +12,8 @@ from codectok import Tokenizer, load
 from codectok.codec.base import CodecModel
 from codectok.codec.dac import DacCodec, DacCodecConfig
 from codectok.codec.encodec import EncodecCodec, EncodecCodecConfig
-from codectok.codec.mdct_codec import MdctCodec, MdctCodecConfig
+from codectok.codec.harmonic import HarmonicCodec, HarmonicCodecConfig
+from codectok.codec.mdct_codec import MdctCodecConfig
 from codectok.codec.mimi import MimiCodec, MimiCodecConfig
 from codectok.codec.tokenizer import CodecTokenizer
 
@@ -69,6 +70,16 @@ def _tiny(kind: type[CodecModel], config: object, gain: float = 1.0) -> Callable
 
 
 MDCT = MdctCodecConfig(dim=32, depth=2, code_dim=48, latent_dim=16, codebook_sizes=[64, 64, 50, 128])
+HARMONIC = HarmonicCodecConfig(
+    dim=32,
+    depth=2,
+    code_dim=48,
+    parts=[1, 1, 2],
+    part_dims=[6, 10, 8],
+    codebook_sizes=[64, 64, 50, 128],
+    mels=16,
+    noise_frames=31,
+)
 ENCODEC = EncodecCodecConfig(dim=16, filters=4, codebook_sizes=[64, 64, 50, 128])
 MIMI = MimiCodecConfig(
     dim=32,
@@ -85,7 +96,7 @@ SUBJECTS = [
     Subject("speech", lambda: load("speech")),
     Subject("pcm", lambda: load("pcm")),
     Subject("random", lambda: load("random")),
-    Subject("mdct-shaped", _tiny(MdctCodec, MDCT)),
+    Subject("harmonic-shaped", _tiny(HarmonicCodec, HARMONIC)),
     Subject("encodec-shaped", _tiny(EncodecCodec, ENCODEC, 1.6)),
     Subject("mimi-shaped", _tiny(MimiCodec, MIMI, 2.0)),
     Subject("dac-shaped", _tiny(DacCodec, DAC, 0.85)),

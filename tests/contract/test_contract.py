@@ -45,7 +45,7 @@ def test_same_bytes_in_another_process() -> None:
     assert json.loads(out.stdout.splitlines()[-1]) == {s.name: digest(built(s.name)) for s in SUBJECTS}
 
 
-@pytest.mark.parametrize("subject", ["mdct-shaped", "encodec-shaped", "mimi-shaped"])
+@pytest.mark.parametrize("subject", ["harmonic-shaped", "encodec-shaped", "mimi-shaped", "dac-shaped"])
 @pytest.mark.parametrize(("mutant", "clause"), MUTANTS, ids=[m.__name__ for m, _ in MUTANTS])
 def test_mutant_fails(mutant: type[CodecTokenizer], clause: str, subject: str) -> None:
     key = f"{mutant.__name__} of {subject}"

@@ -14,6 +14,7 @@ from codectok.metrics.units import (
     cluster_purity,
     contingency,
     entropy,
+    held_out_information,
     mutual_information,
     phone_purity,
     pnmi,
@@ -77,6 +78,31 @@ def test_chance_is_above_nothing_for_many_units_on_few_frames() -> None:
     assert chance_pnmi(labels, labels) < 0.15
 
 
+def test_held_out_information_is_its_formula() -> None:
+    rng = np.random.default_rng(0)
+    units, labels, folds = rng.integers(0, 6, 200), rng.integers(0, 4, 200), rng.integers(0, 3, 200)
+    found = held_out_information(units, labels, folds, smoothing=2.0)
+    for i in range(0, 200, 17):
+        others = [(u, y) for u, y, f in zip(units, labels, folds, strict=True) if f != folds[i]]
+        prior = (sum(y == labels[i] for _, y in others) + 1) / (len(others) + 4)
+        met = sum(o == (units[i], labels[i]) for o in others)
+        posterior = (met + 2 * prior) / (sum(u == units[i] for u, _ in others) + 2)
+        assert found[i] == pytest.approx(np.log2(posterior / prior))
+    with pytest.raises(MetricError, match="two folds"):
+        held_out_information(units, labels, np.zeros(200, dtype=int))
+
+
+def test_held_out_information_is_pnmi_where_there_is_enough_and_never_more() -> None:
+    rng = np.random.default_rng(0)
+    labels, folds = rng.integers(0, 8, 40000), rng.integers(0, 4, 40000)
+    units = np.where(rng.random(40000) < 0.6, labels, rng.integers(0, 8, 40000))
+    bits = held_out_information(units, labels, folds).mean()
+    assert bits == pytest.approx(mutual_information(contingency(units, labels)), abs=0.01)
+    many, few = rng.integers(0, 900, 3000), labels[:3000]
+    assert pnmi(contingency(many, few)) > 0.2
+    assert held_out_information(many, few, folds[:3000]).mean() < 0
+
+
 def test_a_paired_interval_covers_the_difference_and_is_repeatable() -> None:
     rng = np.random.default_rng(0)
     clip = np.repeat(np.arange(60), 50)
@@ -98,14 +124,26 @@ def test_a_paired_interval_covers_the_difference_and_is_repeatable() -> None:
     assert (same.mean, same.low, same.high) == (0, 0, 0)  # type: ignore[attr-defined]
 
 
-def test_the_bootstrap_of_a_mean_is_the_one_of_means() -> None:
+def test_the_bootstrap_of_a_mean_mirrors_the_one_of_means() -> None:
     from codectok.metrics import bootstrap_mean
 
     values = np.random.default_rng(1).normal(size=40)
     ours = bootstrap_clips(lambda w: float(w @ values / w.sum()), 40, resamples=500)
     other = bootstrap_mean(values.tolist(), resamples=500)
-    assert (ours.mean, ours.low, ours.high) == pytest.approx((other.mean, other.low, other.high))
+    assert other.low is not None
+    assert other.high is not None
+    mirrored = (other.mean, 2 * other.mean - other.high, 2 * other.mean - other.low)
+    assert (ours.mean, ours.low, ours.high) == pytest.approx(mirrored)
     assert bootstrap_clips(lambda w: 1.0, 1).low is None
+
+
+def test_the_interval_undoes_what_repeated_clips_add() -> None:
+    """Codes that know nothing seem to know more in every draw; the interval lies below the measured value instead."""
+    rng = np.random.default_rng(0)
+    units, labels, clip = rng.integers(0, 300, 3000), rng.integers(0, 20, 3000), np.repeat(np.arange(100), 30)
+    found = bootstrap_clips(lambda w: pnmi(contingency(units, labels, w[clip])), 100, resamples=100)
+    assert found.high is not None
+    assert found.high < found.mean
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from torch import Tensor
 from codectok.codec.factorised import FactorisedVQ
 from codectok.codec.fsq import FiniteScalarVQ
 from codectok.codec.gumbel import GumbelVQ
+from codectok.codec.partitioned_vq import PartitionedVQ
 from codectok.codec.quantizer import Quantizer
 from codectok.codec.rvq import ResidualVQ
 from codectok.codec.split_rvq import SplitResidualVQ
@@ -32,6 +33,7 @@ MAKERS: dict[str, Make] = {
     "residual": _seeded(lambda: ResidualVQ(DIM, SIZES)),
     "split": _seeded(lambda: SplitResidualVQ(DIM, 4, SIZES)),
     "split-two-semantic": _seeded(lambda: SplitResidualVQ(DIM, DIM, SIZES, 2)),
+    "partitioned": _seeded(lambda: PartitionedVQ([3, 5], [1, 3], SIZES)),
     "factorised": _seeded(lambda: FactorisedVQ(DIM, SIZES, 3)),
     "fsq": _seeded(lambda: FiniteScalarVQ(DIM, [4, 3], 4)),
     "fsq-unprojected": _seeded(lambda: FiniteScalarVQ(DIM, [5, 4, 3, 2, 2, 2, 2, 2], 2)),
@@ -65,6 +67,8 @@ def same_state(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
 
 def codebooks(vq: Any) -> list[Any]:
     """The modules with ``vectors`` and ``counts`` of each level."""
+    if isinstance(vq, PartitionedVQ):
+        return [level for part in vq.parts for level in part.levels]
     halves = [vq.semantic.vq, vq.acoustic.vq] if isinstance(vq, SplitResidualVQ) else [vq]
     return [level for half in halves for level in half.levels]
 
@@ -72,6 +76,8 @@ def codebooks(vq: Any) -> list[Any]:
 def seen_by_first(vq: Any, z: Tensor) -> Tensor:
     """What the first level's codes are compared with, [N, code_dim]."""
     flat = z.flatten(0, 1)
+    if isinstance(vq, PartitionedVQ):
+        return flat[:, : vq.dims[0]]
     if isinstance(vq, SplitResidualVQ):
         return vq.semantic.input(flat)
     return vq.levels[0].input(flat) if isinstance(vq, FactorisedVQ) else flat

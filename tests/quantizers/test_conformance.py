@@ -11,6 +11,7 @@ from torch import Tensor
 from codectok.codec.factorised import FactorisedVQ
 from codectok.codec.fsq import FiniteScalarVQ
 from codectok.codec.gumbel import GumbelVQ
+from codectok.codec.partitioned_vq import PartitionedVQ
 from codectok.codec.quantizer import Quantized, Quantizer, Use
 from codectok.codec.rvq import ResidualVQ
 from codectok.codec.split_rvq import SplitResidualVQ
@@ -85,6 +86,22 @@ class KeepsAcousticHalf(SplitResidualVQ):
         return out
 
 
+class KeepsUnusedSlices(PartitionedVQ):
+    """Slices that an item has no codebook left for pass through unquantized."""
+
+    def _quantize(self, z: Tensor, use: Use, decay: float | None) -> Quantized:
+        out = super()._quantize(z, use, decay)
+        out.quantized = torch.where(out.quantized == 0, z, out.quantized)
+        return out
+
+
+class StartsPartsAtTheSameLevel(PartitionedVQ):
+    """Every slice takes the depth of the first."""
+
+    def _quantize(self, z: Tensor, use: Use, decay: float | None) -> Quantized:
+        return super()._quantize(z, Use(use.valid, use.levels[:1].expand_as(use.levels)), decay)
+
+
 class OffsetDigits(FiniteScalarVQ):
     """Finer digits weighted as the first."""
 
@@ -118,6 +135,8 @@ MUTANTS: list[tuple[type[Quantizer], tuple[Any, ...], str]] = [
     (LearnsFromPadding, (DIM, SIZES), "padding_teaches_nothing"),
     (SearchesInHalf, (DIM, SIZES), "quantizes_in_float32"),
     (KeepsAcousticHalf, (DIM, 4, SIZES), "dropout_is_per_item"),
+    (KeepsUnusedSlices, ([3, 5], [1, 3], SIZES), "dropout_is_per_item"),
+    (StartsPartsAtTheSameLevel, ([3, 5], [1, 3], SIZES), "dropout_is_per_item"),
     (OffsetDigits, (DIM, [4, 3], 4), "distances_explain_the_choice"),
     (NoisyInEvaluation, (DIM, SIZES), "forward_is_decode_of_encode"),
     (ForgetsTheSoftPath, (DIM, SIZES), "every_level_has_a_gradient"),

@@ -1,16 +1,16 @@
-"""Runs or resumes the test recipe until a step: the other process of the resume test."""
+"""Runs or resumes the test recipe until a step: the other processes of the resume and two-process tests.
+
+python -m tests.train.run_until OUT STOP [key=value ...]
+"""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
 
-import torch
-
 if __name__ == "__main__":
-    from tests.train.test_trainer import recipe
+    from tests.train.recipes import recipe
     from train_codec.trainer import Trainer
 
-    torch.set_num_threads(int(sys.argv[3]))
-    options = {"quantize_from": 8, "checkpoint_every": 100, "validate_every": 100}
-    Trainer(recipe(Path(sys.argv[1]), **options)).run(until=int(sys.argv[2]))
+    changes = dict(item.split("=", 1) for item in sys.argv[3:])
+    Trainer(recipe(Path(sys.argv[1]), **changes)).run(until=int(sys.argv[2]))

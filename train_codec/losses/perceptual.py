@@ -46,7 +46,7 @@ class PerceptualLoss(nn.Module):
             at += count
         bands[0] = 0
         z = torch.exp(-1j * torch.linspace(0, torch.pi, bins, dtype=torch.float64))
-        above, below = (sum(c * z**n for n, c in enumerate(part)) for part in p862.PREFILTER)
+        above, below = (torch.stack([c * z**n for n, c in enumerate(part)]).sum(0) for part in p862.PREFILTER)
         response = (above / below).abs().square()
         hertz = torch.linspace(0, sample_rate / 2, bins)
         centre = torch.tensor(p862.table(p862.CENTRE_BARK))

@@ -1,0 +1,67 @@
+"""The harmonic codec: a causal speech codec that runs at the frame rate and separates what speech is made of.
+
+Its latent has three slices, each with residual codebooks of its own: what is said (distilled in training from a
+semantic teacher), pitch and envelope, and waveform. With the first codebooks it is a vocoder, with all of them a
+waveform codec, and nothing in between has to be switched. ``docs/codec.md`` has the layout and the reasons.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from codectok.codec.base import CodecModel, State
+from codectok.codec.harmonic.config import HarmonicCodecConfig
+from codectok.codec.harmonic.decoder import HarmonicDecoder
+from codectok.codec.harmonic.encoder import HarmonicEncoder
+from codectok.codec.partitioned_vq import PartitionedVQ
+from codectok.codec.rvq import ResidualVQ
+
+
+class HarmonicCodec(CodecModel):
+    """Encoder, quantizer of three slices, and decoder.
+
+    Code frame t is computed from samples up to ``(t + 1) * frame_size``, and decoding it completes the samples up to
+    ``(t + 1) * frame_size - mdct_hop``; so S samples take ``ceil((S + mdct_hop) / frame_size)`` frames.
+    """
+
+    block_seconds = 4.0
+    quantizer: PartitionedVQ
+
+    def __init__(self, config: HarmonicCodecConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.encoder = HarmonicEncoder(config)
+        self.quantizer = PartitionedVQ(config.part_dims, config.parts, config.codebook_sizes)
+        self.decoder = HarmonicDecoder(config)
+        self.sample_rate, self.frame_size = config.sample_rate, config.frame_size
+        self.codebook_sizes = tuple(config.codebook_sizes)
+        self.latent_dim = config.latent_dim
+
+    def num_frames(self, num_samples: int) -> int:
+        """ceil((num_samples + mdct_hop) / frame_size)."""
+        return -(-(num_samples + self.config.mdct_hop) // self.frame_size)
+
+    def residual_quantizers(self) -> list[tuple[ResidualVQ, Callable[[Tensor], Tensor]]]:
+        """One a slice."""
+        return self.quantizer.views()
+
+    def encode_step(self, x: Tensor, state: State, final: bool) -> tuple[Tensor, State]:
+        """Samples [B, S] -> latents [B, T, D]; the end of the stream is followed by silence."""
+        if final:
+            x = F.pad(x, (0, self.num_frames(x.shape[1]) * self.frame_size - x.shape[1]))
+        return self.encoder.step(x, state)
+
+    def quantize(self, latents: Tensor, num_codebooks: int) -> Tensor:
+        """Latents [B, T, D] -> codes int64 [B, K, T]."""
+        return self.quantizer.encode(latents, num_codebooks)
+
+    def dequantize(self, codes: Tensor) -> Tensor:
+        """Codes [B, K, T] -> quantized latents [B, T, D]; 0 in slices that no codebook is left for."""
+        return self.quantizer.decode(codes)
+
+    def decode_step(self, z: Tensor, state: State, final: bool) -> tuple[Tensor, State]:
+        """Quantized latents [B, T, D] -> samples [B, S]; ``final`` changes nothing: every frame is complete."""
+        return self.decoder.step(z, state)

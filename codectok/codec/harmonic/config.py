@@ -1,0 +1,109 @@
+"""Shape of the harmonic codec, and how its latent is laid out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from codectok.errors import FormatError
+
+# Meaning of the pitch latents: log f0 = log(PITCH_CENTRE) + latent / PITCH_SCALE, kept within PITCH_RANGE. Weights are
+# trained with these numbers: others would be another codec_type.
+PITCH_CENTRE = 150.0
+PITCH_SCALE = 15.0
+PITCH_RANGE = (55.0, 550.0)
+
+
+@dataclass
+class HarmonicCodecConfig:
+    """Shape of a :class:`~codectok.codec.harmonic.HarmonicCodec`. Everything that changes the codes stands here.
+
+    Raises:
+        FormatError: the parts, their widths and the codebooks do not fit each other.
+    """
+
+    sample_rate: int = 16000
+    """Hz."""
+    mdct_hop: int = 160
+    """Samples between MDCT frames (half the window)."""
+    fold: int = 2
+    """MDCT frames side by side in one network frame."""
+    merge: int = 2
+    """Network frames merged into one code frame."""
+    dim: int = 320
+    """Width of the blocks at the network's frame rate."""
+    depth: int = 4
+    """ConvNeXt blocks at the network's frame rate, each side."""
+    code_dim: int = 288
+    """Width of the blocks at the code rate."""
+    code_depth: int = 1
+    """ConvNeXt blocks at the code rate, each side."""
+    parts: list[int] = field(default_factory=lambda: [1, 5, 18])
+    """Codebooks of the three slices of the latent: semantic; pitch and envelope; waveform."""
+    part_dims: list[int] = field(default_factory=lambda: [32, 66, 88])
+    """Widths of the slices. The second starts with one pitch latent a network frame."""
+    codebook_sizes: list[int] = field(default_factory=lambda: [1024] * 24)
+    """Codes of each codebook, slice after slice."""
+    compression: float = 0.02
+    """MDCT coefficients x enter the network as asinh(x / compression); waveform terms y leave it as its inverse."""
+    mels: int = 64
+    """Bands of the encoder's log-mel spectrum."""
+    noise_frames: int = 997
+    """Length of the decoder's noise before it repeats, in MDCT frames. The noise itself is a fixed function of it and
+    of ``mdct_hop`` (:func:`~codectok.codec.harmonic.noise.noise_table`), so that the fingerprint covers it."""
+
+    def __post_init__(self) -> None:
+        if len(self.parts) != 3 or len(self.part_dims) != 3 or sum(self.parts) != len(self.codebook_sizes):
+            raise FormatError(
+                f"parts {self.parts}, part_dims {self.part_dims} and {len(self.codebook_sizes)} codebook_sizes do not "
+                "fit: give three parts and as many codebook_sizes as they have codebooks"
+            )
+        _, acoustic, waveform = self.part_dims
+        if acoustic <= self.merge or acoustic % self.merge or waveform % (self.merge * self.fold):
+            raise FormatError(
+                f"part_dims {self.part_dims} do not fit: the second must be a larger multiple of merge "
+                f"({self.merge}), the third a multiple of merge * fold ({self.merge * self.fold})"
+            )
+        if self.mels % self.bands:
+            raise FormatError(
+                f"{self.mels} mels do not divide into the {self.bands} bands of part_dims {self.part_dims}"
+            )
+
+    @property
+    def frame(self) -> int:
+        """Samples a network frame."""
+        return self.mdct_hop * self.fold
+
+    @property
+    def frame_size(self) -> int:
+        """Samples a code frame."""
+        return self.frame * self.merge
+
+    @property
+    def latent_dim(self) -> int:
+        """Width of the latent."""
+        return sum(self.part_dims)
+
+    @property
+    def bands(self) -> int:
+        """Envelope latents of one network frame."""
+        return (self.part_dims[1] - self.merge) // self.merge
+
+    @property
+    def bins(self) -> int:
+        """Waveform latents of one MDCT frame."""
+        return self.part_dims[2] // (self.merge * self.fold)
+
+    @property
+    def pitch_at(self) -> int:
+        """First of the ``merge`` pitch latents."""
+        return self.part_dims[0]
+
+    @property
+    def envelope_at(self) -> int:
+        """First of the ``merge * bands`` envelope latents, ordered [network frame, band]."""
+        return self.pitch_at + self.merge
+
+    @property
+    def waveform_at(self) -> int:
+        """First of the ``merge * fold * bins`` waveform latents, ordered [MDCT frame, bin]."""
+        return self.part_dims[0] + self.part_dims[1]

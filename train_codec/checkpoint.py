@@ -1,0 +1,67 @@
+"""One file that holds everything a run needs to go on, written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import random
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from codectok.atomic import atomic_path
+from codectok.errors import FormatError
+
+FORMAT_VERSION = 2
+
+
+def write_checkpoint(path: Path, state: dict[str, Any]) -> None:
+    """Write ``state`` (tensors, numbers, strings, lists and dicts of them) beside ``path``, then rename."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_path(path) as temporary:
+        torch.save({"format_version": FORMAT_VERSION, **state}, temporary)
+        with open(temporary, "rb") as f:
+            os.fsync(f.fileno())
+
+
+def read_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
+    """Read what :func:`write_checkpoint` wrote. Never unpickles code.
+
+    Raises:
+        FormatError: not a checkpoint, or one of another version.
+    """
+    try:
+        state = torch.load(path, map_location=device, weights_only=True)
+        version = state["format_version"]
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200]
+        raise FormatError(f"{path} is not a whole checkpoint ({reason}): choose another out=, or delete it") from None
+    if version != FORMAT_VERSION:
+        raise FormatError(f"{path} is of version {version}, this program reads {FORMAT_VERSION}: choose another out=")
+    return dict(state)
+
+
+def random_state() -> dict[str, Any]:
+    """The process's generators. Training draws from (seed, step) instead; these are for libraries that don't."""
+    kind, keys, position, has_gauss, gauss = np.random.get_state()  # noqa: NPY002
+    state: dict[str, Any] = {
+        "torch": torch.get_rng_state(),
+        "numpy": [kind, torch.from_numpy(np.asarray(keys, dtype=np.int64)), position, has_gauss, gauss],
+        "python": repr(random.getstate()),
+    }
+    if torch.cuda.is_available():
+        state["cuda"] = torch.cuda.get_rng_state()
+    return state
+
+
+def set_random_state(state: dict[str, Any]) -> None:
+    """Restore :func:`random_state`."""
+    from ast import literal_eval
+
+    torch.set_rng_state(state["torch"].cpu())
+    kind, keys, position, has_gauss, gauss = state["numpy"]
+    np.random.set_state((kind, keys.cpu().numpy().astype(np.uint32), position, has_gauss, gauss))  # noqa: NPY002
+    random.setstate(literal_eval(state["python"]))
+    if "cuda" in state and torch.cuda.is_available():
+        torch.cuda.set_rng_state(state["cuda"].cpu())

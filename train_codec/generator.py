@@ -1,0 +1,118 @@
+"""The codec as one differentiable pass, from samples to samples: the module that is trained and wrapped for DDP."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from codectok.codec.base import CodecModel
+from codectok.codec.harmonic import HarmonicCodec
+from codectok.errors import FormatError
+from train_codec.distill import DistillationLoss
+from train_codec.pitch import pitch_loss, pitch_targets
+
+
+@dataclass
+class Pass:
+    """What one pass gives; B items of T frames."""
+
+    predicted: Tensor
+    """float32 [B, S'], S' at most the samples given."""
+    codes: Tensor | None
+    """int64 [B, K, T], -1 where dropped; None while the codebooks are not in use."""
+    commitment: Tensor
+    """Scalar: sum over the levels."""
+    codebook: Tensor
+    """Scalar: sum over the levels, of codebooks that learn by gradient."""
+    distillation: Tensor
+    """Scalar; 0 without a teacher."""
+    pitch: Tensor
+    """Scalar: error of the pitch that drives the decoder; 0 for codecs without one."""
+    revived: list[int]
+
+
+class Generator(nn.Module):
+    """A codec and, with a teacher, the map from its first codebook to the teacher's features.
+
+    Args:
+        codec: any codec that can be trained.
+        teacher_dim: width of the teacher's features; 0 for no teacher.
+        distill_kind: see :class:`train_codec.distill.DistillationLoss`.
+
+    Raises:
+        FormatError: a teacher for a codec whose first codebook is not one of vectors (FSQ and the like).
+    """
+
+    def __init__(self, codec: CodecModel, teacher_dim: int = 0, distill_kind: str = "cosine") -> None:
+        super().__init__()
+        self.codec = codec
+        self.distill: DistillationLoss | None = None
+        if teacher_dim:
+            quantizers = codec.residual_quantizers()
+            if not quantizers:
+                raise FormatError("the first codebook of this codec cannot be distilled: leave teacher empty")
+            width = quantizers[0][0].levels[0].vectors.shape[1]
+            self.distill = DistillationLoss(width, teacher_dim, distill_kind)
+
+    def forward(
+        self,
+        audio: Tensor,
+        depths: Tensor | None,
+        codebook_decay: float | None,
+        start: Tensor | None = None,
+        targets: tuple[Tensor, Tensor] | None = None,
+        revive: tuple[float, torch.Generator] | None = None,
+    ) -> Pass:
+        """Audio float32 [B, S] through the codec.
+
+        Args:
+            audio: S a multiple of the codec's frame.
+            depths: int64 [B], codebooks of each item; None to leave the latents unquantized.
+            codebook_decay: of the moving averages; None leaves codebooks as they are.
+            start: float [B, 2] in [0, 1), where a codec with an excitation of its own starts it, so that the network
+                does not learn one particular noise by heart.
+            targets: the teacher's features [B, T, D] and mask bool [B, T].
+            revive: threshold and generator, to revive dead codes first.
+        """
+        z = self.codec.encode_step(audio, None, False)[0].float()
+        zero = z.new_zeros(())
+        codes, commitment, codebook, distillation, revived = None, zero, zero, zero, []
+        if depths is not None:
+            quantizer = self.codec.quantizer
+            if revive is not None:
+                revived = quantizer.revive(z.detach(), *revive)
+            output = quantizer(z, depths, codebook_decay)
+            codes, commitment, codebook = output.codes, output.commitment.sum(), output.codebook_loss.sum()
+            quantized = output.quantized
+        else:
+            quantized = z
+        if self.distill is not None:
+            if targets is None:
+                raise ValueError("a distilled codec needs the teacher's targets")
+            distillation = self.distill(self._first(z, codes), *targets)
+        predicted, pitch = self._decode(quantized, audio, start)
+        return Pass(predicted[:, : audio.shape[1]].float(), codes, commitment, codebook, distillation, pitch, revived)
+
+    def _decode(self, quantized: Tensor, audio: Tensor, start: Tensor | None) -> tuple[Tensor, Tensor]:
+        codec = self.codec
+        if not isinstance(codec, HarmonicCodec):
+            return codec.decode_step(quantized, None, True)[0], quantized.new_zeros(())
+        state = None
+        if start is not None:
+            at = (start[:, 1:] * codec.config.noise_frames).long()
+            state = {"phase": start[:, :1].double(), "at": at}
+        predicted = codec.decoder.step(quantized, None, state)[0]
+        return predicted, pitch_loss(codec.decoder.pitch(quantized), pitch_targets(codec, audio))
+
+    def _first(self, z: Tensor, codes: Tensor | None) -> Tensor:
+        """Vectors of the first codebook [B, T, d], straight-through: before any other codebook is added."""
+        vq, project = self.codec.residual_quantizers()[0]
+        with torch.autocast(z.device.type, enabled=False):
+            x = project(z)
+            if codes is None:
+                return x
+            chosen = F.embedding(codes[:, 0].clamp_min(0), vq.levels[0].vectors)
+            return chosen.detach() + (x - x.detach())
