@@ -12,15 +12,15 @@ from safetensors.torch import load_file, save_file
 
 from codectok import FingerprintError, FormatError, UnknownTokenizerError, load
 from codectok.codec.folder import save_codec
-from codectok.codec.mdct_codec import MdctCodec
+from codectok.codec.harmonic import HarmonicCodec
 from codectok.fingerprint import fingerprint
-from tests.contract.subjects import MDCT, settle, voice
+from tests.contract.subjects import HARMONIC, settle, voice
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     torch.manual_seed(0)
-    save_codec(settle(MdctCodec(MDCT)), tmp_path / "model")
+    save_codec(settle(HarmonicCodec(HARMONIC)), tmp_path / "model")
     return tmp_path / "model"
 
 
@@ -57,7 +57,7 @@ def test_fingerprint_follows_weights_and_config_not_the_path(folder: Path, tmp_p
 
 def test_tokens_of_another_model_are_refused(folder: Path, tmp_path: Path) -> None:
     torch.manual_seed(1)
-    save_codec(settle(MdctCodec(MDCT), seed=1), tmp_path / "other")
+    save_codec(settle(HarmonicCodec(HARMONIC), seed=1), tmp_path / "other")
     tokens = load(folder).encode(voice(5000, 16000), 16000)
     tokens.save(tmp_path / "a.ctk")
     from codectok import Tokens

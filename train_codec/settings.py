@@ -126,5 +126,8 @@ class DistillSettings:
     teacher_layer: int = -1
     teacher_dim: int = 128
     """Principal components of the teacher's features that are kept; 0 for all."""
+    teacher_dtype: str = "float32"
+    teacher_tail_seconds: float = 0.0
+    """Whisper only: silence after each clip instead of padding to its 30 s window; 0 for the whole window."""
     distill_kind: str = "cosine"
     distill_weight: float = 1.0

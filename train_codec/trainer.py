@@ -63,6 +63,7 @@ class Trainer:
             self._open_teacher()
             assert self.teacher is not None
             width = self.teacher.dim
+        set_seed(recipe.run.seed)  # opening a teacher draws numbers, or not, depending on its cache
         generator = Generator(codec, width, recipe.distill.distill_kind).to(self.device)
         self.codec = generator.codec
         self.average = copy.deepcopy(self.codec).requires_grad_(False)
@@ -95,7 +96,7 @@ class Trainer:
     def _open_teacher(self) -> None:
         d = self.recipe.distill
         self.clips_fit = self.clips("fit")
-        spec = TeacherSpec(d.teacher, device=str(self.device))
+        spec = TeacherSpec(d.teacher, d.teacher_dtype, d.teacher_tail_seconds or None, str(self.device))
         with self._one_after_another():
             self.teacher = TeacherCache.open_or_make(
                 self.clips_fit, spec, Path(self.recipe.data.cache) / "teacher", d.teacher_layer, d.teacher_dim or None
@@ -233,9 +234,11 @@ class Trainer:
         while frames < needed:
             with self.accelerator.autocast():
                 z = self.codec.encode_step(self.batch(clips, len(latents), 1).audio, None, False)[0].float()
-            latents.append(z)
-            frames += z.shape[0] * z.shape[1] * self.world
-        self.codec.quantizer.fit(torch.cat(latents), seed=self.recipe.run.seed)
+            latents.append(self.accelerator.gather(z))
+            frames += latents[-1].shape[0] * z.shape[1]
+        # The quantizer joins the parts of all processes: cut so that the frames come in the order of a single one.
+        own = torch.cat(latents).tensor_split(self.world)[self.rank]
+        self.codec.quantizer.fit(own, seed=self.recipe.run.seed)
 
     # -- checkpoints ----------------------------------------------------------------------------------------------
 

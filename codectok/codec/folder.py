@@ -26,12 +26,10 @@ def codec_classes() -> dict[str, tuple[type[CodecModel], type]]:
     from codectok.codec.dac import DacCodec, DacCodecConfig
     from codectok.codec.encodec import EncodecCodec, EncodecCodecConfig
     from codectok.codec.harmonic import HarmonicCodec, HarmonicCodecConfig
-    from codectok.codec.mdct_codec import MdctCodec, MdctCodecConfig
     from codectok.codec.mimi import MimiCodec, MimiCodecConfig
 
     return {
         "harmonic-codec": (HarmonicCodec, HarmonicCodecConfig),
-        "mdct-codec": (MdctCodec, MdctCodecConfig),
         "encodec-codec": (EncodecCodec, EncodecCodecConfig),
         "mimi-codec": (MimiCodec, MimiCodecConfig),
         "dac-codec": (DacCodec, DacCodecConfig),

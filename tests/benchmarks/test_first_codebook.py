@@ -21,7 +21,7 @@ from benchmarks.code_probe import Frames, compare, fold_of, probe
 from benchmarks.first_codebook import main
 from benchmarks.letters import LetterModels, best_path, cepstra, chain, words_of
 from codectok.codec.folder import save_codec
-from codectok.codec.mdct_codec import MdctCodec, MdctCodecConfig
+from codectok.codec.harmonic import HarmonicCodec, HarmonicCodecConfig
 from codectok.errors import FormatError
 from codectok.metrics.registry import MetricError
 from train_codec.distill.align import Grid
@@ -260,9 +260,10 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     transformers.HubertModel(config).save_pretrained(root / "teacher")
     transformers.Wav2Vec2FeatureExtractor(do_normalize=True).save_pretrained(root / "teacher")
-    shape = {"dim": 16, "depth": 1, "code_dim": 16, "latent_dim": 8, "codebook_sizes": [32, 32]}
+    shape = {"dim": 16, "depth": 1, "code_dim": 16, "parts": [1, 1, 1], "codebook_sizes": [32, 32, 32], "mels": 16}
     for name, merge in (("a", 2), ("b", 2), ("slow", 4)):
-        save_codec(MdctCodec(MdctCodecConfig(**shape, merge=merge)), root / name)  # type: ignore[arg-type]
+        config = HarmonicCodecConfig(**shape, merge=merge, part_dims=[8, 5 * merge, 8])  # type: ignore[arg-type]
+        save_codec(HarmonicCodec(config), root / name)
     return root
 
 

@@ -13,14 +13,12 @@ from codectok.codec.dac import DacCodec, Snake
 from codectok.codec.encodec import EncodecCodec
 from codectok.codec.folder import open_codec, save_codec
 from codectok.codec.harmonic import HarmonicCodec
-from codectok.codec.mdct_codec import MdctCodec
 from codectok.codec.mimi import MimiCodec
 from codectok.codec.tokenizer import CodecTokenizer
-from tests.contract.subjects import DAC, ENCODEC, HARMONIC, MDCT, MIMI, voice
+from tests.contract.subjects import DAC, ENCODEC, HARMONIC, MIMI, voice
 
 CODECS: list[tuple[type[CodecModel], Any]] = [
     (HarmonicCodec, HARMONIC),
-    (MdctCodec, MDCT),
     (EncodecCodec, ENCODEC),
     (MimiCodec, MIMI),
     (DacCodec, DAC),

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from codectok import Tokenizer
 from codectok.codec.tokenizer import CodecTokenizer
-from tests.contract.subjects import MDCT, SUBJECTS
+from tests.contract.subjects import SUBJECTS
 
 _MAKE = {s.name: s.make for s in SUBJECTS}
 
@@ -155,4 +155,4 @@ def make_mutant(kind: type[CodecTokenizer], subject: str) -> Callable[[], Tokeni
     return lambda: _like(subject, kind)
 
 
-__all__ = ["MDCT", "MUTANTS", "make_mutant"]
+__all__ = ["MUTANTS", "make_mutant"]

@@ -13,7 +13,6 @@ from codectok.codec.base import CodecModel
 from codectok.codec.dac import DacCodec, DacCodecConfig
 from codectok.codec.encodec import EncodecCodec, EncodecCodecConfig
 from codectok.codec.harmonic import HarmonicCodec, HarmonicCodecConfig
-from codectok.codec.mdct_codec import MdctCodecConfig
 from codectok.codec.mimi import MimiCodec, MimiCodecConfig
 from codectok.codec.tokenizer import CodecTokenizer
 
@@ -69,7 +68,6 @@ def _tiny(kind: type[CodecModel], config: object, gain: float = 1.0) -> Callable
     return make
 
 
-MDCT = MdctCodecConfig(dim=32, depth=2, code_dim=48, latent_dim=16, codebook_sizes=[64, 64, 50, 128])
 HARMONIC = HarmonicCodecConfig(
     dim=32,
     depth=2,

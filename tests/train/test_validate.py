@@ -8,7 +8,7 @@ import torch
 
 from codectok import CodectokError
 from codectok.codec.base import CodecModel
-from codectok.codec.mdct_codec import MdctCodec, MdctCodecConfig
+from codectok.codec.harmonic import HarmonicCodec, HarmonicCodecConfig
 from codectok.metrics.registry import compute
 from train_codec.data import Clip, ClipArray
 from train_codec.validate import format_table, validate
@@ -17,8 +17,8 @@ from train_codec.validate import format_table, validate
 @pytest.fixture(scope="module")
 def model() -> CodecModel:
     torch.manual_seed(0)
-    config = MdctCodecConfig(dim=32, depth=1, code_dim=32, code_depth=1, latent_dim=16, codebook_sizes=(16,) * 8)
-    return MdctCodec(config)
+    shape = {"dim": 32, "depth": 1, "code_dim": 32, "parts": [1, 3, 4], "part_dims": [8, 18, 16]}
+    return HarmonicCodec(HarmonicCodecConfig(**shape, codebook_sizes=[16] * 8, mels=32))
 
 
 def array(parts: list[np.ndarray]) -> ClipArray:

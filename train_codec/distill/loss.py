@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -57,7 +58,16 @@ class DistillationLoss(nn.Module):
             if self.kind == "d-axis":
                 similarity = F.cosine_similarity(y, s, dim=1)
                 counted = mask.any(1)[:, None].expand_as(similarity)
-                return -(F.logsigmoid(similarity) * counted).sum() / counted.sum().clamp_min(1)
+                return -(F.logsigmoid(similarity) * counted).sum() / _share_of_joint(counted)
             similarity = F.cosine_similarity(y, s, dim=-1)
             each = 1 - similarity if self.kind == "cosine" else -F.logsigmoid(similarity)
-            return (each * mask).sum() / mask.sum().clamp_min(1)
+            return (each * mask).sum() / _share_of_joint(mask)
+
+
+def _share_of_joint(counted: Tensor) -> Tensor:
+    """How many count, averaged over the processes, so that the mean of their losses is that of the joint batch."""
+    total = counted.sum().float()
+    if dist.is_available() and dist.is_initialized():
+        dist.all_reduce(total)
+        total = total / dist.get_world_size()
+    return total.clamp_min(1e-6)

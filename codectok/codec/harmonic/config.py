@@ -37,7 +37,7 @@ class HarmonicCodecConfig:
     """Width of the blocks at the code rate."""
     code_depth: int = 1
     """ConvNeXt blocks at the code rate, each side."""
-    parts: list[int] = field(default_factory=lambda: [1, 5, 18])
+    parts: list[int] = field(default_factory=lambda: [1, 8, 15])
     """Codebooks of the three slices of the latent: semantic; pitch and envelope; waveform."""
     part_dims: list[int] = field(default_factory=lambda: [32, 66, 88])
     """Widths of the slices. The second starts with one pitch latent a network frame."""
