@@ -14,15 +14,18 @@ from codectok.cli.common import handle_errors
 def train(recipe: str, overrides: tuple[str, ...]) -> None:
     """Train a codec from a recipe.
 
-    RECIPE is a YAML file or a packaged name (tiny, speech-16k). KEY=VALUE changes one of its values, such as
-    data=FOLDER or out=FOLDER. A run folder that holds a checkpoint is resumed.
+    RECIPE is a YAML file or a packaged name (tiny, speech-16k, encodec-24k, mimi-24k, dac-16k). KEY=VALUE changes one
+    of its values, such as data=FOLDER or out=FOLDER. A run folder that holds a checkpoint is resumed. Several
+    processes: torchrun --nproc-per-node N -m codectok train ...
 
-    The run folder gets checkpoint.pt (everything needed to resume), log.jsonl, and model/ with the averaged weights,
-    a model folder that `--tokenizer` takes.
+    The run folder gets checkpoint.pt (everything needed to resume), log.jsonl, tensorboard/, and model/ with the
+    averaged weights, a model folder that `--tokenizer` takes.
     """
     from train_codec.recipe import load_recipe
     from train_codec.trainer import Trainer
 
     trainer = Trainer(load_recipe(recipe, list(overrides)))
     trainer.run()
-    click.echo(f"wrote {trainer.export()}")
+    folder = trainer.export()
+    if trainer.accelerator.is_main_process:
+        click.echo(f"wrote {folder}")

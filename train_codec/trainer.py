@@ -16,7 +16,7 @@ from torch import Tensor
 
 from codectok.codec.base import CodecModel
 from codectok.codec.folder import codec_classes, save_codec
-from codectok.errors import CodectokError, FormatError
+from codectok.errors import AudioError, CodectokError, FormatError
 from train_codec.adversarial import AdversarialStep
 from train_codec.allocator import keep_buffers
 from train_codec.augment import Augmenter
@@ -91,6 +91,8 @@ class Trainer:
     def clips(self, use: str) -> ClipArray:
         """The part ``fit`` or ``val`` of the recipe's audio."""
         d, sample_rate = self.recipe.data, self.recipe.config.sample_rate
+        if d.splits and not Path(d.data).is_dir():
+            raise AudioError(f"data={d.data} is no folder: give the one that the paths in splits={d.splits} start from")
         return open_clips(d.data, use, d.cache, sample_rate, splits=d.splits, val_share=d.val_share)
 
     def _open_teacher(self) -> None:
