@@ -204,7 +204,7 @@ class Tokenizer(abc.ABC):
         if tokens.fingerprint != self.fingerprint:
             raise FingerprintError(
                 f"these tokens were made by tokenizer {tokens.fingerprint}, not by {self.name} ({self.fingerprint}): "
-                "load the tokenizer that made them"
+                "load the tokenizer that made them (--tokenizer on the command line)"
             )
         if tokens.codebook_sizes != self.codebook_sizes[: tokens.num_codebooks]:
             raise CodeRangeError(

@@ -298,7 +298,7 @@ def test_another_job_in_the_same_folder_is_refused(audio: Path, tmp_path: Path, 
             run(audio, tmp_path / "s", StoppedAfter(1))
     other = EnergyTokenizer()
     other.fingerprint = "other"
-    with pytest.raises(FingerprintError, match=r"delete .* or choose another"):
+    with pytest.raises(FingerprintError, match=r"delete .*--overwrite.* or choose another"):
         run(audio, tmp_path / "s", other)
     for options in ({"dedup": True}, {"num_codebooks": 1}, {"items_per_shard": 4}, {"format": "jsonl"}):
         with pytest.raises(FormatError, match=r"other options .*delete .* or choose another"):

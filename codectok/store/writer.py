@@ -155,7 +155,7 @@ class StoreWriter:
 
 
 def _refuse_other_job(out: Path, found: StoreInfo, wanted: StoreInfo) -> None:
-    remedy = f"delete {out} or choose another folder"
+    remedy = f"delete {out} (--overwrite does), or choose another folder"
     if found.fingerprint != wanted.fingerprint:
         raise FingerprintError(
             f"{out} holds tokens of {found.tokenizer} ({found.fingerprint}), not of {wanted.tokenizer} "
