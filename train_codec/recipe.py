@@ -59,7 +59,7 @@ GROUPS: dict[str, type] = {
 
 _MAY_BE_ZERO = {
     "seed", "warmup_steps", "quantize_from", "depth", "code_depth", "phase_from", "adversarial_from",
-    "adversarial_items", "teacher_dim", "revive_every",
+    "adversarial_items", "teacher_dim", "revive_every", "waveform_from",
 }  # fmt: skip
 _MAY_BE_NEGATIVE = {"teacher_layer"}
 

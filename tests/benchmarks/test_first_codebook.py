@@ -260,9 +260,16 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     transformers.HubertModel(config).save_pretrained(root / "teacher")
     transformers.Wav2Vec2FeatureExtractor(do_normalize=True).save_pretrained(root / "teacher")
-    shape = {"dim": 16, "depth": 1, "code_dim": 16, "parts": [1, 1, 1], "codebook_sizes": [32, 32, 32], "mels": 16}
+    shape = {
+        "dim": 16,
+        "depth": 1,
+        "code_dim": 16,
+        "parts": [1, 1, 1, 1],
+        "codebook_sizes": [32, 32, 32, 32],
+        "mels": 16,
+    }
     for name, merge in (("a", 2), ("b", 2), ("slow", 4)):
-        config = HarmonicCodecConfig(**shape, merge=merge, part_dims=[8, 5 * merge, 8])  # type: ignore[arg-type]
+        config = HarmonicCodecConfig(**shape, merge=merge, part_dims=[8, merge, 4 * merge, 8])  # type: ignore[arg-type]
         save_codec(HarmonicCodec(config), root / name)
     return root
 

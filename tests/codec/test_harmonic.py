@@ -140,7 +140,7 @@ def test_fewer_codebooks_leave_slices_at_zero() -> None:
 
 def test_the_default_keeps_its_size_and_cost() -> None:
     codec = HarmonicCodec(HarmonicCodecConfig()).eval()
-    assert sum(t.numel() for t in codec.state_dict().values()) == 9_866_654
+    assert sum(t.numel() for t in codec.state_dict().values()) == 9_786_782
     x = torch.zeros(1, 10 * RATE)
     with torch.no_grad(), FlopCounterMode(display=False) as encoding:
         codes = codec.quantize(codec.encode_step(x, None, False)[0], 24)
@@ -148,6 +148,15 @@ def test_the_default_keeps_its_size_and_cost() -> None:
         codec.decode_step(codec.dequantize(codes), None, False)
     for count in (encoding, decoding):
         assert count.get_total_flops() / 2 / 10 <= 0.5e9
+
+
+def test_a_waveform_of_too_few_codebooks_is_left_out() -> None:
+    shape = {**vars(HARMONIC), "parts": [1, 1, 1, 2], "codebook_sizes": [50] * 5}
+    codec = HarmonicCodec(HarmonicCodecConfig(**{**shape, "waveform_from": 5})).eval()
+    codes = torch.randint(50, (1, 5, 7))
+    assert not codec.dequantize(codes[:, :4])[..., codec.config.waveform_at :].any()
+    assert torch.equal(codec.dequantize(codes[:, :4]), codec.dequantize(codes[:, :3]))
+    assert torch.equal(codec.dequantize(codes), codec.quantizer.decode(codes))
 
 
 def test_half_precision_weights_open(tmp_path: Path) -> None:
@@ -169,10 +178,11 @@ def test_half_precision_weights_open(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"parts": [1, 2]}, "give three parts"),
-        ({"codebook_sizes": [64] * 5}, "give three parts"),
-        ({"part_dims": [6, 11, 8]}, "multiple of merge"),
-        ({"part_dims": [6, 10, 9]}, "multiple of merge"),
+        ({"parts": [1, 2]}, "give four parts"),
+        ({"codebook_sizes": [64] * 5}, "give four parts"),
+        ({"part_dims": [6, 2, 7, 8]}, "multiple of"),
+        ({"part_dims": [6, 4, 8, 8]}, "must be merge"),
+        ({"part_dims": [6, 2, 8, 9]}, "multiple of merge"),
         ({"mels": 18}, "18 mels"),
     ],
 )

@@ -17,7 +17,7 @@ from train_codec.validate import format_table, validate
 @pytest.fixture(scope="module")
 def model() -> CodecModel:
     torch.manual_seed(0)
-    shape = {"dim": 32, "depth": 1, "code_dim": 32, "parts": [1, 3, 4], "part_dims": [8, 18, 16]}
+    shape = {"dim": 32, "depth": 1, "code_dim": 32, "parts": [1, 1, 2, 4], "part_dims": [8, 2, 16, 16]}
     return HarmonicCodec(HarmonicCodecConfig(**shape, codebook_sizes=[16] * 8, mels=32))
 
 

@@ -59,7 +59,12 @@ class HarmonicCodec(CodecModel):
         return self.quantizer.encode(latents, num_codebooks)
 
     def dequantize(self, codes: Tensor) -> Tensor:
-        """Codes [B, K, T] -> quantized latents [B, T, D]; 0 in slices that no codebook is left for."""
+        """Codes [B, K, T] -> quantized latents [B, T, D]; 0 in slices that no codebook is left for.
+
+        The waveform's is 0 too with fewer than ``waveform_from`` codebooks.
+        """
+        if codes.shape[1] < self.config.waveform_from:
+            codes = codes[:, : sum(self.config.parts[:3])]
         return self.quantizer.decode(codes)
 
     def decode_step(self, z: Tensor, state: State, final: bool) -> tuple[Tensor, State]:

@@ -37,12 +37,14 @@ class HarmonicCodecConfig:
     """Width of the blocks at the code rate."""
     code_depth: int = 1
     """ConvNeXt blocks at the code rate, each side."""
-    parts: list[int] = field(default_factory=lambda: [1, 8, 15])
-    """Codebooks of the three slices of the latent: semantic; pitch and envelope; waveform."""
-    part_dims: list[int] = field(default_factory=lambda: [32, 66, 88])
-    """Widths of the slices. The second starts with one pitch latent a network frame."""
+    parts: list[int] = field(default_factory=lambda: [1, 1, 7, 15])
+    """Codebooks of the four slices of the latent: semantic, pitch, envelope, waveform."""
+    part_dims: list[int] = field(default_factory=lambda: [32, 2, 64, 88])
+    """Widths of the slices; of the pitch, one a network frame."""
     codebook_sizes: list[int] = field(default_factory=lambda: [1024] * 24)
     """Codes of each codebook, slice after slice."""
+    waveform_from: int = 0
+    """Codebooks from which on the waveform's are decoded: a waveform of too few bits is worse than none."""
     compression: float = 0.02
     """MDCT coefficients x enter the network as asinh(x / compression); waveform terms y leave it as its inverse."""
     mels: int = 64
@@ -52,16 +54,16 @@ class HarmonicCodecConfig:
     of ``mdct_hop`` (:func:`~codectok.codec.harmonic.noise.noise_table`), so that the fingerprint covers it."""
 
     def __post_init__(self) -> None:
-        if len(self.parts) != 3 or len(self.part_dims) != 3 or sum(self.parts) != len(self.codebook_sizes):
+        if len(self.parts) != 4 or len(self.part_dims) != 4 or sum(self.parts) != len(self.codebook_sizes):
             raise FormatError(
                 f"parts {self.parts}, part_dims {self.part_dims} and {len(self.codebook_sizes)} codebook_sizes do not "
-                "fit: give three parts and as many codebook_sizes as they have codebooks"
+                "fit: give four parts and as many codebook_sizes as they have codebooks"
             )
-        _, acoustic, waveform = self.part_dims
-        if acoustic <= self.merge or acoustic % self.merge or waveform % (self.merge * self.fold):
+        _, pitch, envelope, waveform = self.part_dims
+        if pitch != self.merge or envelope % self.merge or waveform % (self.merge * self.fold):
             raise FormatError(
-                f"part_dims {self.part_dims} do not fit: the second must be a larger multiple of merge "
-                f"({self.merge}), the third a multiple of merge * fold ({self.merge * self.fold})"
+                f"part_dims {self.part_dims} do not fit: the second must be merge ({self.merge}), the third a multiple "
+                f"of it, the fourth a multiple of merge * fold ({self.merge * self.fold})"
             )
         if self.mels % self.bands:
             raise FormatError(
@@ -86,12 +88,12 @@ class HarmonicCodecConfig:
     @property
     def bands(self) -> int:
         """Envelope latents of one network frame."""
-        return (self.part_dims[1] - self.merge) // self.merge
+        return self.part_dims[2] // self.merge
 
     @property
     def bins(self) -> int:
         """Waveform latents of one MDCT frame."""
-        return self.part_dims[2] // (self.merge * self.fold)
+        return self.part_dims[3] // (self.merge * self.fold)
 
     @property
     def pitch_at(self) -> int:
@@ -106,4 +108,4 @@ class HarmonicCodecConfig:
     @property
     def waveform_at(self) -> int:
         """First of the ``merge * fold * bins`` waveform latents, ordered [MDCT frame, bin]."""
-        return self.part_dims[0] + self.part_dims[1]
+        return sum(self.part_dims[:3])
