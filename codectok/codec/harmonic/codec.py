@@ -1,8 +1,8 @@
 """The harmonic codec: a causal speech codec that runs at the frame rate and separates what speech is made of.
 
-Its latent has three slices, each with residual codebooks of its own: what is said (distilled in training from a
-semantic teacher), pitch and envelope, and waveform. With the first codebooks it is a vocoder, with all of them a
-waveform codec, and nothing in between has to be switched. ``docs/codec.md`` has the layout and the reasons.
+Its latent has four slices, each with residual codebooks of its own: what is said (distilled in training from a
+semantic teacher), pitch, envelope and waveform. With the first codebooks it is a vocoder, with all of them a
+waveform codec. ``docs/codec.md`` has the layout and the reasons.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from codectok.codec.rvq import ResidualVQ
 
 
 class HarmonicCodec(CodecModel):
-    """Encoder, quantizer of three slices, and decoder.
+    """Encoder, quantizer of four slices, and decoder.
 
     Code frame t is computed from samples up to ``(t + 1) * frame_size``, and decoding it completes the samples up to
     ``(t + 1) * frame_size - mdct_hop``; so S samples take ``ceil((S + mdct_hop) / frame_size)`` frames.
