@@ -29,3 +29,4 @@ def train(recipe: str, overrides: tuple[str, ...]) -> None:
     folder = trainer.export()
     if trainer.accelerator.is_main_process:
         click.echo(f"wrote {folder}")
+    trainer.accelerator.end_training()

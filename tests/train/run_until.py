@@ -13,4 +13,6 @@ if __name__ == "__main__":
     from train_codec.trainer import Trainer
 
     changes = dict(item.split("=", 1) for item in sys.argv[3:])
-    Trainer(recipe(Path(sys.argv[1]), **changes)).run(until=int(sys.argv[2]))
+    trainer = Trainer(recipe(Path(sys.argv[1]), **changes))
+    trainer.run(until=int(sys.argv[2]))
+    trainer.accelerator.end_training()
