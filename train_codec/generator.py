@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from codectok.codec.base import CodecModel
 from codectok.codec.harmonic import HarmonicCodec
+from codectok.codec.quantizer import straight_through
 from codectok.errors import FormatError
 from train_codec.distill import DistillationLoss
 from train_codec.pitch import pitch_loss, pitch_targets
@@ -30,7 +31,7 @@ class Pass:
     distillation: Tensor
     """Scalar; 0 without a teacher."""
     pitch: Tensor
-    """Scalar: error of the pitch that drives the decoder; 0 for codecs without one."""
+    """Scalar: error of the pitch that drives the decoder; 0 unless asked for, and for codecs without one."""
     revived: list[int]
 
 
@@ -41,14 +42,17 @@ class Generator(nn.Module):
         codec: any codec that can be trained.
         teacher_dim: width of the teacher's features; 0 for no teacher.
         distill_kind: see :class:`train_codec.distill.DistillationLoss`.
+        with_pitch: compute the error of the pitch, for codecs that have one.
 
     Raises:
         FormatError: a teacher for a codec whose first codebook is not one of vectors (FSQ and the like).
     """
 
-    def __init__(self, codec: CodecModel, teacher_dim: int = 0, distill_kind: str = "cosine") -> None:
+    def __init__(
+        self, codec: CodecModel, teacher_dim: int = 0, distill_kind: str = "cosine", with_pitch: bool = False
+    ) -> None:
         super().__init__()
-        self.codec = codec
+        self.codec, self.with_pitch = codec, with_pitch
         self.distill: DistillationLoss | None = None
         if teacher_dim:
             quantizers = codec.residual_quantizers()
@@ -105,6 +109,8 @@ class Generator(nn.Module):
             at = (start[:, 1:] * codec.config.noise_frames).long()
             state = {"phase": start[:, :1].double(), "at": at}
         predicted = codec.decoder.step(quantized, None, state)[0]
+        if not self.with_pitch:
+            return predicted, quantized.new_zeros(())
         return predicted, pitch_loss(codec.decoder.pitch(quantized), pitch_targets(codec, audio))
 
     def _first(self, z: Tensor, codes: Tensor | None) -> Tensor:
@@ -115,4 +121,4 @@ class Generator(nn.Module):
             if codes is None:
                 return x
             chosen = F.embedding(codes[:, 0].clamp_min(0), vq.levels[0].vectors)
-            return chosen.detach() + (x - x.detach())
+            return straight_through(chosen, x)

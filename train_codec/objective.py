@@ -6,13 +6,19 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from codectok.errors import FormatError
 from train_codec.generator import Pass
-from train_codec.losses import SpectralLosses, waveform_loss
+from train_codec.losses import EncodecMelLoss, MelLoss, SpectralLosses, l1_loss, waveform_loss
 from train_codec.losses.perceptual import PerceptualLoss
 from train_codec.losses.stft import MultiResolutionSTFTLoss
 from train_codec.recipe import Recipe
 
 SMALLEST_PHASE_WEIGHT = 0.15
+MEL_LOSSES: dict[str, type[MelLoss] | type[EncodecMelLoss] | None] = {
+    "shared": None,
+    "dac": MelLoss,
+    "encodec": EncodecMelLoss,
+}
 
 
 class Objective(nn.Module):
@@ -25,8 +31,13 @@ class Objective(nn.Module):
     def __init__(self, recipe: Recipe, sample_rate: int, levels: int) -> None:
         super().__init__()
         self.settings = s = recipe.loss
-        self.levels, self.seed, self.sample_rate = levels, recipe.run.seed, sample_rate
-        self.spectral = SpectralLosses(sample_rate, s.windows) if s.mel_weight or s.complex_weight else None
+        self.levels, self.seed = levels, recipe.run.seed
+        if s.mel_kind not in MEL_LOSSES:
+            raise FormatError(f"mel_kind {s.mel_kind!r}: give one of {', '.join(MEL_LOSSES)}")
+        own_mel = MEL_LOSSES[s.mel_kind]
+        self.mel = own_mel(sample_rate) if own_mel is not None and s.mel_weight else None
+        shared = s.complex_weight or (own_mel is None and s.mel_weight)
+        self.spectral = SpectralLosses(sample_rate, s.windows) if shared else None
         self.stft = MultiResolutionSTFTLoss() if s.stft_weight else None
         self.perceptual = PerceptualLoss(sample_rate) if s.perceptual_weight else None
         self.waveform_weights = {
@@ -35,6 +46,7 @@ class Objective(nn.Module):
             "stft_convergence": s.stft_weight,
             "stft_log_magnitude": s.stft_weight,
             "waveform": s.waveform_weight,
+            "l1": s.l1_weight,
             "perceptual": s.perceptual_weight,
             "adversarial": recipe.adversarial.adversarial_weight if recipe.adversarial.discriminators else 0.0,
             "feature": recipe.adversarial.feature_weight if recipe.adversarial.discriminators else 0.0,
@@ -63,10 +75,14 @@ class Objective(nn.Module):
             rng = np.random.default_rng((self.seed, step, 2))
             which = [int(n) for n in rng.choice(s.windows, s.windows_per_step, replace=False)]
             terms |= self.spectral(predicted, target, which, phase)
+        if self.mel is not None:
+            terms["mel"] = self.mel(predicted, target)
         if self.stft is not None:
             terms |= {f"stft_{k}": v for k, v in self.stft(predicted, target).items()}
         if s.waveform_weight:
             terms["waveform"] = waveform_loss(predicted, target, phase)
+        if s.l1_weight:
+            terms["l1"] = l1_loss(predicted, target)
         if self.perceptual is not None:
             terms["perceptual"] = self.perceptual(predicted, target)
         return {k: v for k, v in terms.items() if k in self.waveform_weights}

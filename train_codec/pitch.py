@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -22,7 +24,7 @@ def pitch_targets(codec: HarmonicCodec, audio: Tensor) -> tuple[Tensor, Tensor]:
     analysis = codec.encoder.analysis
     with torch.autocast(audio.device.type, enabled=False):
         scaled, voicing = analysis.pitch(F.pad(audio.float(), (analysis.frame, analysis.frame))).unbind(-1)
-    log_pitch = scaled / voicing.clamp_min(1e-3) / PITCH_SCALE + torch.log(torch.tensor(PITCH_CENTRE))
+    log_pitch = scaled / voicing.clamp_min(1e-3) / PITCH_SCALE + math.log(PITCH_CENTRE)
     return log_pitch, voicing > VOICED
 
 

@@ -30,7 +30,7 @@ class RunSettings:
     """Folder of the run: checkpoint.pt, log.jsonl, tensorboard/, model/ (the model folder)."""
     steps: int = 10000
     start_from: str = ""
-    """Model folder or packaged tokenizer whose weights a new run starts with."""
+    """Model folder or packaged tokenizer whose weights, codebooks included, a new run starts with (no k-means then)."""
     seed: int = 0
     threads: int = 1
     """CPU threads. On cores shared with other work, one is faster than two."""
@@ -86,10 +86,15 @@ class LossSettings:
     windows: list[int] = field(default_factory=lambda: [128, 256, 512, 1024, 2048])
     windows_per_step: int = 3
     """Window lengths drawn each step: spectra cost as much as the networks on a CPU."""
+    mel_kind: str = "shared"
+    """``shared`` with the complex loss, over the windows drawn; or ``dac`` or ``encodec``, as those papers have it."""
     mel_weight: float = 20.0
     complex_weight: float = 20.0
     stft_weight: float = 0.0
     waveform_weight: float = 3.0
+    """L1 relative to each crop's RMS."""
+    l1_weight: float = 0.0
+    """Plain L1 of the waveform."""
     perceptual_weight: float = 0.0
     phase_from: int = 0
     """Items quantized with this many codebooks or fewer have no complex and waveform loss: too few bits for phase."""

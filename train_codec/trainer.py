@@ -21,7 +21,7 @@ from train_codec.adversarial import AdversarialStep
 from train_codec.allocator import keep_buffers
 from train_codec.augment import Augmenter
 from train_codec.checkpoint import random_state, read_checkpoint, set_random_state, write_checkpoint
-from train_codec.data import ClipArray, CropBatch, draw, open_clips
+from train_codec.data import ClipArray, CropBatch, draw, open_clips, prefetch
 from train_codec.discriminators import build_discriminators
 from train_codec.distill import TeacherCache, TeacherSpec
 from train_codec.generator import Generator, Pass
@@ -64,7 +64,8 @@ class Trainer:
             assert self.teacher is not None
             width = self.teacher.dim
         set_seed(recipe.run.seed)  # opening a teacher draws numbers, or not, depending on its cache
-        generator = Generator(codec, width, recipe.distill.distill_kind).to(self.device)
+        with_pitch = recipe.loss.pitch_weight > 0
+        generator = Generator(codec, width, recipe.distill.distill_kind, with_pitch).to(self.device)
         self.codec = generator.codec
         self.average = copy.deepcopy(self.codec).requires_grad_(False)
         self.objective = Objective(recipe, codec.sample_rate, len(codec.codebook_sizes)).to(self.device)
@@ -99,16 +100,10 @@ class Trainer:
         d = self.recipe.distill
         self.clips_fit = self.clips("fit")
         spec = TeacherSpec(d.teacher, d.teacher_dtype, d.teacher_tail_seconds or None, str(self.device))
-        with self._one_after_another():
+        with self.accelerator.main_process_first():  # it makes the cache, the others find it made
             self.teacher = TeacherCache.open_or_make(
                 self.clips_fit, spec, Path(self.recipe.data.cache) / "teacher", d.teacher_layer, d.teacher_dim or None
             )
-
-    @contextmanager
-    def _one_after_another(self) -> Iterator[None]:
-        """The main process makes a cache, the others find it made."""
-        with self.accelerator.main_process_first():
-            yield
 
     def batch(self, clips: ClipArray, step: int, seed_shift: int = 0) -> CropBatch:
         """This process's crops of a step."""
@@ -338,16 +333,17 @@ class Trainer:
         val = self.clips("val")
         resumed = self.load()
         with Session(self, val, resumed) as session, _asked_to_stop() as asked:
-            while self.step < stop and not asked:
+            for batch in prefetch(lambda step: self.batch(clips, step), self.step, stop):
                 if self.step == recipe.quantizer.quantize_from and not recipe.run.start_from:
                     self.start_codebooks(clips)
-                batch = self.batch(clips, self.step)
                 values, output = self.train_step(batch)
                 session.after_step(values, output)
                 if self.step % recipe.run.checkpoint_every == 0 or self.step == stop or asked:
                     self.save()
                 if self.step % recipe.run.validate_every == 0 or self.step == recipe.run.steps:
                     session.validate()
+                if asked:
+                    break
 
 
 @contextmanager

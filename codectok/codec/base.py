@@ -24,6 +24,7 @@ class CodecModel(nn.Module, abc.ABC):
     """Samples a code frame."""
     codebook_sizes: tuple[int, ...]
     quantizer: Quantizer
+    """Between ``encode_step`` and ``decode_step``."""
     latent_dim: int
     """D of the latents."""
     block_seconds: float = 1.0
@@ -47,13 +48,13 @@ class CodecModel(nn.Module, abc.ABC):
         last block of the stream, which may have any S >= 0 and gives the tail's frames too.
         """
 
-    @abc.abstractmethod
     def quantize(self, latents: Tensor, num_codebooks: int) -> Tensor:
         """Latents [B, T, D] -> codes int64 [B, K, T]."""
+        return self.quantizer.encode(latents, num_codebooks)
 
-    @abc.abstractmethod
     def dequantize(self, codes: Tensor) -> Tensor:
         """Codes [B, K, T] -> quantized latents [B, T, D]."""
+        return self.quantizer.decode(codes)
 
     @abc.abstractmethod
     def decode_step(self, z: Tensor, state: State, final: bool) -> tuple[Tensor, State]:

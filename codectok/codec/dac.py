@@ -135,14 +135,6 @@ class DacCodec(CodecModel):
         """Samples [B, S] -> latents [B, T, D]; see :class:`CodecModel`."""
         return self.encoder.step(x.unsqueeze(2), state, final)
 
-    def quantize(self, latents: Tensor, num_codebooks: int) -> Tensor:
-        """Latents [B, T, D] -> codes int64 [B, K, T]."""
-        return self.quantizer.encode(latents, num_codebooks)
-
-    def dequantize(self, codes: Tensor) -> Tensor:
-        """Codes [B, K, T] -> quantized latents [B, T, D]."""
-        return self.quantizer.decode(codes)
-
     def decode_step(self, z: Tensor, state: State, final: bool) -> tuple[Tensor, State]:
         """Quantized latents [B, T, D] -> samples [B, T * frame_size] between -1 and 1."""
         y, state = self.decoder.step(z, state, final)

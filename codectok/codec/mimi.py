@@ -109,14 +109,6 @@ class MimiCodec(CodecModel):
         y, down = self.downsample.step(y, down, final)
         return y, (conv, transformer, down)
 
-    def quantize(self, latents: Tensor, num_codebooks: int) -> Tensor:
-        """Latents [B, T, D] -> codes int64 [B, K, T]."""
-        return self.quantizer.encode(latents, num_codebooks)
-
-    def dequantize(self, codes: Tensor) -> Tensor:
-        """Codes [B, K, T] -> quantized latents [B, T, D]."""
-        return self.quantizer.decode(codes)
-
     def decode_step(self, z: Tensor, state: State, final: bool) -> tuple[Tensor, State]:
         """Quantized latents [B, T, D] -> samples [B, T * frame_size]."""
         up, transformer, conv = state or (None, None, None)

@@ -19,7 +19,8 @@ FRAME = 512
 
 
 class PerceptualLoss(nn.Module):
-    """Symmetric and asymmetric loudness disturbance; 0 for equal signals, about 1 at PESQ 3.3 and 3 at PESQ 1.2.
+    """Symmetric and asymmetric loudness disturbance; 0 for equal signals; the score that P.862.2 gives is
+    about 3.9 at 1, 2.6 at 2 and 1.6 at 3.
 
     Raises:
         AudioError: a sample rate other than 16 kHz, which the model's tables are for.

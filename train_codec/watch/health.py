@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from codectok.codec.health import health_of_counts
+
 
 class CodebookHealth:
     """Histogram of the codes of every level since the last row.
@@ -51,14 +53,12 @@ class CodebookHealth:
         rows: dict[str, list[float]] = {name: [] for name in ("used", "perplexity", "bits", "revived", "frames")}
         levels = self.counts[:-1].cpu().split(self.sizes)
         for level, revived in zip(levels, self.revived.tolist(), strict=True):
-            frames = int(level.sum())
-            share = level[level > 0].double() / max(1, frames)
-            bits = max(0.0, float(-(share * share.log2()).sum()))
-            rows["used"].append(round(len(share) / len(level), 4))
-            rows["perplexity"].append(round(2**bits if frames else 0.0, 2))
-            rows["bits"].append(round(bits, 3))
+            (health,) = health_of_counts([level])
+            rows["used"].append(round(health.used, 4))
+            rows["perplexity"].append(round(health.perplexity, 2))
+            rows["bits"].append(round(health.entropy, 3))
             rows["revived"].append(revived)
-            rows["frames"].append(frames)
+            rows["frames"].append(int(level.sum()))
         self.counts.zero_()
         self.revived.zero_()
         return rows

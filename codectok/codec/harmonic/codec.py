@@ -54,10 +54,6 @@ class HarmonicCodec(CodecModel):
             x = F.pad(x, (0, self.num_frames(x.shape[1]) * self.frame_size - x.shape[1]))
         return self.encoder.step(x, state)
 
-    def quantize(self, latents: Tensor, num_codebooks: int) -> Tensor:
-        """Latents [B, T, D] -> codes int64 [B, K, T]."""
-        return self.quantizer.encode(latents, num_codebooks)
-
     def dequantize(self, codes: Tensor) -> Tensor:
         """Codes [B, K, T] -> quantized latents [B, T, D]; 0 in slices that no codebook is left for.
 
@@ -65,7 +61,7 @@ class HarmonicCodec(CodecModel):
         """
         if codes.shape[1] < self.config.waveform_from:
             codes = codes[:, : sum(self.config.parts[:3])]
-        return self.quantizer.decode(codes)
+        return super().dequantize(codes)
 
     def decode_step(self, z: Tensor, state: State, final: bool) -> tuple[Tensor, State]:
         """Quantized latents [B, T, D] -> samples [B, S]; ``final`` changes nothing: every frame is complete."""

@@ -65,6 +65,11 @@ class HarmonicCodecConfig:
                 f"part_dims {self.part_dims} do not fit: the second must be merge ({self.merge}), the third a multiple "
                 f"of it, the fourth a multiple of merge * fold ({self.merge * self.fold})"
             )
+        if self.waveform_from > sum(self.parts):
+            raise FormatError(
+                f"waveform_from {self.waveform_from} is more than the {sum(self.parts)} codebooks: no waveform would "
+                "be decoded"
+            )
         if self.mels % self.bands:
             raise FormatError(
                 f"{self.mels} mels do not divide into the {self.bands} bands of part_dims {self.part_dims}"
