@@ -1,15 +1,29 @@
-"""Which clips a benchmark hears."""
+"""Which clips a benchmark hears: a table of splits, tab-separated, with the columns path and use."""
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 
-from benchmarks.quality import listed
+from codectok.errors import FormatError
+
+
+def read_splits(splits: Path) -> list[dict[str, str]]:
+    """The rows of a table of splits.
+
+    Raises:
+        FormatError: a column is missing.
+    """
+    with open(splits, newline="") as f:
+        table = csv.DictReader(f, delimiter="\t", quoting=csv.QUOTE_NONE)
+        if not {"path", "use"} <= set(table.fieldnames or ()):
+            raise FormatError(f"{splits} needs the columns path and use, separated by tabs")
+        return list(table)
 
 
 def choose(splits: Path, use: str, limit: int | None = None) -> list[str]:
-    """Paths of the clips that ``splits`` (columns path and use) marks with ``use``: all, or ``limit`` spread evenly."""
-    paths = listed(splits, use)
+    """Paths of the clips that ``splits`` marks with ``use``: all, or ``limit`` of them spread evenly."""
+    paths = [r["path"] for r in read_splits(splits) if r["use"] == use]
     if limit is None or limit >= len(paths):
         return paths
     return [paths[i * len(paths) // limit] for i in range(limit)]

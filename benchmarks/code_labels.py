@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.clips import read_splits
 from benchmarks.letters import HOP, RATE, LetterModels, cepstra, words_of
 from codectok.errors import FormatError
 from train_codec.data import Clip, ClipArray
@@ -85,8 +86,7 @@ def transcripts(manifest: Path, splits: Path, language: str | None, use: str) ->
     Raises:
         FormatError: no such clips, or columns are missing.
     """
-    with open(splits, newline="") as f:
-        marks = {r["path"]: r["use"] for r in csv.DictReader(f, delimiter="\t", quoting=csv.QUOTE_NONE)}
+    marks = {r["path"]: r["use"] for r in read_splits(splits)}
     with open(manifest, newline="") as f:
         table = csv.DictReader(f, delimiter="\t", quoting=csv.QUOTE_NONE)
         if not {"path", "language", "transcript"} <= set(table.fieldnames or ()):

@@ -11,7 +11,6 @@ without it.
 
 from __future__ import annotations
 
-import csv
 import json
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from typing import Any
 import click
 import numpy as np
 
+from benchmarks.clips import read_splits
 from codectok.cli.common import handle_errors, print_table
 from codectok.errors import AudioError, FormatError
 
@@ -28,8 +28,7 @@ COMPONENTS = 128
 
 def table_of(splits: Path, use: str) -> list[tuple[str, str]]:
     """Path and speaker of the clips marked ``use``; without a column of speakers, each clip is its own."""
-    with open(splits, newline="") as f:
-        rows = [r for r in csv.DictReader(f, delimiter="\t", quoting=csv.QUOTE_NONE) if r["use"] == use]
+    rows = [r for r in read_splits(splits) if r["use"] == use]
     if not rows:
         raise AudioError(f"no clip of {splits} is marked {use!r}: see --use")
     return [(r["path"], r.get("speaker") or r["path"]) for r in rows]

@@ -7,7 +7,6 @@ Every run can be written down: ``--log FILE`` appends one JSON line.
 
 from __future__ import annotations
 
-import csv
 import datetime
 import json
 from pathlib import Path
@@ -15,16 +14,11 @@ from typing import Any
 
 import click
 
+from benchmarks.clips import choose
 from codectok.cli.common import handle_errors, print_table
 from codectok.errors import AudioError
 
 METRICS = ("pesq", "stoi", "estoi", "mel")
-
-
-def listed(splits: Path, use: str) -> list[str]:
-    """Paths of the clips that ``splits`` (columns path and use) marks with ``use``."""
-    with open(splits, newline="") as f:
-        return [r["path"] for r in csv.DictReader(f, delimiter="\t", quoting=csv.QUOTE_NONE) if r["use"] == use]
 
 
 def rows(tokenizer: str, paths: list[Path], codebooks: list[int]) -> tuple[list[dict[str, Any]], str]:
@@ -73,7 +67,7 @@ def main(
     tokenizer: str, data: Path, splits: Path, use: str, every: int, codebooks: tuple[int, ...], log: Path | None
 ) -> None:
     """Score and print; see the module."""
-    paths = [data / p for p in listed(splits, use)][::every]
+    paths = [data / p for p in choose(splits, use)][::every]
     found, fingerprint = rows(tokenizer, paths, list(codebooks))
     shown = []
     for row in found:

@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from codectok.metrics.bootstrap import Interval
-from codectok.metrics.registry import MetricError, MetricUnavailable
+from codectok.metrics.bootstrap import Interval, bootstrap_ratio
+from codectok.metrics.registry import MetricUnavailable
 
 
 @dataclass(frozen=True)
@@ -104,42 +104,3 @@ def error_rate(edits: Sequence[Edits], *, confidence: float = 0.95, resamples: i
     totals = np.array([e.total for e in edits], dtype=np.float64)
     lengths = np.array([e.length for e in edits], dtype=np.float64)
     return bootstrap_ratio(totals, lengths, confidence=confidence, resamples=resamples, seed=seed)
-
-
-def bootstrap_ratio(
-    above: Sequence[float] | np.ndarray,
-    below: Sequence[float] | np.ndarray,
-    *,
-    confidence: float = 0.95,
-    resamples: int = 2000,
-    seed: int = 0,
-) -> Interval:
-    """``sum(above) / sum(below)`` over clips, with its percentile bootstrap interval (clips drawn with both values).
-
-    Args:
-        above: one finite value a clip [n].
-        below: one value >= 0 a clip [n]; draws in which they sum to 0 are left out, for their ratio is undefined.
-        confidence: of the interval.
-        resamples: draws of n clips.
-        seed: of the draws; the same values and seed give the same interval on every machine.
-
-    Raises:
-        MetricError: no clips, unequal lengths, a value that cannot be used, or all of ``below`` is 0.
-    """
-    top, bottom = (np.asarray(x, dtype=np.float64) for x in (above, below))
-    if top.ndim != 1 or top.shape != bottom.shape or not top.size:
-        raise MetricError("a ratio over clips needs two values a clip, of one clip at least")
-    if not (np.isfinite(top).all() and np.isfinite(bottom).all() and (bottom >= 0).all()):
-        raise MetricError("a value is NaN, infinite, or a negative length: leave failed clips out and count them")
-    if not bottom.sum():
-        raise MetricError("every reference is empty: there is nothing to take an error rate of")
-    ratio = float(top.sum() / bottom.sum())
-    if top.size == 1:
-        return Interval(ratio, None, None, 1)
-    rng = np.random.default_rng(seed)
-    draws = (rng.integers(0, top.size, top.size) for _ in range(resamples))
-    sums = np.array([(top[draw].sum(), bottom[draw].sum()) for draw in draws])
-    sums = sums[sums[:, 1] > 0]
-    tail = (1.0 - confidence) / 2
-    low, high = np.quantile(sums[:, 0] / sums[:, 1], [tail, 1.0 - tail])
-    return Interval(ratio, float(low), float(high), int(top.size))

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from codectok.metrics import MetricError
+from codectok.metrics.bootstrap import bootstrap_ratio
 from codectok.metrics.intelligibility import (
     Edits,
-    bootstrap_ratio,
     character_edits,
     error_rate,
     normalise,

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from transformers.audio_utils import mel_filter_bank
 
-from codectok.errors import AudioError, CodectokError
+from codectok.errors import AudioError, CodectokError, FormatError
 from train_codec.losses import (
     EncodecMelLoss,
     MelLoss,
@@ -22,6 +22,8 @@ from train_codec.losses import (
     mel_filters,
     waveform_loss,
 )
+from train_codec.objective import Objective
+from train_codec.recipe import load_recipe
 
 RATE = 16000
 pytestmark = pytest.mark.filterwarnings("ignore:At least one mel filter")  # the peer's, for narrow filters
@@ -196,3 +198,18 @@ class TestEveryLoss:
             with pytest.raises(AudioError, match="more than 1024"):
                 total(loss, noise(1, 1024), noise(1, 1024))
             total(loss, noise(1, 1025), noise(1, 1025))
+
+
+@pytest.mark.parametrize(("kind", "own"), [("dac", MelLoss), ("encodec", EncodecMelLoss)])
+def test_a_recipe_chooses_the_mel_loss_of_a_paper(kind: str, own: type[MelLoss] | type[EncodecMelLoss]) -> None:
+    recipe = load_recipe("tiny", [f"mel_kind={kind}", "complex_weight=0", "perceptual_weight=0", "l1_weight=0.5"])
+    objective = Objective(recipe, RATE, 4)
+    x, y = noise(2, 4000), noise(2, 4000, seed=1)
+    terms = objective.waveform_terms(x, y, 0, None)
+    torch.testing.assert_close(terms["mel"], own(RATE)(x, y))
+    torch.testing.assert_close(terms["l1"], (x - y).abs().mean())
+
+
+def test_an_unknown_mel_loss_is_refused() -> None:
+    with pytest.raises(FormatError, match="mel_kind 'bark': give one of shared, dac, encodec"):
+        Objective(load_recipe("tiny", ["mel_kind=bark"]), RATE, 4)

@@ -106,11 +106,3 @@ def draw(
     own_rows = slice(rows.start, rows.stop)
     arrays = (audio, which[own_rows].astype(np.int64), starts[own_rows], valid, aligned)
     return CropBatch(*(torch.from_numpy(x) for x in arrays))
-
-
-def crops(clips: ClipArray, step: int, seed: int, batch: int, length: int) -> Tensor:
-    """Random crops with random gain and polarity for one step, float32 [batch, length]: :func:`draw` in short."""
-    from train_codec.augment import Augment, Augmenter
-
-    augment = Augmenter(Augment(gain_prob=1.0, polarity_prob=0.5), clips.sample_rate)
-    return draw(clips, step, seed, batch, length, 1, augment=augment).audio
