@@ -27,9 +27,10 @@ def open_tokenizer(name: str, device: str = "cpu") -> Tokenizer:
         from codectok.controls import open_control
 
         return open_control(name)
-    for prefix, what in (("km:", "k-means unit"), ("hf:", "transformers")):
-        if name.startswith(prefix):
-            raise UnknownTokenizerError(f"{name}: {what} tokenizers are not part of this version yet")
+    if name.startswith("km:"):
+        return _open_units(Path(name.removeprefix("km:")), name, device)
+    if name.startswith("hf:"):
+        raise UnknownTokenizerError(f"{name}: transformers tokenizers are not part of this version yet")
     if Path(name).is_dir():
         return _open_folder(Path(name), name, device)
     return _open_hub(HUB_ALIASES.get(name, name), name, device)
@@ -49,9 +50,22 @@ def _open_folder(folder: Path, name: str, device: str) -> Tokenizer:
     from codectok.codec.folder import open_codec, read_config
     from codectok.codec.hf import open_hf_codec
 
-    if "model_type" in read_config(folder):
+    config = read_config(folder)
+    if "tokenizer_type" in config:
+        from codectok.units.folder import open_units
+
+        return open_units(folder, name, device)
+    if "model_type" in config:
         return open_hf_codec(folder, name, device)
     return open_codec(folder, name, device)
+
+
+def _open_units(folder: Path, name: str, device: str) -> Tokenizer:
+    if not folder.is_dir():
+        raise UnknownTokenizerError(f"{name}: no folder {folder}: make one with codectok units fit")
+    from codectok.units.folder import open_units
+
+    return open_units(folder, name, device)
 
 
 def _open_hub(repo: str, name: str, device: str) -> Tokenizer:
@@ -63,7 +77,8 @@ def _open_hub(repo: str, name: str, device: str) -> Tokenizer:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
-    patterns = ["config.json", "*.safetensors", "*.safetensors.index.json"]
+    patterns = ["config.json", "*/config.json", "*/preprocessor_config.json", "bpe.json"]
+    patterns += ["*.safetensors", "*.safetensors.index.json"]
     try:
         folder = snapshot_download(repo, allow_patterns=patterns)
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:

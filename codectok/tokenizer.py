@@ -8,6 +8,7 @@ import numbers
 import os
 from collections.abc import Sequence
 from fractions import Fraction
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from codectok.tokens import Tokens
 
 if TYPE_CHECKING:
     from codectok.streaming import StreamDecoder, StreamEncoder
+    from codectok.units.bpe import UnitBPE
 
 Audio = np.ndarray | Tensor | Sequence[float]
 """float [S], or [C, S] to be mixed down."""
@@ -49,6 +51,9 @@ class Tokenizer(abc.ABC):
     can_decode: bool = True
     block_seconds: float = 1.0
     """Audio worked on at a time: bounds memory and keeps activations in cache. Results do not depend on it."""
+    folder: Path | None = None
+    """The model folder that it was opened from, where its ``bpe.json`` is, if there is one."""
+    _bpe: UnitBPE | None = None
 
     # -- what a subclass implements ---------------------------------------------------------------------------------
 
@@ -67,6 +72,10 @@ class Tokenizer(abc.ABC):
     def _decode(self, codes: list[Tensor], num_samples: list[int]) -> list[np.ndarray]:
         """Audio float32 [num_samples] of each [K, T]."""
         raise CodectokError(f"{self.name} cannot decode: it has no decoder or vocoder")
+
+    def _code_vectors(self, codebook: int) -> Tensor:
+        """Float32 [size, D]: what each code of one codebook adds to the vector that is decoded."""
+        raise CodectokError(f"{self.name} has no code vectors: its codes stand for no vectors of a codebook")
 
     # Streaming, for causal tokenizers: pure functions on explicit state; None is the start of a stream.
 
@@ -144,6 +153,18 @@ class Tokenizer(abc.ABC):
         found = self._features(clips)
         return [f.clone() if f.is_inference() else f for f in found]
 
+    def code_vectors(self, codebook: int) -> Tensor:
+        """What each code of one codebook adds to the quantized vector, float32 [size, D] on the CPU.
+
+        Raises:
+            CodeRangeError: no such codebook.
+            CodectokError: this tokenizer has no codebook vectors.
+        """
+        if not 0 <= codebook < len(self.codebook_sizes):
+            raise CodeRangeError(f"{self.name} has codebooks 0 to {len(self.codebook_sizes) - 1}, not {codebook}")
+        found = self._code_vectors(codebook)
+        return found.clone() if found.is_inference() else found
+
     def stream_encoder(self, num_codebooks: int | None = None, rate: int | None = None) -> StreamEncoder:
         """An encoder to push chunks of audio into (at ``rate`` Hz; default the tokenizer's own)."""
         from codectok.streaming import StreamEncoder
@@ -161,6 +182,44 @@ class Tokenizer(abc.ABC):
     def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
         """Write the model folder (``config.json``, ``model.safetensors``) that ``codectok.load`` opens."""
         raise CodectokError(f"{self.name} has no weights to save")
+
+    @property
+    def has_bpe(self) -> bool:
+        """Whether ``bpe`` gives one."""
+        return self._bpe is not None or (self.folder is not None and (self.folder / "bpe.json").is_file())
+
+    @property
+    def bpe(self) -> UnitBPE:
+        """BPE over its codes: the one given (``tok.bpe = ...``), else ``bpe.json`` of its model folder.
+
+        Raises:
+            CodectokError: it has none, or one over codebooks that it does not have.
+            FormatError: a damaged ``bpe.json``.
+            FingerprintError: a BPE of another tokenizer's codes.
+        """
+        if self._bpe is None:
+            if not self.has_bpe:
+                raise CodectokError(
+                    f"{self.name} has no BPE: train one into its model folder (codectok units bpe STORE -o FOLDER), "
+                    "or set tok.bpe"
+                )
+            from codectok.units.bpe import UnitBPE
+
+            assert self.folder is not None
+            self.bpe = UnitBPE.load(self.folder)
+        assert self._bpe is not None
+        return self._bpe
+
+    @bpe.setter
+    def bpe(self, bpe: UnitBPE) -> None:
+        if bpe.tokenizer_fingerprint != self.fingerprint:
+            raise FingerprintError(
+                f"this BPE is of the codes of tokenizer {bpe.tokenizer_fingerprint}, not of {self.name} "
+                f"({self.fingerprint}): train one on this tokenizer's (codectok units bpe)"
+            )
+        if bpe.codebook_sizes != self.codebook_sizes[: len(bpe.codebook_sizes)]:
+            raise CodeRangeError(f"this BPE is over codebooks that {self.name} does not have")
+        self._bpe = bpe
 
     # -- shared checks ----------------------------------------------------------------------------------------------
 

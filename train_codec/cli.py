@@ -12,18 +12,24 @@ from codectok.cli.common import handle_errors
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
 @handle_errors
 def train(recipe: str, overrides: tuple[str, ...]) -> None:
-    """Train a codec from a recipe.
+    """Train a codec, units or a unit vocoder from a recipe.
 
-    RECIPE is a YAML file or a packaged name (tiny, speech-16k, encodec-24k, mimi-24k, dac-16k). KEY=VALUE changes one
+    RECIPE is a YAML file or a packaged name (tiny, speech-16k, encodec-24k, mimi-24k, dac-16k, units-16k,
+    unit-vocoder). KEY=VALUE changes one
     of its values, such as data=FOLDER or out=FOLDER. A run folder that holds a checkpoint is resumed. Several
     processes: torchrun --nproc-per-node N -m codectok train ...
 
     The run folder gets checkpoint.pt (everything needed to resume), log.jsonl, tensorboard/, and model/ with the
     averaged weights, a model folder that `--tokenizer` takes.
     """
-    from train_codec.recipe import load_recipe
+    from train_codec.recipe import load_recipe, read_values
     from train_codec.trainer import Trainer
 
+    if "task" in (values := read_values(recipe, list(overrides))):
+        from train_codec.student.run import run_task
+
+        click.echo(f"wrote {run_task(values)}")
+        return
     trainer = Trainer(load_recipe(recipe, list(overrides)))
     trainer.run()
     folder = trainer.export()

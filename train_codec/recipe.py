@@ -59,7 +59,8 @@ GROUPS: dict[str, type] = {
 
 _MAY_BE_ZERO = {
     "seed", "warmup_steps", "quantize_from", "depth", "code_depth", "phase_from", "adversarial_from",
-    "adversarial_items", "teacher_dim", "revive_every", "waveform_from",
+    "adversarial_items", "teacher_dim", "revive_every", "waveform_from", "ahead",
+    "mel_from", "vocoder_ahead",
 }  # fmt: skip
 _MAY_BE_NEGATIVE = {"teacher_layer"}
 
@@ -110,7 +111,12 @@ def _parse(text: str, where: str) -> Any:
         raise FormatError(f"{where} is not YAML ({reason}): write key: value lines, or key=value arguments") from None
 
 
-def _read(path: str, overrides: list[str]) -> dict[Any, Any]:
+def read_values(path: str, overrides: list[str]) -> dict[Any, Any]:
+    """Keys and values of a recipe by file or packaged name, with ``key=value`` overrides.
+
+    Raises:
+        FormatError: unknown file, or not YAML of keys and values.
+    """
     file = Path(path)
     if not file.is_file():
         file = Path(__file__).parent / "recipes" / f"{path}.yaml"
@@ -128,35 +134,38 @@ def _read(path: str, overrides: list[str]) -> dict[Any, Any]:
     return values
 
 
+def fill_groups(values: dict[Any, Any], groups: dict[str, type]) -> dict[str, Any]:
+    """One object of each group (a dataclass), with those of the flat ``values`` that are its fields.
+
+    Raises:
+        FormatError: a key that no group has, or a value that is not of its field's type.
+    """
+    owners = {f.name: name for name, group in groups.items() for f in fields(group)}
+    if unknown := sorted(str(key) for key in values if key not in owners):
+        raise FormatError(
+            f"unknown recipe key {unknown[0]!r}: see the fields of "
+            + ", ".join(f"{group.__name__} ({group.__module__})" for group in groups.values())
+        )
+    kinds = {n: kind for group in groups.values() for n, kind in get_type_hints(group).items()}
+    given: dict[str, dict[str, Any]] = {name: {} for name in groups}
+    for key, value in values.items():
+        given[owners[key]][key] = _typed(key, value, kinds[key])
+    return {name: group(**given[name]) for name, group in groups.items()}
+
+
 def load_recipe(path: str, overrides: list[str]) -> Recipe:
     """Read a recipe by file or packaged name and apply ``key=value`` overrides.
 
     Raises:
         FormatError: unknown file, a key that no recipe has, or a value that is not of its type.
     """
-    values = _read(path, overrides)
+    values = read_values(path, overrides)
     codec = str(values.pop("codec", "harmonic"))
     classes = codec_classes()
     if f"{codec}-codec" not in classes:
         names = ", ".join(sorted(name.removesuffix("-codec") for name in classes))
         raise FormatError(f"recipe key codec is {codec!r}: give one of {names}")
-    config = classes[f"{codec}-codec"][1]
-    owners = {f.name: name for name, group in GROUPS.items() for f in fields(group)}
-    owners |= {f.name: "config" for f in fields(config)}
-    if unknown := sorted(str(key) for key in values if key not in owners):
-        raise FormatError(
-            f"unknown recipe key {unknown[0]!r}: see train_codec/settings.py, train_codec/augment/chain.py"
-            f" and {config.__name__} for those there are"
-        )
-    kinds = {n: kind for group in (*GROUPS.values(), config) for n, kind in get_type_hints(group).items()}
-    given: dict[str, dict[str, Any]] = {name: {} for name in (*GROUPS, "config")}
-    for key, value in values.items():
-        given[owners[key]][key] = _typed(key, value, kinds[key])
-    recipe = Recipe(
-        codec=codec,
-        config=config(**given["config"]),
-        **{name: group(**given[name]) for name, group in GROUPS.items()},
-    )
+    recipe = Recipe(codec=codec, **fill_groups(values, {**GROUPS, "config": classes[f"{codec}-codec"][1]}))
     _check(recipe)
     return recipe
 

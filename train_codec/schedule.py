@@ -9,11 +9,16 @@ import torch
 from torch import Tensor
 
 from train_codec.recipe import Recipe
+from train_codec.settings import OptimizerSettings
 
 
 def learning_rate_share(recipe: Recipe, step: int) -> float:
     """Share of the recipe's learning rates: warm-up, constant, then a cosine fall to a fiftieth."""
-    s, steps = recipe.optimizer, recipe.run.steps
+    return rate_share(recipe.optimizer, recipe.run.steps, step)
+
+
+def rate_share(s: OptimizerSettings, steps: int, step: int) -> float:
+    """The same of a run of so many steps."""
     warm = min(1.0, (step + 1) / max(1, s.warmup_steps))
     start = steps * (1 - s.decay_share)
     done = min(1.0, max(0.0, (step - start) / max(1.0, steps - start)))

@@ -332,7 +332,7 @@ class Trainer:
         clips = self.clips_fit = self.clips_fit if self.clips_fit is not None else self.clips("fit")
         val = self.clips("val")
         resumed = self.load()
-        with Session(self, val, resumed) as session, _asked_to_stop() as asked:
+        with Session(self, val, resumed) as session, asked_to_stop() as asked:
             for batch in prefetch(lambda step: self.batch(clips, step), self.step, stop):
                 if self.step == recipe.quantizer.quantize_from and not recipe.run.start_from:
                     self.start_codebooks(clips)
@@ -347,7 +347,7 @@ class Trainer:
 
 
 @contextmanager
-def _asked_to_stop() -> Iterator[list[int]]:
+def asked_to_stop() -> Iterator[list[int]]:
     """A list that is no longer empty after a SIGINT or SIGTERM, which are held back meanwhile."""
     asked: list[int] = []
     previous = {}

@@ -54,6 +54,7 @@ def tokenizer_facts(tokenizer: Tokenizer) -> Facts:
     return {
         "kind": "tokenizer",
         "name": tokenizer.name,
+        **_encoder_facts(getattr(tokenizer, "encoder", None)),
         "sample_rate": tokenizer.sample_rate,
         "frame_rate": float(tokenizer.frame_rate),
         "frame_rate_exact": str(tokenizer.frame_rate),
@@ -62,10 +63,22 @@ def tokenizer_facts(tokenizer: Tokenizer) -> Facts:
         "bitrates": [tokenizer.bitrate(k + 1) for k in range(len(tokenizer.codebook_sizes))],
         "causal": tokenizer.causal,
         "can_decode": tokenizer.can_decode,
-        "parameters": None if model is None else sum(t.numel() for t in model.state_dict().values()),
+        "parameters": None if model is None else _count(model.state_dict().values()),
         "feature_dim": tokenizer.feature_dim,
         "fingerprint": tokenizer.fingerprint,
     }
+
+
+def _count(values: Any) -> int:
+    """Numbers in a state's tensors; layers in int8 keep weight and bias in one tuple, beside facts without a size."""
+    return sum(_count(v) if isinstance(v, tuple) else getattr(v, "numel", int)() for v in values)
+
+
+def _encoder_facts(encoder: Any) -> Facts:
+    """Of a unit tokenizer: the speech encoder, its layers and how they are counted."""
+    if encoder is None:
+        return {}
+    return {"encoder": encoder.name_or_path, "layers": list(encoder.layers), "convention": encoder.convention}
 
 
 def file_facts(path: Path) -> Facts:
@@ -160,7 +173,7 @@ _UNITS = {
 
 def print_facts(facts: Facts) -> None:
     """Print facts as aligned lines, with units; use of the codebooks as a table below."""
-    hidden = {"usage", "frame_rate_exact", "bitrates", "failed_by_kind"}
+    hidden = {"usage", "frame_rate_exact", "bitrates", "failed_by_kind", "convention"}
     lines = {key: _show(key, value, facts) for key, value in facts.items() if key not in hidden and value is not None}
     if "bitrates" in facts:
         lines["bitrates"] = _bitrates(facts["bitrates"])
@@ -188,6 +201,8 @@ def _show(key: str, value: Any, facts: Facts) -> str:
             else:
                 runs.append([1, size])
         return " + ".join(f"{n} x {size}" if n > 1 else str(size) for n, size in runs)
+    if key == "layers":
+        return f"{', '.join(map(str, value))} ({facts['convention']})"
     if key == "parameters":
         return f"{value / 1e6:.2f} M"
     exact = facts["frame_rate_exact"] if key == "frame_rate" else ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
@@ -31,6 +32,11 @@ class CodecModel(nn.Module, abc.ABC):
     """Audio that is fastest to run at a time on a CPU: activations stay in cache, matrices are not too small."""
     first_frames: int = 1
     """Code frames that the first block must hold (unless the stream ends before): reflective padding needs them."""
+    can_decode: bool = True
+    apart: tuple[str, ...] = ()
+    """Submodules that are stored in folders of their own, and are no part of the fingerprint."""
+    decoder_waits: bool = False
+    """Whether the decoder holds frames back that only a final step, even one without codes, gives."""
 
     @abc.abstractmethod
     def num_frames(self, num_samples: int) -> int:
@@ -63,3 +69,9 @@ class CodecModel(nn.Module, abc.ABC):
         T is at least ``first_frames`` in the first block, unless ``final``. All blocks together give at least the
         samples that made ``num_frames`` frames; the caller trims.
         """
+
+    def save_parts(self, folder: Path, dtype: Any) -> None:
+        """Write what is ``apart`` into a model folder."""
+
+    def open_parts(self, folder: Path) -> None:
+        """Open what is ``apart`` from a model folder, where it has any."""

@@ -27,12 +27,14 @@ def codec_classes() -> dict[str, tuple[type[CodecModel], type]]:
     from codectok.codec.encodec import EncodecCodec, EncodecCodecConfig
     from codectok.codec.harmonic import HarmonicCodec, HarmonicCodecConfig
     from codectok.codec.mimi import MimiCodec, MimiCodecConfig
+    from codectok.units.student import UnitCodec, UnitCodecConfig
 
     return {
         "harmonic-codec": (HarmonicCodec, HarmonicCodecConfig),
         "encodec-codec": (EncodecCodec, EncodecCodecConfig),
         "mimi-codec": (MimiCodec, MimiCodecConfig),
         "dac-codec": (DacCodec, DacCodecConfig),
+        "unit-codec": (UnitCodec, UnitCodecConfig),
     }
 
 
@@ -53,7 +55,9 @@ def save_codec(model: CodecModel, folder: str | os.PathLike[str], dtype: Any = N
     tensors = {
         name: (t.to(dtype) if dtype is not None and t.is_floating_point() else t).contiguous().clone()
         for name, t in model.state_dict().items()
+        if name.partition(".")[0] not in model.apart
     }
+    model.save_parts(target, dtype)
     with atomic_path(target / "model.safetensors") as temporary:
         temporary.write_bytes(save(tensors, metadata={"format": "pt"}))
     with atomic_path(target / "config.json") as temporary:
@@ -118,4 +122,7 @@ def open_codec(folder: Path, name: str, device: str = "cpu") -> CodecTokenizer:
         model.load_state_dict(tensors)
     except (RuntimeError, TypeError) as error:
         raise FormatError(f"{folder}: weights and config do not fit: {str(error).splitlines()[0]}") from None
-    return CodecTokenizer(model.float(), name, fingerprint(config, tensors), device=device)
+    model.open_parts(folder)
+    tokenizer = CodecTokenizer(model.float(), name, fingerprint(config, tensors), device=device)
+    tokenizer.folder = folder
+    return tokenizer

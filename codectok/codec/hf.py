@@ -58,7 +58,9 @@ def open_hf_codec(folder: Path, name: str, device: str = "cpu") -> CodecTokenize
     model = load_hf_codec(folder)
     codec_type = "mimi-codec" if isinstance(model, MimiCodec) else "encodec-codec"
     config = {"codec_type": codec_type, "format_version": FORMAT_VERSION, **asdict(model.config)}
-    return CodecTokenizer(model, name, fingerprint(config, model.state_dict()), device=device)
+    tokenizer = CodecTokenizer(model, name, fingerprint(config, model.state_dict()), device=device)
+    tokenizer.folder = folder
+    return tokenizer
 
 
 def fold_weight_norm(weights: Weights) -> Weights:

@@ -44,6 +44,7 @@ class CodecTokenizer(Tokenizer):
         self.frame_rate = Fraction(model.sample_rate, model.frame_size)
         self.codebook_sizes = model.codebook_sizes
         self.feature_dim = model.latent_dim
+        self.can_decode = model.can_decode
         self.block_seconds = model.block_seconds if block_seconds is None else block_seconds
         self.block_frames = max(model.first_frames, round(self.block_seconds * model.sample_rate / model.frame_size))
 
@@ -85,6 +86,16 @@ class CodecTokenizer(Tokenizer):
                 for row, x in zip(rows, samples.float().cpu(), strict=True):
                     parts[chosen[row]].append(x)
         return [self._trim(torch.cat(p), n) for p, n in zip(parts, num_samples, strict=True)]
+
+    @torch.inference_mode()
+    def _code_vectors(self, codebook: int) -> Tensor:
+        # Of the sum over levels, the part of one: what code 0 at the levels before it gives is taken away.
+        codes = torch.zeros(1, codebook + 1, self.codebook_sizes[codebook], dtype=torch.int64, device=self.device)
+        codes[0, codebook] = torch.arange(codes.shape[2])
+        vectors = self.model.quantizer.decode(codes)[0]
+        if codebook:
+            vectors = vectors - self.model.quantizer.decode(codes[:, :codebook, :1])[0]
+        return vectors.float().cpu()
 
     @staticmethod
     def _trim(samples: Tensor, num_samples: int) -> np.ndarray:
@@ -146,7 +157,8 @@ class CodecTokenizer(Tokenizer):
         held, carried = state if state is not None else (codes[:, :0], None)
         held = torch.cat([held, codes], 1)
         need = self.model.first_frames if carried is None else 1
-        if held.shape[1] < need and not (final and held.shape[1]):
+        waiting = carried is not None and self.model.decoder_waits
+        if held.shape[1] < need and not (final and (held.shape[1] or waiting)):
             return (held, carried), torch.zeros(0)
         z = self.model.dequantize(held[None].to(self.device))
         samples, carried = self.model.decode_step(z, carried, final)
@@ -155,10 +167,12 @@ class CodecTokenizer(Tokenizer):
     # -- files ------------------------------------------------------------------------------------------------------
 
     def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
-        """Write ``config.json`` and ``model.safetensors`` (float32)."""
+        """Write ``config.json`` and ``model.safetensors`` (float32), and ``bpe.json`` where there is a BPE."""
         from codectok.codec.folder import save_codec
 
         save_codec(self.model, folder)
+        if self.has_bpe:
+            self.bpe.save(folder)
 
     def __repr__(self) -> str:
         facts = {"name": self.name, "sample_rate": self.sample_rate, "codebooks": len(self.codebook_sizes)}

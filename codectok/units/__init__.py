@@ -1,4 +1,4 @@
-"""Units from speech models: encoders at a chosen layer, on an exact frame grid."""
+"""Units from speech models: encoders at chosen layers, on an exact frame grid."""
 
 from codectok.units.encoders import SpeechEncoder
 from codectok.units.loading import load_encoder

@@ -1,25 +1,31 @@
-"""Opening an encoder from a Hugging Face folder or hub id, cut off behind the layer that is used."""
+"""Opening an encoder by name: a Hugging Face folder or hub id, or a baseline that needs no model."""
 
 from __future__ import annotations
 
-import contextlib
 import json
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Sequence
 from typing import Any
 
-import torch
-from torch import nn
-
-from codectok.errors import CodectokError, FormatError
+from codectok.errors import CodectokError
 from codectok.fingerprint import fingerprint
-from codectok.units.encoders import SAMPLE_RATE, SpeechEncoder
-from codectok.units.families import ConvEncoder, FbankEncoder, WhisperEncoder
+from codectok.units.baselines import BASELINES, load_baseline
+from codectok.units.conventions import Taps, resolve_layers
+from codectok.units.encoders import PADDINGS, SAMPLE_RATE, SpeechEncoder
+from codectok.units.families import ConvEncoder, FbankEncoder, PatchEncoder, WhisperEncoder
+from codectok.units.pretrained import (
+    CONV,
+    MASKED_CONV,
+    PATCHES,
+    fold_weight_norm,
+    has_final_norm,
+    quantize_linear,
+    read_config,
+    read_model,
+)
 
-CONV = ("hubert", "wavlm", "wav2vec2", "data2vec-audio")
-FAMILIES = (*CONV, "wav2vec2-bert", "whisper")
-"""``model_type`` of the models that are known."""
+DTYPES = ("float32", "bfloat16", "int8")
 
 # Of a model's config, what its encoder's features depend on beside the shapes of the weights.
 _DECISIVE = (
@@ -28,137 +34,139 @@ _DECISIVE = (
     *("num_buckets", "max_bucket_distance", "position_embeddings_type", "left_max_position_embeddings"),
     *("right_max_position_embeddings", "conv_depthwise_kernel_size", "rotary_embedding_base"),
     *("encoder_attention_heads", "activation_function", "max_source_positions"),
+    *("patch_size", "time_stride", "frequency_stride"),
 )
 _DECISIVE_INPUT = ("do_normalize", "feature_size", "hop_length", "n_fft", "num_mel_bins", "sampling_rate", "stride")
+_DECISIVE_PATCHES = ("max_length", "mean", "std")
 
 
 def load_encoder(
     name: str | os.PathLike[str],
-    layer: int,
+    layer: int | Sequence[int],
     device: str = "cpu",
     *,
+    convention: str = "hf",
+    padding: str = "hop",
     dtype: str = "float32",
     window_seconds: float | None = None,
-    overlap_seconds: float = 10.0,
+    overlap_seconds: float | None = None,
     tail_seconds: float | None = None,
+    batch_seconds: float | None = None,
 ) -> SpeechEncoder:
-    """HuBERT, WavLM, wav2vec 2.0, data2vec-audio, w2v-BERT 2.0 or Whisper as a feature extractor.
+    """A speech model, or a baseline, as a feature extractor.
+
+    HuBERT, WavLM, wav2vec 2.0 (XLS-R, MMS), data2vec-audio, UniSpeech (-SAT), wav2vec 2.0 Conformer, w2v-BERT 2.0, the
+    Whisper encoder and the audio spectrogram transformer (AST).
 
     Args:
-        name: a Hugging Face model folder (safetensors; a pickle is never read) or hub id.
-        layer: 0 is the input to the first transformer layer, i the output of the i-th, as ``hidden_states[i]`` of
-            transformers; negative numbers count from the last layer. The last is the model's own output: the final
-            norm, where there is one, belongs to it only. Layers behind the chosen one are neither kept nor computed.
+        name: a Hugging Face model folder (safetensors; a pickle is never read) or hub id, or "logmel" or "mfcc".
+        layer: one, or several whose features come side by side; numbered as ``convention`` says, negative numbers
+            counting from the last. Layers above the highest are neither read nor computed. Of the baselines: 0.
         device: for torch.
-        dtype: "float32" or "bfloat16"; features come back as float32 in either case.
-        window_seconds: longest audio run at once; default 60 s, and for Whisper the 30 s that it has positions for.
-        overlap_seconds: that windows of longer audio share.
+        convention: "hf", "fairseq" or "pre-residual": see :data:`codectok.units.conventions.CONVENTIONS`.
+        padding: "hop" for ``ceil(S / hop)`` frames, "none" for the frames that published units were made with: see
+            :class:`codectok.units.encoders.SpeechEncoder`. Whisper knows "hop" only.
+        dtype: "float32", "bfloat16" or (CPU) "int8"; features come back as float32 in any case.
+        window_seconds: longest audio run at once; default 60 s, and what the model has positions for where that is
+            less (Whisper: 30 s).
+        overlap_seconds: that windows of longer audio share; default 10 s, and for AST a third of a window.
         tail_seconds: of Whisper only: see :class:`codectok.units.families.WhisperEncoder`.
+        batch_seconds: see :class:`codectok.units.encoders.SpeechEncoder`.
 
     Raises:
         FormatError: no such model, an unknown family, missing weights, or another sample rate than 16 kHz.
         CodectokError: a layer or option out of range, or transformers is not installed.
     """
-    if dtype not in ("float32", "bfloat16"):
-        raise CodectokError(f"dtype is {dtype!r}: give float32 or bfloat16")
-    model, config, extractor = _pretrained(str(name))
-    kind = config.model_type
-    if kind == "whisper":
-        model = model.get_encoder()
-    stack = model if kind == "whisper" else model.encoder
-    num_layers = len(stack.layers)
-    if not -num_layers - 1 <= layer <= num_layers:
-        raise CodectokError(f"layer {layer} of {name}: give 0 to {num_layers}, or -1 to {-num_layers - 1} from the end")
-    layer = layer if layer >= 0 else num_layers + 1 + layer
-    _cut(model, stack, layer, final_norm=kind == "whisper" or getattr(config, "do_stable_layer_norm", False))
+    name = str(name)
+    if dtype not in DTYPES or (dtype == "int8" and not device.startswith("cpu")):
+        raise CodectokError(f"dtype is {dtype!r}: give float32, bfloat16, or on a CPU int8")
+    if padding not in PADDINGS:
+        raise CodectokError(f"padding is {padding!r}: give one of {', '.join(PADDINGS)}")
+    shared: dict[str, Any] = {"device": device, "dtype": dtype, "batch_seconds": batch_seconds}
+    given: dict[str, Any] = {"name": name, "layer": layer, "convention": convention, "padding": padding, "dtype": dtype}
+    given |= {"window_seconds": window_seconds, "overlap_seconds": overlap_seconds, "tail_seconds": tail_seconds}
+    if name in BASELINES:
+        return load_baseline(given, shared)
+    try:
+        import transformers  # noqa: F401
+    except ImportError:
+        raise CodectokError("speech encoders need transformers: pip install 'codectok[units]'") from None
 
-    options: dict[str, Any] = {"extractor": extractor}
-    hop, longest = 320, math.inf
+    config, num_layers = read_config(name)
+    kind = config.model_type
+    if kind == "whisper" and padding != "hop":
+        raise CodectokError("Whisper's audio is always followed by silence: leave padding out, or choose tail_seconds")
+    if tail_seconds is not None and (kind != "whisper" or tail_seconds < 0):
+        raise CodectokError("tail_seconds is for Whisper, and 0 or more: leave it out")
+    layers = resolve_layers(layer, num_layers, convention, name)
+    found = read_model(name, config, max(layers), final_norm=convention == "hf" and max(layers) == num_layers)
+    family, options, hop, longest = _family(found, tail_seconds)
+    if overlap_seconds is None:
+        overlap_seconds = 10.0 if kind != PATCHES else longest * hop / SAMPLE_RATE / 3
+    frames, overlap = _window_sizes(hop, longest, window_seconds, overlap_seconds)
+
+    facts = {k: getattr(config, k) for k in _DECISIVE if hasattr(config, k)}
+    facts |= {k: getattr(found.extractor, k) for k in _DECISIVE_INPUT if hasattr(found.extractor, k)}
+    if kind == PATCHES:
+        facts |= {k: getattr(found.extractor, k) for k in _DECISIVE_PATCHES}
+    facts |= {"layer": layers[0] if len(layers) == 1 else list(layers)}
+    facts |= {"window_frames": frames, "overlap_frames": overlap, "tail_seconds": tail_seconds}
+    # Left out where they are the default, so that fingerprints from before there was a choice stay what they were.
+    unnormed = convention == "fairseq" and num_layers in layers and has_final_norm(config)
+    if convention == "pre-residual" or unnormed:
+        facts["convention"] = convention
+    if padding != "hop":
+        facts["padding"] = padding
+    mark = fingerprint(json.loads(json.dumps(facts)), found.model.state_dict())
+
+    fold_weight_norm(found.model)
+    model = quantize_linear(found.model) if dtype == "int8" else found.model
+    given["layer"] = list(layers) if len(layers) > 1 else layers[0]
+    return family(
+        model,
+        layer_dim=getattr(config, "d_model", None) or config.hidden_size,
+        layers=layers,
+        taps=Taps(found.blocks, layers, convention),
+        convention=convention,
+        padding=padding,
+        given=given,
+        fingerprint=mark,
+        window_frames=frames,
+        overlap_frames=overlap,
+        **shared,
+        **options,
+    )
+
+
+def _family(found: Any, tail_seconds: float | None) -> tuple[Any, dict[str, Any], int, float]:
+    """The class for a model, its own options, its hop and its longest window in frames."""
+    config, extractor = found.config, found.extractor
+    kind = config.model_type
     if kind in CONV:
         hop = math.prod(config.conv_stride)
         strides = [math.prod(config.conv_stride[:i]) for i in range(len(config.conv_stride))]
         field = 1 + sum((k - 1) * s for k, s in zip(config.conv_kernel, strides, strict=True))
         options = {"hop": hop, "receptive_field": field, "do_normalize": bool(extractor.do_normalize)}
-    elif kind == "whisper":
-        longest = config.max_source_positions
-        options["tail_seconds"] = tail_seconds
-    if tail_seconds is not None and (kind != "whisper" or tail_seconds < 0):
-        raise CodectokError("tail_seconds is for Whisper, and 0 or more: leave it out")
+        return ConvEncoder, options | {"maskable": kind in MASKED_CONV}, hop, math.inf
+    if kind == "whisper":
+        options = {"extractor": extractor, "tail_seconds": tail_seconds}
+        return WhisperEncoder, options, WhisperEncoder.hop, config.max_source_positions
+    if kind == PATCHES:
+        patch, stride = config.patch_size, config.time_stride
+        columns = (config.max_length - patch) // stride + 1
+        rows = (config.num_mel_bins - patch) // config.frequency_stride + 1
+        options = {"extractor": extractor, "rows": rows, "columns": columns, "stride": stride, "patch": patch}
+        return PatchEncoder, options, 160 * stride, columns
+    return FbankEncoder, {"extractor": extractor}, FbankEncoder.hop, math.inf
+
+
+def _window_sizes(hop: int, longest: float, window_seconds: float | None, overlap_seconds: float) -> tuple[int, int]:
+    """Frames of a window, and of the overlap of two."""
     frames = round((window_seconds or 60.0) * SAMPLE_RATE / hop)
     if window_seconds is None:
         frames = int(min(frames, longest))
     overlap = round(overlap_seconds * SAMPLE_RATE / hop)
     if not 0 <= overlap < frames <= longest:
-        limit = f", at most {longest * hop / SAMPLE_RATE:g} s" if kind == "whisper" else ""
+        limit = f", at most {longest * hop / SAMPLE_RATE:g} s" if math.isfinite(longest) else ""
         raise CodectokError(f"windows must be longer than their overlap of {overlap_seconds:g} s{limit}")
-
-    facts = {k: getattr(config, k) for k in _DECISIVE if hasattr(config, k)}
-    facts |= {k: getattr(extractor, k) for k in _DECISIVE_INPUT if hasattr(extractor, k)}
-    facts |= {"layer": layer, "window_frames": frames, "overlap_frames": overlap, "tail_seconds": tail_seconds}
-    family = ConvEncoder if kind in CONV else WhisperEncoder if kind == "whisper" else FbankEncoder
-    return family(
-        model,
-        dim=getattr(config, "d_model", None) or config.hidden_size,
-        layer=layer,
-        fingerprint=fingerprint(json.loads(json.dumps(facts)), model.state_dict()),
-        window_frames=frames,
-        overlap_frames=overlap,
-        device=device,
-        dtype=dtype,
-        **options,
-    )
-
-
-def _cut(model: Any, stack: Any, layer: int, final_norm: bool) -> None:
-    """Drop what comes after ``layer``."""
-    if layer < len(stack.layers) and final_norm:
-        stack.layer_norm = nn.Identity()
-    stack.layers = stack.layers[:layer]
-    for behind in ("adapter", "intermediate_ffn"):
-        if hasattr(model, behind):
-            setattr(model, behind, None)
-
-
-def _pretrained(name: str) -> tuple[Any, Any, Any]:
-    """Model in float32, config and feature extractor."""
-    try:
-        from transformers import AutoConfig, AutoFeatureExtractor, AutoModel
-    except ImportError:
-        raise CodectokError("speech encoders need transformers: pip install 'codectok[units]'") from None
-    try:
-        config = AutoConfig.from_pretrained(name)
-        if config.model_type not in FAMILIES:
-            raise FormatError(f"{name} is a {config.model_type} model; known encoders are {', '.join(FAMILIES)}")
-        extractor = AutoFeatureExtractor.from_pretrained(name)
-        with _quiet():
-            # The stored dtype is always widened, so that the fingerprint is that of the values.
-            model, info = AutoModel.from_pretrained(
-                name, config=config, dtype=torch.float32, use_safetensors=True, output_loading_info=True
-            )
-    except FormatError:
-        raise
-    except (OSError, ValueError) as error:
-        raise FormatError(f"{name} is no readable model folder or hub id: {str(error).splitlines()[0]}") from None
-    # Used in training only, and missing from some checkpoints.
-    missing = sorted(k for k in info["missing_keys"] if "masked_spec_embed" not in k)
-    if missing or info["mismatched_keys"]:
-        raise FormatError(f"{name} lacks weights ({', '.join(missing[:3]) or 'shapes differ'}): download it again")
-    if extractor.sampling_rate != SAMPLE_RATE:
-        raise FormatError(f"{name} was trained at {extractor.sampling_rate} Hz: choose an encoder for {SAMPLE_RATE} Hz")
-    return model, config, extractor
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Without transformers' own progress bar and report."""
-    from transformers.utils import logging
-
-    level, bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(level)
-        if bar:
-            logging.enable_progress_bar()
+    return frames, overlap

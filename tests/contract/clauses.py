@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import math
+import tempfile
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 from torch import Tensor
 
 from codectok import AudioError, CodectokError, CodeRangeError, FingerprintError, Tokenizer, Tokens
+from codectok.units.tokenizer import UnitTokenizer
 from tests.contract.subjects import voice
 
 
@@ -103,6 +106,9 @@ def stream_equals_offline(tok: Tokenizer) -> None:
 
 def long_equals_short(tok: Tokenizer) -> None:
     """3. The codes do not depend on the block that long audio is worked in."""
+    if isinstance(tok, UnitTokenizer):
+        windows_are_all_that_is_seen(tok)
+        return
     if not hasattr(tok, "block_frames"):
         audio = clip(tok, 5.0)
         codes = tok.encode(audio, tok.sample_rate).codes
@@ -121,6 +127,22 @@ def long_equals_short(tok: Tokenizer) -> None:
         tok.block_frames = block
     for codes, _ in results[1:]:
         assert_same_codes(tok, codes, results[0][0], results[0][1])
+
+
+def windows_are_all_that_is_seen(tok: UnitTokenizer) -> None:
+    """3, with windows: no frame sees beyond its own window, and a file gives the codes of its samples."""
+    window = math.ceil(tok.encoder.window_frames / tok.frame_rate)
+    audio = clip(tok, 3.0 * window)
+    codes, end = tok.encode(audio, tok.sample_rate).codes, int(window * tok.frame_rate)
+    # Turned about in its last third: mean and variance, which an encoder may normalise by, stay the same.
+    turned = np.concatenate([audio[: 2 * len(audio) // 3], audio[2 * len(audio) // 3 :][::-1]])
+    other = tok.encode(turned, tok.sample_rate).codes
+    untouched = codes.shape[1] - end - tok.encoder.window_frames - 2
+    assert_same_codes(tok, other[:, :untouched], codes[:, :untouched], None)
+    assert (other[:, -end:] != codes[:, -end:]).any(1).all()
+    with tempfile.TemporaryDirectory() as folder:
+        soundfile.write(f"{folder}/a.wav", audio, tok.sample_rate, subtype="FLOAT")
+        assert_same_codes(tok, tok.encode(f"{folder}/a.wav").codes, codes, None)
 
 
 def exact_lengths(tok: Tokenizer) -> None:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -15,6 +19,14 @@ from codectok.codec.encodec import EncodecCodec, EncodecCodecConfig
 from codectok.codec.harmonic import HarmonicCodec, HarmonicCodecConfig
 from codectok.codec.mimi import MimiCodec, MimiCodecConfig
 from codectok.codec.tokenizer import CodecTokenizer
+from codectok.units import SpeechEncoder, load_encoder
+from codectok.units.kmeans import UnitStream
+from codectok.units.product import GroupedStream
+from codectok.units.stream import Stream
+from codectok.units.tokenizer import UnitTokenizer
+
+FAMILIES = ("hubert-base", "wavlm-large", "wav2vec2-base", "data2vec", "w2v-bert", "whisper")
+"""Of speech encoders: those with group norm over time, layer norms, mel filterbanks and windows of fixed length."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +80,48 @@ def _tiny(kind: type[CodecModel], config: object, gain: float = 1.0) -> Callable
     return make
 
 
+def unit_streams(encoder: SpeechEncoder, seed: int = 0) -> list[Stream]:
+    """Random centroids amid an encoder's own features: residual on its first layer, two groups on its last."""
+    rate = encoder.sample_rate
+    features = torch.cat([encoder.features(voice(rate * 3, rate, seed + i)) for i in range(2)])
+    generator = torch.Generator().manual_seed(seed)
+
+    def drawn(x: torch.Tensor, size: int) -> torch.Tensor:
+        frames = x[torch.randperm(len(x), generator=generator)[:size]]
+        return frames + 0.1 * x.std(0) * torch.randn(frames.shape, generator=generator)
+
+    dim = encoder.layer_dim
+    first, last = features[:, :dim], features[:, -dim:]
+    mean, scale = first.mean(0), first.std(0)
+    standard = (first - mean) / scale
+    top = drawn(standard, 60)
+    nearest = UnitStream(0, [top]).encode(standard)[0]
+    residual = UnitStream(0, [top, drawn(standard - top[nearest], 50)], mean, scale)
+    groups = [drawn(part, 40) for part in last.split([dim // 2, dim - dim // 2], 1)]
+    return [residual, GroupedStream(len(encoder.layers) - 1, groups)]
+
+
+def save_encoder(family: str, folder: Path) -> None:
+    """A tiny random encoder as a Hugging Face folder."""
+    from tests.units.conftest import MAKERS
+
+    torch.manual_seed(0)
+    model, extractor = MAKERS[family]()
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.add_(0.1 * torch.randn_like(weight))
+    model.save_pretrained(folder)
+    extractor.save_pretrained(folder)
+
+
+def _units(family: str) -> Tokenizer:
+    with tempfile.TemporaryDirectory() as folder:
+        save_encoder(family, Path(folder))
+        tail = 0.1 if family == "whisper" else None
+        encoder = load_encoder(folder, [1, 3], window_seconds=1.0, overlap_seconds=0.4, tail_seconds=tail)
+    return UnitTokenizer(encoder, unit_streams(encoder), f"{family}-units")
+
+
 HARMONIC = HarmonicCodecConfig(
     dim=32,
     depth=2,
@@ -99,3 +153,5 @@ SUBJECTS = [
     Subject("mimi-shaped", _tiny(MimiCodec, MIMI, 2.0)),
     Subject("dac-shaped", _tiny(DacCodec, DAC, 0.85)),
 ]
+if find_spec("transformers"):
+    SUBJECTS += [Subject(f"{family}-units", partial(_units, family)) for family in FAMILIES]

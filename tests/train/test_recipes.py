@@ -13,15 +13,17 @@ import torch
 from codectok import FormatError
 from codectok.codec.folder import codec_classes
 from tests.train.recipes import recipe
-from train_codec.recipe import GROUPS, load_recipe
+from train_codec.recipe import GROUPS, load_recipe, read_values
 from train_codec.schedule import depths, learning_rate_share, starts
+from train_codec.student.settings import TASKS, load_task
 
 RECIPES = sorted(p.stem for p in (Path(__file__).parents[2] / "train_codec/recipes").glob("*.yaml"))
 
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_every_packaged_recipe_loads_and_says_where_it_ran(name: str) -> None:
-    load_recipe(name, [])
+    values = read_values(name, [])
+    load_task(values) if "task" in values else load_recipe(name, [])
     text = (Path(__file__).parents[2] / f"train_codec/recipes/{name}.yaml").read_text()
     assert name == "tiny" or "not run here" in text or "Ran on" in text
 
@@ -29,6 +31,9 @@ def test_every_packaged_recipe_loads_and_says_where_it_ran(name: str) -> None:
 def test_no_key_has_two_meanings() -> None:
     for _, config in codec_classes().values():
         names = [f.name for group in (*GROUPS.values(), config) for f in fields(group)]
+        assert len(names) == len(set(names))
+    for groups in TASKS.values():
+        names = [f.name for group in groups.values() for f in fields(group)]
         assert len(names) == len(set(names))
 
 

@@ -5,18 +5,26 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 transformers = pytest.importorskip("transformers")
 torch = pytest.importorskip("torch")
 
 LAYERS = 3
+
+
+def noise(samples: int, seed: int = 0) -> np.ndarray:
+    """Not quite centred, so that a normalisation shows."""
+    return np.random.default_rng(seed).normal(0.01, 0.1, samples).astype(np.float32)
+
+
 _CONV: dict[str, Any] = {
     "hidden_size": 16,
     "num_hidden_layers": LAYERS,
     "num_attention_heads": 2,
     "intermediate_size": 24,
-    "conv_dim": (8,) * 7,
+    "conv_dim": (16,) * 7,
     "num_conv_pos_embeddings": 16,
     "num_conv_pos_embedding_groups": 2,
 }
@@ -27,6 +35,18 @@ def _conv(name: str, options: dict[str, Any], do_normalize: bool) -> tuple[Any, 
     config = getattr(transformers, f"{name}Config")(**options)
     extractor = transformers.Wav2Vec2FeatureExtractor(do_normalize=do_normalize)
     return getattr(transformers, f"{name}Model")(config), extractor
+
+
+def _ast() -> tuple[Any, Any]:
+    config = transformers.ASTConfig(
+        hidden_size=16,
+        num_hidden_layers=LAYERS,
+        num_attention_heads=2,
+        intermediate_size=24,
+        num_mel_bins=36,
+        max_length=126,
+    )
+    return transformers.ASTModel(config), transformers.ASTFeatureExtractor(num_mel_bins=36, max_length=126)
 
 
 def _bert() -> tuple[Any, Any]:
@@ -72,16 +92,22 @@ MAKERS = {
     "wav2vec2-base": lambda: _conv("Wav2Vec2", _CONV, True),
     "wav2vec2-large": lambda: _conv("Wav2Vec2", _LARGE, True),
     "data2vec": lambda: _conv("Data2VecAudio", {**_CONV, "num_conv_pos_embeddings": 3}, True),
+    "conformer": lambda: _conv("Wav2Vec2Conformer", {**_LARGE, "conv_depthwise_kernel_size": 7}, True),
     "w2v-bert": _bert,
     "whisper": _whisper,
 }
+OTHERS = {
+    "unispeech-sat": lambda: _conv("UniSpeechSat", _CONV, True),
+    "ast": _ast,
+}
+"""Whose frames or attributes differ, or which are as others are."""
 
 
 @pytest.fixture(scope="session")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """A model folder of each family."""
     root, found = tmp_path_factory.mktemp("encoders"), {}
-    for name, make in MAKERS.items():
+    for name, make in (MAKERS | OTHERS).items():
         torch.manual_seed(0)
         model, extractor = make()
         with torch.no_grad():

@@ -15,51 +15,53 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from codectok.errors import AudioError, CodectokError, FormatError
+from codectok.errors import AudioError, CodectokError
 from codectok.units import SpeechEncoder, load_encoder
 from codectok.units.windows import windows
-from tests.units.conftest import LAYERS, MAKERS
+from tests.units.conftest import LAYERS, MAKERS, noise
 
 transformers = pytest.importorskip("transformers")
-CONV = [name for name in MAKERS if name not in ("w2v-bert", "whisper")]
 
 
-def noise(samples: int, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).normal(0.01, 0.1, samples).astype(np.float32)
-
-
-def reference(folder: Path, audio: np.ndarray) -> tuple[torch.Tensor, ...]:
+def reference(folder: Path, audio: np.ndarray, padding: str = "hop") -> tuple[torch.Tensor, ...]:
     """Hidden states by transformers (the last through the final norm) from inputs padded as the docstrings say."""
     extractor = transformers.AutoFeatureExtractor.from_pretrained(folder)
     model: Any = transformers.AutoModel.from_pretrained(folder, dtype=torch.float32).eval()
-    frames = -(-len(audio) // 320)
-    if model.config.model_type == "wav2vec2-bert":
+    field = 560 if model.config.model_type == "wav2vec2-bert" else 400
+    frames = -(-len(audio) // 320) if padding == "hop" else max(1, (len(audio) - field) // 320 + 1)
+    if padding == "none" and field == 560:
+        audio = np.pad(audio, (0, max(0, field - len(audio))))
+    elif field == 560:
         audio = np.pad(audio, (120, frames * 320 + 120 - len(audio)))
     inputs = extractor(audio, sampling_rate=16000, return_tensors="pt")
     with torch.no_grad():
         if model.config.model_type == "whisper":
             out = model.get_encoder()(inputs.input_features, output_hidden_states=True)
         elif model.config.model_type == "wav2vec2-bert":
-            out = model(inputs.input_features, output_hidden_states=True)
+            out = model(**inputs, output_hidden_states=True)
         else:
-            x = torch.nn.functional.pad(inputs.input_values, (40, frames * 320 + 40 - len(audio)))
+            ends = (40, frames * 320 + 40 - len(audio)) if padding == "hop" else (0, max(0, 400 - len(audio)))
+            x = torch.nn.functional.pad(inputs.input_values, ends)
             out = model(x, output_hidden_states=True)
     # Whether the last of the hidden states has been through the final norm differs between versions.
     return tuple(h[0, :frames] for h in (*out.hidden_states[:-1], out.last_hidden_state))
 
 
-@pytest.mark.parametrize("name", MAKERS)
-def test_every_layer_equals_transformers(folders: dict[str, Path], name: str) -> None:
-    audio = noise(20000)
-    expected = reference(folders[name], audio)
+@pytest.mark.parametrize("padding", ["hop", "none"])
+@pytest.mark.parametrize("name", [*MAKERS, "unispeech-sat"])
+def test_every_layer_equals_transformers(folders: dict[str, Path], name: str, padding: str) -> None:
+    if name == "whisper" and padding == "none":
+        pytest.skip("Whisper's audio is always followed by silence")
+    audio = noise(20011)
+    expected = reference(folders[name], audio, padding)
     assert len(expected) == LAYERS + 1
     for layer in range(LAYERS + 1):
-        encoder = load_encoder(folders[name], layer)
+        encoder = load_encoder(folders[name], layer, padding=padding)
         found = encoder.features(audio)
         assert found.dtype == torch.float32
-        assert found.shape == (63, 16) == (encoder.num_frames(20000), encoder.dim)
+        assert found.shape == expected[layer].shape == (encoder.num_frames(20011), encoder.dim)
         assert encoder.frame_rate == Fraction(50)
-        torch.testing.assert_close(found, expected[layer], atol=2e-5, rtol=1e-4)
+        torch.testing.assert_close(found, expected[layer], atol=1e-5, rtol=1e-5)
     assert not torch.allclose(expected[LAYERS], expected[LAYERS - 1], atol=1e-2)
 
 
@@ -90,7 +92,8 @@ def test_frames_are_centred_where_they_say(folders: dict[str, Path], name: str) 
     # By window, without the normalisation over the utterance, through which a click reaches every frame.
     if name == "w2v-bert":
         encoder.extractor = partial(encoder.extractor, do_normalize_per_mel_bins=False)  # type: ignore[attr-defined]
-    change = (encoder._run(encoder._prepare(click)) - encoder._run(encoder._prepare(base))).abs().sum(1)
+    a, b = (encoder._run([encoder._prepare(x)])[0] for x in (click, base))
+    change = (a - b).abs().sum(1)
     assert int(change.argmax()) == t
     assert change[t - 3 : t - 1].max() < 0.3 * change[t]
     assert change[t + 2 : t + 4].max() < 0.3 * change[t]
@@ -159,7 +162,7 @@ def test_long_audio_goes_by_windows(folders: dict[str, Path], name: str) -> None
     scaled = encoder._scale(audio)
     for start, first, last in ((0, 0, 15), (10, 15, 25), (20, 25, 35), (30, 35, 45), (40, 45, 51)):
         with torch.inference_mode():
-            alone = encoder._run(encoder._prepare(scaled[start * 320 : (start + 20) * 320]))
+            alone = encoder._run([encoder._prepare(scaled[start * 320 : (start + 20) * 320])])[0]
         torch.testing.assert_close(found[first:last], alone[first - start : last - start])
 
 
@@ -191,15 +194,6 @@ def test_the_fingerprint_is_of_what_decides_the_features(folders: dict[str, Path
     assert load_encoder(moved, 2).fingerprint != base
 
 
-def test_stored_half_precision_is_widened(folders: dict[str, Path], tmp_path: Path) -> None:
-    model = transformers.AutoModel.from_pretrained(folders["hubert-base"], dtype=torch.float16)
-    model.save_pretrained(tmp_path)
-    shutil.copy(folders["hubert-base"] / "preprocessor_config.json", tmp_path)
-    encoder = load_encoder(tmp_path, 1)
-    assert {p.dtype for p in encoder.model.parameters()} == {torch.float32}
-    assert encoder.features(noise(5000)).dtype == torch.float32
-
-
 @pytest.mark.parametrize("name", MAKERS)
 def test_bfloat16_is_close(folders: dict[str, Path], name: str) -> None:
     tail = 0.5 if name == "whisper" else None
@@ -217,41 +211,6 @@ def test_bfloat16_is_close(folders: dict[str, Path], name: str) -> None:
 def test_bad_audio_is_refused(encoders: dict[str, SpeechEncoder], audio: np.ndarray, message: str) -> None:
     with pytest.raises(AudioError, match=message):
         encoders["hubert-base"].features(audio)
-
-
-def test_bad_models_are_refused(folders: dict[str, Path], tmp_path: Path) -> None:
-    with pytest.raises(FormatError, match="model folder or hub id"):
-        load_encoder(tmp_path / "nosuch", 1)
-    transformers.BertModel(
-        transformers.BertConfig(hidden_size=8, num_hidden_layers=1, num_attention_heads=1, vocab_size=9)
-    ).save_pretrained(tmp_path / "bert")
-    with pytest.raises(FormatError, match="is a bert model; known encoders are hubert"):
-        load_encoder(tmp_path / "bert", 1)
-    rate = tmp_path / "8k"
-    shutil.copytree(folders["hubert-base"], rate)
-    transformers.Wav2Vec2FeatureExtractor(sampling_rate=8000).save_pretrained(rate)
-    with pytest.raises(FormatError, match="8000 Hz"):
-        load_encoder(rate, 1)
-
-
-def test_missing_weights_are_not_made_up(folders: dict[str, Path], tmp_path: Path) -> None:
-    from safetensors.torch import load_file, save_file
-
-    broken = tmp_path / "broken"
-    shutil.copytree(folders["hubert-base"], broken)
-    tensors = load_file(broken / "model.safetensors")
-    del tensors["encoder.layers.1.attention.q_proj.weight"]
-    save_file(tensors, broken / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(FormatError, match="lacks weights"):
-        load_encoder(broken, 2)
-
-
-def test_a_pickle_is_not_read(folders: dict[str, Path], tmp_path: Path) -> None:
-    pickled = tmp_path / "pickled"
-    shutil.copytree(folders["hubert-base"], pickled, ignore=shutil.ignore_patterns("*.safetensors"))
-    (pickled / "pytorch_model.bin").write_bytes(b"not to be opened")
-    with pytest.raises(FormatError, match="pickled"):
-        load_encoder(pickled, 1)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,114 @@
+"""``codectok units bpe``: BPE over units, several vocabulary sizes in one training pass."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from codectok.cli.common import handle_errors, print_json, print_table
+
+if TYPE_CHECKING:
+    from codectok.tokens import Tokens
+
+PATTERNS = ("single", "flatten", "frame", "codebook-major")
+"""Typed here so that ``--help`` need not import them; a test compares."""
+
+
+@click.command()
+@click.argument("inputs", metavar="STORE|TOKENS...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--vocab-size", "vocab_sizes", multiple=True, required=True, type=click.IntRange(min=2), metavar="V",
+    help="Symbols and merges; may be given several times.",
+)  # fmt: skip
+@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Model folder, for its bpe.json.")
+@click.option("--codebooks", type=click.IntRange(min=1), metavar="K", help="Use the first K codebooks.")
+@click.option("--pattern", type=click.Choice(PATTERNS), help="Order of the codes.  [default: single, or flatten]")
+@click.option("--dedup/--no-dedup", default=None, help="Merge runs of equal frames first.  [default: for K = 1]")
+@click.option("--min-frequency", type=click.IntRange(min=1), default=2, show_default=True, help="Of a merged pair.")
+@click.option("--overwrite", is_flag=True, help="Replace a bpe.json that is there.")
+@click.option("--json", "as_json", is_flag=True, help="Print the table as JSON.")
+@handle_errors
+def bpe(
+    inputs: tuple[Path, ...],
+    vocab_sizes: tuple[int, ...],
+    output: Path,
+    codebooks: int | None,
+    pattern: str | None,
+    dedup: bool | None,
+    min_frequency: int,
+    overwrite: bool,
+    as_json: bool,
+) -> None:
+    """Train BPE on token stores and .ctk files, and show what it saves on them.
+
+    The largest vocabulary is written; the smaller ones are its prefixes: load(FOLDER).bpe.truncate(V).
+    """
+    from kmeans_units.bpe import train_bpe
+    from kmeans_units.bpe_report import bpe_table
+
+    _check_output(output, overwrite)
+    tokens = [t if codebooks is None else t.first(codebooks) for t in read_tokens(inputs)]
+    _check_tokenizer(output, tokens)
+    sizes = sorted(set(vocab_sizes))
+    trained = train_bpe(
+        tokens,
+        sizes[-1],
+        pattern=pattern,
+        dedup=dedup,
+        min_frequency=min_frequency,
+        trained_on={"inputs": [p.name for p in inputs], "vocab_sizes": sizes},
+    )
+    rows = bpe_table(trained, tokens, sizes)
+    trained.save(output)
+    facts = trained.trained_on
+    if as_json:
+        print_json({"bpe": str(output / "bpe.json"), "fingerprint": trained.fingerprint, **facts, "table": rows})
+        return
+    title = f"{facts['utterances']} utterances, {facts['seconds'] / 3600:.2f} h; figures are of the data trained on"
+    print_table(title, rows)
+    click.echo(f"wrote {output / 'bpe.json'}")
+
+
+def read_tokens(inputs: tuple[Path, ...]) -> Iterator[Tokens]:
+    """All tokens of some stores, .ctk files and folders of .ctk files, in order.
+
+    Raises:
+        FormatError: what is neither, or damaged.
+        click.UsageError: a folder with nothing to read.
+    """
+    from codectok.cli.paths import expand
+    from codectok.store import open_store
+    from codectok.tokens import Tokens
+
+    for item in inputs:
+        if (item / "store.json").is_file() or (item / ".work").is_dir():
+            for _, tokens in open_store(item):
+                yield tokens
+        else:
+            for path in expand([str(item)], {".ctk"}):
+                yield Tokens.load(path)
+
+
+def _check_output(output: Path, overwrite: bool) -> None:
+    if output.exists() and not output.is_dir():
+        raise click.UsageError(f"-o {output} is a file: give the model folder")
+    if (output / "bpe.json").exists() and not overwrite:
+        raise click.UsageError(f"{output / 'bpe.json'} exists: choose another -o, or allow it with --overwrite")
+
+
+def _check_tokenizer(output: Path, tokens: list[Tokens]) -> None:
+    """Refuse to put the BPE of other codes beside a tokenizer, where its config tells its fingerprint."""
+    from codectok.codec.folder import read_config
+    from codectok.errors import FingerprintError
+
+    if not tokens or not (output / "config.json").is_file():
+        return
+    expected = read_config(output).get("fingerprint")
+    if expected not in (None, tokens[0].fingerprint):
+        raise FingerprintError(
+            f"the tokens are of tokenizer {tokens[0].fingerprint}, {output} holds tokenizer {expected}: tokenize the "
+            "corpus with that one, or choose another -o"
+        )
