@@ -77,6 +77,10 @@ class Tokenizer(abc.ABC):
         """Float32 [size, D]: what each code of one codebook adds to the vector that is decoded."""
         raise CodectokError(f"{self.name} has no code vectors: its codes stand for no vectors of a codebook")
 
+    def _quantized_features(self, codes: Tensor) -> Tensor:
+        """Float32 [T, D] on the CPU: what codes int64 [K, T] of the first codebooks say of the features."""
+        raise CodectokError(f"{self.name} has no quantized features: its codes stand for no vectors of a codebook")
+
     # Streaming, for causal tokenizers: pure functions on explicit state; None is the start of a stream.
 
     def encode_step(self, state: Any, chunk: Tensor, num_codebooks: int, final: bool = False) -> tuple[Any, Tensor]:
@@ -163,6 +167,18 @@ class Tokenizer(abc.ABC):
         if not 0 <= codebook < len(self.codebook_sizes):
             raise CodeRangeError(f"{self.name} has codebooks 0 to {len(self.codebook_sizes) - 1}, not {codebook}")
         found = self._code_vectors(codebook)
+        return found.clone() if found.is_inference() else found
+
+    def quantized_features(self, tokens: Tokens) -> Tensor:
+        """What some tokens say of the ``features``, float32 [T, D]: what a decoder or a probe sees of them.
+
+        The same frames and width as the features of the same audio; more codebooks come closer to them.
+
+        Raises:
+            FingerprintError: the tokens are another tokenizer's.
+            CodectokError: this tokenizer's codes stand for no vectors.
+        """
+        found = self._quantized_features(self.check(tokens).expand().codes)
         return found.clone() if found.is_inference() else found
 
     def stream_encoder(self, num_codebooks: int | None = None, rate: int | None = None) -> StreamEncoder:

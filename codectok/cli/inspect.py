@@ -20,6 +20,8 @@ from codectok.errors import CodectokError
 @click.option("--bitrate", "bitrates", multiple=True, type=float, metavar="KBPS", help="May be repeated.")
 @click.option("--seconds", type=click.FloatRange(0, 600, min_open=True), default=20.0, show_default=True,
               help="Of each clip, show the first so many seconds.")  # fmt: skip
+@click.option("--phones", type=click.Path(exists=True, dir_okay=False), metavar="TSV",
+              help="Labels to show: path, onset, offset, phone.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Also print the summary as JSON.")
 @handle_errors
 def inspect(
@@ -29,6 +31,7 @@ def inspect(
     codebooks: tuple[int, ...],
     bitrates: tuple[float, ...],
     seconds: float,
+    phones: str | None,
     as_json: bool,
 ) -> None:
     """Compare tokenizers on some clips, in one HTML page that needs no network.
@@ -39,6 +42,7 @@ def inspect(
     from codectok.cli.paths import expand
     from codectok.corpus.manifest import AUDIO_SUFFIXES
     from codectok.inspect import Clip, choose_settings, compare, render, summarize
+    from codectok.metrics.segments import labels_of_files
     from codectok.tokenizer import load
 
     target = Path(out)
@@ -49,13 +53,14 @@ def inspect(
     settings, notes = choose_settings(tokenizers, codebooks, bitrates)
     for note in notes:
         click.echo(f"Note: {note}", err=True)
+    labels = labels_of_files(phones, files) if phones else {}
     clips: list[Clip] = []
     failed: list[tuple[Path, str]] = []
     with progress(len(files), "inspect") as bar:
         for path in files:
             bar.note(path.name)
             try:
-                clips.append(compare(path, settings, seconds))
+                clips.append(compare(path, settings, seconds, labels.get(path, ())))
             except (CodectokError, OSError) as error:
                 failed.append((path, describe(error)))
             bar.advance()

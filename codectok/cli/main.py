@@ -13,6 +13,7 @@ COMMANDS = {
     "tokenize": ("codectok.cli.tokenize:tokenize", "Tokenize a corpus into a token store."),
     "convert": ("codectok.cli.store:convert", "Write a token store in another format."),
     "verify": ("codectok.cli.store:verify", "Check a token store: every shard, row and count."),
+    "llm": ("codectok.cli.llm:llm", "Extend a language model with audio tokens, check, train and run it."),
     "info": ("codectok.cli.info:info", "Show the facts of a tokenizer, a .ctk file or a store."),
     "inspect": ("codectok.cli.inspect:inspect", "Listen to, look at and compare tokenizers in one HTML page."),
 }

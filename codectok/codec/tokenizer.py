@@ -97,6 +97,10 @@ class CodecTokenizer(Tokenizer):
             vectors = vectors - self.model.quantizer.decode(codes[:, :codebook, :1])[0]
         return vectors.float().cpu()
 
+    @torch.inference_mode()
+    def _quantized_features(self, codes: Tensor) -> Tensor:
+        return self.model.dequantize(codes[None].to(self.device))[0].float().cpu()
+
     @staticmethod
     def _trim(samples: Tensor, num_samples: int) -> np.ndarray:
         # Tokens built by hand may have fewer frames than their num_samples say: silence, not a short array.

@@ -123,6 +123,17 @@ class UnitTokenizer(Tokenizer):
         vectors = s.vectors(codes)
         return vectors - s.vectors(codes[:codebook, :1]) if codebook else vectors
 
+    def _quantized_features(self, codes: Tensor) -> Tensor:
+        """The streams' vectors, each at its layer; the mean where several read one layer, 0 where none does."""
+        width = self.encoder.layer_dim
+        total = torch.zeros(codes.shape[1], self.feature_dim)
+        readers, used = [0] * len(self.encoder.layers), 0
+        for s, count in self._needed(len(codes)):
+            total[:, s.layer_index * width : (s.layer_index + 1) * width] += s.vectors(codes[used : used + count])
+            readers[s.layer_index] += 1
+            used += count
+        return total / torch.tensor(readers).clamp(min=1).repeat_interleave(width)
+
     def units(self, features: Tensor, num_codebooks: int | None = None) -> Tensor:
         """Codes int64 [K, T] of features [T, D] that ``features`` gave; the first ``num_codebooks``, None for all.
 

@@ -1,0 +1,85 @@
+"""``codectok llm extend``: audio tokens into a language model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from codectok.cli.common import handle_errors, print_json, print_table
+
+METHODS = ("mean", "mean+noise", "normal", "codebook")
+
+
+@click.command()
+@click.argument("model")
+@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Folder of the extended model.")
+@click.option("--tokenizer", metavar="T", help="Audio tokenizer.  [default: speech; with --preset none]")
+@click.option("--codebooks", type=click.IntRange(min=1), metavar="K", help="Use the first K codebooks.")
+@click.option("--preset", metavar="P", help="Names and order of a published system, such as orpheus or llasa.")
+@click.option("--languages", metavar="L", help="Add Whisper's task tokens and these languages: en,de")
+@click.option("--timestamps", type=click.IntRange(min=0), default=0, metavar="N", help="Add N timestamps of 20 ms.")
+@click.option("--init", type=click.Choice(METHODS), default="mean+noise", show_default=True, help="Of the new rows.")
+@click.option("--pad-multiple", type=click.IntRange(min=1), default=1, metavar="N", help="Pad rows to a multiple of N.")
+@click.option("--seed", type=int, default=0, help="Of the initialisation.")
+@click.option("--text", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Text file to measure on.")
+@click.option("--overwrite", is_flag=True, help="Replace OUT if it exists.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+@handle_errors
+def extend(
+    model: str,
+    output: Path,
+    tokenizer: str | None,
+    codebooks: int | None,
+    preset: str | None,
+    languages: str | None,
+    timestamps: int,
+    init: str,
+    pad_multiple: int,
+    seed: int,
+    text: Path | None,
+    overwrite: bool,
+    as_json: bool,
+) -> None:
+    """Give MODEL, a folder or hub id of transformers, the tokens of an audio tokenizer.
+
+    Rows that it has stay as they are, bit for bit. The report, also in OUT/extend_report.json, says how the new rows
+    compare to those of text, and how much probability they take from it.
+    """
+    from codectok.llm.extend import ExtendOptions, extend_folder
+    from codectok.llm.extend_report import SAMPLE_TEXT
+    from codectok.llm.folder import quiet
+    from codectok.llm.tags import whisper_tags
+    from codectok.tokenizer import load
+
+    quiet()
+    tok = load(tokenizer) if tokenizer is not None or preset is None else None
+    options = ExtendOptions(
+        init=init,
+        pad_multiple=pad_multiple,
+        seed=seed,
+        text=SAMPLE_TEXT if text is None else text.read_text(encoding="utf-8", errors="replace"),
+    )
+    report = extend_folder(
+        model,
+        output,
+        tok,
+        options,
+        overwrite=overwrite,
+        preset_name=preset,
+        num_codebooks=codebooks,
+        tags=tuple(whisper_tags(languages.split(","))) if languages else (),
+        timestamps=timestamps,
+    )
+    plain = report.to_dict()
+    if as_json:
+        print_json({"folder": str(output), **plain})
+        return
+    tables, figures = plain.pop("tables"), plain.pop("text")
+    plain["tied"] = "yes, one table for both ends" if report.tied else "no, the head has its own rows"
+    print_table(f"wrote {output}", [{"": key.replace("_", " "), "value": str(v)} for key, v in plain.items()])
+    print_table("rows", tables)
+    if figures:
+        names = {"kl": "KL", "kl_renormalised": "KL among old ids"}
+        rows = [{"": names.get(key, key.replace("_", " ")), "value": value} for key, value in figures.items()]
+        print_table("on text, nats a token", rows)

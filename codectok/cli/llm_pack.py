@@ -1,0 +1,102 @@
+"""``codectok llm pack``: a token store as a dataset of packed training sequences."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from codectok.cli.common import finish, handle_errors, print_json, print_table, progress
+
+PATH = click.Path(path_type=Path)
+PATTERNS = ("flatten", "sections")
+
+
+@click.command()
+@click.argument("store", type=PATH)
+@click.option("-o", "--output", required=True, type=PATH, help="Folder of the dataset.")
+@click.option("--model", "--vocab", "model", required=True, type=PATH, help="Folder with audio_vocab.json.")
+@click.option("--tokenizer", metavar="T", help="Text tokenizer.  [default: the one in that folder]")
+@click.option("--task", "task_name", default="asr", show_default=True, metavar="T", help="speech, asr, tts, chat, ...")
+@click.option("--text", type=PATH, help="Table with the texts: id and text, by .tsv, .csv, .jsonl or .txt.")
+@click.option("--target", type=PATH, metavar="STORE", help="Store of the target speech, under the same ids.")
+@click.option("--pattern", default="flatten", show_default=True, metavar="P", help="flatten, sections, or JSON.")
+@click.option("--length", type=click.IntRange(min=2), default=4096, show_default=True, help="Tokens a row.")
+@click.option(
+    "--window", type=click.IntRange(min=1), default=4096, show_default=True, help="Sequences packed together."
+)
+@click.option("--cut", is_flag=True, help="Fill rows by cutting sequences, between frames.")
+@click.option("--ratio", default="13:26", show_default=True, help="Text tokens and frames, for interleaved.")
+@click.option("--group", type=click.IntRange(min=1), default=4, show_default=True, help="Utterances a sequence.")
+@click.option("--prompt-seconds", type=click.FloatRange(min=0), metavar="S", help="Given, for speech-continuation.")
+@click.option(
+    "--time-weight", type=click.FloatRange(min=0), default=1.0, show_default=True, help="Of times in captions."
+)
+@click.option("--codebook-weights", metavar="W", help="Loss weights of the codebooks: 4,1,1,1")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of what a task draws.")
+@click.option("--overwrite", is_flag=True, help="Replace the dataset if it exists.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+@handle_errors
+def pack(
+    store: Path,
+    output: Path,
+    model: Path,
+    tokenizer: str | None,
+    task_name: str,
+    text: Path | None,
+    target: Path | None,
+    pattern: str,
+    length: int,
+    window: int,
+    cut: bool,
+    ratio: str,
+    group: int,
+    prompt_seconds: float | None,
+    time_weight: float,
+    codebook_weights: str | None,
+    seed: int,
+    overwrite: bool,
+    as_json: bool,
+) -> None:
+    """Write the utterances of STORE as training sequences of a task, packed into rows, in parquet.
+
+    Exit status 1 if items were left out: dropped.jsonl in the dataset lists each with its reason.
+    """
+    from dataclasses import asdict
+
+    from codectok.llm.dataset import PackOptions
+    from codectok.llm.interleave import read_ratio
+    from codectok.llm.pack_store import Job, pack_store
+    from codectok.store import open_store
+
+    opened = open_store(store)
+    job = Job(
+        task=task_name,
+        pattern=pattern,
+        codebook_weights=None if codebook_weights is None else tuple(codebook_weights.split(",")),
+        group=group,
+        style={
+            "ratio": read_ratio(ratio), "prompt_seconds": prompt_seconds, "time_weight": time_weight, "seed": seed,
+        },
+    )  # fmt: skip
+    with progress(len(opened), "packing") as bar:
+        report = pack_store(
+            opened,
+            output,
+            model,
+            job,
+            PackOptions(length, window, cut),
+            tokenizer=tokenizer,
+            texts=text,
+            target=None if target is None else open_store(target),
+            overwrite=overwrite,
+            progress=bar.advance,
+        )
+    plain = asdict(report)
+    if as_json:
+        print_json({"dataset": str(output), **plain})
+    else:
+        dropped = plain.pop("dropped")
+        print_table(f"wrote {output}", [{"": key.replace("_", " "), "value": value} for key, value in plain.items()])
+        print_table("left out", [{"reason": reason, "items": n} for reason, n in dropped.items()]) if dropped else None
+    finish(report.items, report.num_dropped)

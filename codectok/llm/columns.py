@@ -1,0 +1,85 @@
+"""Codes of a store as plain arrays, for reading millions of short utterances: parquet by whole columns."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from codectok.errors import CodectokError, FormatError
+from codectok.store.base import shard_path
+from codectok.store.reader import Store
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+ROWS = 512
+"""Rows read at a time."""
+
+
+class CodeRow(NamedTuple):
+    """One utterance: codes [K, T] of any integer type, durations [T] in frames where runs were merged."""
+
+    id: str
+    codes: np.ndarray
+    durations: np.ndarray | None
+
+    def expanded(self) -> np.ndarray:
+        """Codes [K, frames], runs undone."""
+        return self.codes if self.durations is None else np.repeat(self.codes, self.durations, axis=1)
+
+
+def code_rows(store: Store) -> Iterator[CodeRow]:
+    """All utterances in the store's order. Codes are not compared with the codebook sizes: ``AudioVocab.ids`` does.
+
+    Raises:
+        FormatError: a shard is missing or damaged.
+    """
+    if store.info.format != "parquet":
+        for key, tokens in store:
+            runs = None if tokens.durations is None else tokens.durations.numpy()
+            yield CodeRow(key, tokens.codes.numpy(), runs)
+        return
+    for shard in range(store.num_shards):
+        yield from _parquet(store, shard_path(store.folder, shard, ".parquet"))
+
+
+def _parquet(store: Store, path: Path) -> Iterator[CodeRow]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(path) as file:
+            found = json.loads((file.schema_arrow.metadata or {}).get(b"codectok", b"{}")).get("fingerprint")
+            if found != store.fingerprint:
+                raise FormatError(f"{path} was made by tokenizer {found}, its store by {store.fingerprint}")
+            for batch in file.iter_batches(batch_size=ROWS, columns=["id", "codes", "durations"]):
+                yield from _batch(batch, len(store.info.codebook_sizes))
+    except CodectokError:
+        raise
+    except (pa.ArrowException, KeyError, OSError, ValueError) as e:
+        raise FormatError(f"{path} is damaged ({' '.join(str(e).split())[:200]}): make the store again") from e
+
+
+def _batch(batch: pa.RecordBatch, k: int) -> Iterator[CodeRow]:
+    codes = batch.column("codes")
+    lengths = codes.flatten().value_lengths().to_numpy(zero_copy_only=False).reshape(-1, k)
+    if not (codes.value_lengths().to_numpy(zero_copy_only=False) == k).all() or (lengths != lengths[:, :1]).any():
+        raise ValueError(f"codes are not {k} lists of one length")
+    values = codes.flatten().flatten().to_numpy(zero_copy_only=False)
+    frames = lengths[:, 0]
+    ends = np.concatenate([[0], np.cumsum(frames * k)]).tolist()
+    runs = batch.column("durations")
+    merged = runs.null_count == 0
+    if not merged and runs.null_count < len(runs):
+        raise ValueError("some rows have durations and some have none")
+    spread = runs.flatten().to_numpy(zero_copy_only=False)
+    if merged and (runs.value_lengths().to_numpy(zero_copy_only=False) != frames).any():
+        raise ValueError("durations and codes differ in length")
+    starts = np.concatenate([[0], np.cumsum(frames)]).tolist()
+    for i, key in enumerate(batch.column("id").to_pylist()):
+        table = values[ends[i] : ends[i + 1]].reshape(k, -1)
+        yield CodeRow(key, table, spread[starts[i] : starts[i + 1]] if merged else None)

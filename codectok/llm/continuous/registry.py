@@ -1,0 +1,103 @@
+"""Projectors by name, and their folders: ``config.json``, flat, beside ``model.safetensors``."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+
+from codectok.atomic import atomic_path
+from codectok.errors import CodectokError, FormatError
+from codectok.llm.continuous.conv import StridedConv
+from codectok.llm.continuous.ctc import CTCCompressor
+from codectok.llm.continuous.linear import MLP, Linear
+from codectok.llm.continuous.pooling import AveragePool
+from codectok.llm.continuous.projector import Projector
+from codectok.llm.continuous.qformer import QFormer
+from codectok.llm.continuous.resampler import Resampler
+from codectok.llm.continuous.stacking import FrameConcat
+
+FORMAT_VERSION = 1
+PROJECTORS: dict[str, type[Projector]] = {
+    "linear": Linear,
+    "mlp": MLP,
+    "frame-concat": FrameConcat,
+    "strided-conv": StridedConv,
+    "average-pool": AveragePool,
+    "q-former": QFormer,
+    "resampler": Resampler,
+    "ctc-compressor": CTCCompressor,
+}
+
+
+def build_projector(name: str, in_dim: int, out_dim: int, **options: Any) -> Projector:
+    """A projector with fresh weights.
+
+    Args:
+        name: a key of ``PROJECTORS``.
+        in_dim: D of the audio's features.
+        out_dim: width of the language model.
+        options: of the projector's config; see its class.
+
+    Raises:
+        CodectokError: an unknown name or option, or a value that is not possible.
+    """
+    if name not in PROJECTORS:
+        raise CodectokError(f"projector {name!r} is unknown: {', '.join(PROJECTORS)}")
+    kind = PROJECTORS[name]
+    known = [f.name for f in fields(kind.Config)]
+    for option in options:
+        if option not in known:
+            raise CodectokError(f"{name} has no option {option!r}: it has {', '.join(known)}")
+    for label, width in (("in_dim", in_dim), ("out_dim", out_dim)):
+        if not isinstance(width, int) or width < 1:
+            raise CodectokError(f"{label} is {width!r}: give a whole number, 1 or more")
+    return kind(in_dim, out_dim, kind.Config(**options))
+
+
+def save_projector(projector: Projector, folder: str | os.PathLike[str]) -> None:
+    """Write the projector alone, without the language model.
+
+    Raises:
+        CodectokError: a class that is not in ``PROJECTORS``.
+    """
+    names = {kind: name for name, kind in PROJECTORS.items()}
+    if type(projector) not in names:
+        raise CodectokError(f"{type(projector).__name__} is not a projector that can be opened again by name")
+    target = Path(folder)
+    target.mkdir(parents=True, exist_ok=True)
+    widths = {"in_dim": projector.in_dim, "out_dim": projector.out_dim}
+    config = {"projector_type": names[type(projector)], "format_version": FORMAT_VERSION, **widths}
+    tensors = {name: t.detach().cpu().contiguous() for name, t in projector.state_dict().items()}
+    with atomic_path(target / "model.safetensors") as temporary:
+        temporary.write_bytes(save(tensors, metadata={"format": "pt"}))
+    with atomic_path(target / "config.json") as temporary:
+        temporary.write_text(json.dumps(config | asdict(projector.config), indent=2) + "\n")
+
+
+def load_projector(folder: str | os.PathLike[str]) -> Projector:
+    """Open what :func:`save_projector` wrote, in evaluation mode and the type it was stored in.
+
+    Raises:
+        FormatError: no such folder, another version, or weights that do not fit the config.
+    """
+    source = Path(folder)
+    try:
+        config = json.loads((source / "config.json").read_text())
+        name, version = config.pop("projector_type"), config.pop("format_version")
+        if version != FORMAT_VERSION:
+            raise FormatError(f"{source} is of format {version}, this version reads {FORMAT_VERSION}")
+        projector = build_projector(name, config.pop("in_dim"), config.pop("out_dim"), **config)
+        tensors = load_file(source / "model.safetensors")
+        projector.load_state_dict(tensors, assign=True)
+    except FormatError:
+        raise
+    except (OSError, KeyError, AttributeError, TypeError, RuntimeError, ValueError, SafetensorError) as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise FormatError(f"{source} is no projector that can be opened ({reason})") from None
+    return projector.requires_grad_(True).eval()

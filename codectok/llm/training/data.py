@@ -1,0 +1,83 @@
+"""Rows of a packed dataset as batches: which rows, is a function of the seed and the step alone."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from codectok.errors import FormatError
+from codectok.llm.rows import collate
+
+COLUMNS = ("input_ids", "labels", "loss_weights", "position_ids")
+
+
+class Rows:
+    """A folder of parquet files with a row for each sequence, or several sequences packed.
+
+    Columns: ``input_ids`` and ``labels`` (as the inputs, -100 where nothing is learned; not shifted), and where they
+    are there ``loss_weights`` and ``position_ids`` (from 0 in each sequence of a row).
+
+    Args:
+        folder: as ``codectok llm pack`` writes it.
+        cache: where the rows are kept for reading at random; None for that of the datasets library.
+
+    Raises:
+        FormatError: no parquet files in it, other columns, or no rows.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str], cache: str | os.PathLike[str] | None = None) -> None:
+        from datasets import Dataset, disable_progress_bars
+
+        disable_progress_bars()
+        files = sorted(map(str, Path(folder).rglob("*.parquet")))
+        if not files:
+            raise FormatError(f"no .parquet files in {os.fspath(folder)}: make a dataset with `codectok llm pack`")
+        try:
+            table: Any = Dataset.from_parquet(files, cache_dir=None if cache is None else os.fspath(cache))
+        except Exception as error:
+            raise FormatError(
+                f"cannot read the dataset in {os.fspath(folder)} ({str(error).splitlines()[0]})"
+            ) from None
+        missing = {"input_ids", "labels"} - set(table.column_names)
+        if missing or not len(table):
+            raise FormatError(f"the dataset in {os.fspath(folder)} has no {', '.join(sorted(missing)) or 'rows'}")
+        self.columns = [name for name in COLUMNS if name in table.column_names]
+        self.table = table.select_columns(self.columns).with_format("numpy")
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def batch(self, seed: int, step: int, size: int) -> dict[str, Tensor]:
+        """The batch of a step, [B, N] each: epoch after epoch, every row once an epoch, in an order of its own.
+
+        With ``lengths`` [B]: rows are filled up with id 0, which has no label; which id it is does not matter.
+        """
+        places = [divmod(step * size + i, len(self)) for i in range(size)]
+        rows = [self.table[int(_order(len(self), seed, epoch)[i])] for epoch, i in places]
+        lengths = torch.tensor([len(row["input_ids"]) for row in rows])
+        return {**collate(rows, pad_id=0), "lengths": lengths}
+
+
+@lru_cache(maxsize=4)
+def _order(count: int, seed: int, epoch: int) -> np.ndarray:
+    return np.random.default_rng((seed, epoch)).permutation(count)
+
+
+def model_inputs(batch: Mapping[str, Tensor]) -> dict[str, Any]:
+    """What the model reads of a batch.
+
+    Position ids that start again tell transformers to keep attention within each sequence, where there is neither mask
+    nor cache. Rows without them are masked by length.
+    """
+    ids = batch["input_ids"]
+    if "position_ids" in batch:
+        return {"input_ids": ids, "position_ids": batch["position_ids"], "use_cache": False}
+    real = torch.arange(ids.shape[1], device=ids.device) < batch["lengths"][:, None]
+    return {"input_ids": ids, "attention_mask": real.long(), "use_cache": False}

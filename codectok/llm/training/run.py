@@ -1,0 +1,174 @@
+"""A training run: stage after stage on accelerate, resumable, the same every time.
+
+Batches and dropout are functions of (seed, stage, step), so a run that was interrupted ends as one that was not.
+Several processes: data parallel only; each has the whole model.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from codectok.errors import CodectokError
+from codectok.llm.extend_report import SAMPLE_TEXT
+from codectok.llm.folder import open_model, open_text_tokenizer, save_model
+from codectok.llm.labels import IGNORE, weighted_loss
+from codectok.llm.training.data import Rows, model_inputs
+from codectok.llm.training.retention import text_perplexity
+from codectok.llm.training.run_folder import RunFolder
+from codectok.llm.training.settings import Stage, TrainSettings
+from codectok.llm.training.trainable import moving_parameters, new_ids, prepare, restore
+from codectok.llm.vocab import AudioVocab
+
+Report = Callable[[str], None]
+
+
+def train(
+    dataset: str, model_name: str, output: str | os.PathLike[str], settings: TrainSettings, report: Report = print
+) -> Path:
+    """Train a model with audio tokens and write it, its tokenizer and vocabulary to a folder.
+
+    An unfinished run in the folder is resumed at its last checkpoint. ``OUT/run/log.jsonl`` has the loss, and the
+    perplexity of a text before and after each stage.
+
+    Args:
+        dataset: folder of parquet files, for stages that name none.
+        model_name: folder that ``codectok llm extend`` wrote.
+        output: folder of the run and of the trained model.
+        settings: with its stages.
+        report: called with lines of progress.
+
+    Raises:
+        CodectokError: a model, a dataset or a run folder that cannot be used; a loss that is not finite.
+    """
+    from accelerate import Accelerator
+    from accelerate.utils import DistributedDataParallelKwargs
+    from transformers import AutoConfig
+
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
+    # Buffers never change: the old rows of the tables are among them, too much to send each step.
+    accelerator = Accelerator(
+        cpu=not torch.cuda.is_available(),
+        mixed_precision=settings.mixed_precision,
+        kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)],
+    )
+    facts = {"dataset": str(dataset), "model": str(model_name), "settings": settings.to_dict()}
+    folder = RunFolder(output, facts)
+    if folder.finished:
+        report(f"{output} is finished")
+        return folder.output
+    vocab, tokenizer = AudioVocab.load(model_name), open_text_tokenizer(model_name)
+    text = Path(settings.text).read_text(encoding="utf-8", errors="replace") if settings.text else SAMPLE_TEXT
+    named = {stage.data for stage in settings.stages}
+    data = {name: Rows(name or dataset, folder.path / "data") for name in sorted(named)}
+    first, started = folder.stage()
+    if accelerator.is_main_process:
+        folder.create()
+    model = open_model(started or model_name, torch.float32).to(accelerator.device)
+    for index in range(first, len(settings.stages)):
+        stage = settings.stages[index]
+        if index > first and accelerator.is_main_process:
+            folder.start_stage(index, model)
+        accelerator.wait_for_everyone()
+        run = _StageRun(accelerator, folder, settings, index, len(data[stage.data]), report)
+        before = text_perplexity(model, tokenizer, vocab, text)
+        model = run.train(model, stage, data[stage.data], new_ids(vocab))
+        after = text_perplexity(model, tokenizer, vocab, text)
+        run.tell(stage.steps, f"text perplexity {before:.4g} before, {after:.4g} after", before=before, after=after)
+    stored = AutoConfig.from_pretrained(model_name).dtype or torch.float32
+    model.to(stored)
+    if accelerator.is_main_process:
+        folder.finish(lambda path: save_model(path, model, tokenizer, vocab))
+    accelerator.wait_for_everyone()
+    accelerator.end_training()
+    return folder.output
+
+
+class _StageRun:
+    """One stage of a run."""
+
+    def __init__(
+        self, accelerator: Any, folder: RunFolder, settings: TrainSettings, index: int, rows: int, report: Report
+    ) -> None:
+        self.accelerator, self.folder, self.settings = accelerator, folder, settings
+        self.index, self.report = index, report
+        per_step = settings.accumulate * accelerator.num_processes
+        if settings.batch % per_step:
+            raise CodectokError(f"batch {settings.batch} is no multiple of processes times accumulate, {per_step}")
+        self.part = settings.batch // per_step
+
+    def train(self, model: Any, stage: Stage, rows: Rows, ids: Tensor) -> Any:
+        """All steps of the stage that are left; returns the plain model."""
+        settings, accelerator = self.settings, self.accelerator
+        self._seed(-1)
+        model = prepare(model, stage, settings, ids).to(accelerator.device)
+        moving = moving_parameters(model)
+        optimizer = torch.optim.AdamW(moving.values(), lr=stage.learning_rate, weight_decay=settings.weight_decay)
+        done = self.folder.load(self.index, moving, optimizer)
+        if accelerator.is_main_process:
+            self.folder.forget_after(self.index, done)
+        wrapped = accelerator.prepare_model(model)
+        wrapped.train()
+        begun, tokens = time.monotonic(), 0
+        for step in range(done, stage.steps):
+            for group in optimizer.param_groups:
+                group["lr"] = stage.rate(step, settings.warmup_share)
+            self._seed(step)
+            batch = rows.batch(settings.seed + self.index, step, settings.batch)
+            tokens += int(batch["lengths"].sum())
+            loss = self._step(wrapped, moving, optimizer, batch)
+            if not loss < float("inf"):
+                raise CodectokError(f"the loss of step {step} of stage {self.index + 1} is {loss}: lower learning_rate")
+            last = step + 1 == stage.steps
+            if (step + 1) % settings.log_every == 0 or last:
+                speed = tokens / max(1e-9, time.monotonic() - begun)
+                rate = optimizer.param_groups[0]["lr"]
+                line = f"step {step + 1}/{stage.steps}  loss {loss:.4f}  {speed:.0f} tokens/s"
+                self.tell(step + 1, line, loss=loss, learning_rate=rate, tokens_per_second=round(speed))
+            if (step + 1) % settings.checkpoint_every == 0 and not last and accelerator.is_main_process:
+                self.folder.save(self.index, step + 1, moving, optimizer)
+        return restore(accelerator.unwrap_model(wrapped)).eval()
+
+    def _step(self, model: Any, moving: dict[str, Any], optimizer: Any, batch: dict[str, Tensor]) -> float:
+        """One optimizer step; the mean loss a label, of all processes and parts, as one big batch would have it."""
+        accelerator, labels = self.accelerator, batch["labels"][:, 1:]
+        weights = batch["loss_weights"][:, 1:] if "loss_weights" in batch else torch.ones(labels.shape)
+        whole = float((weights * (labels != IGNORE)).sum())
+        mine = range(accelerator.process_index * self.part, self.settings.batch, self.part * accelerator.num_processes)
+        total = torch.zeros((), device=accelerator.device)
+        for i, start in enumerate(mine):
+            part = {name: t[start : start + self.part].to(accelerator.device) for name, t in batch.items()}
+            held = float((weights * (labels != IGNORE))[start : start + self.part].sum())
+            share = held / whole if whole else 0.0
+            with contextlib.nullcontext() if i + 1 == len(mine) else accelerator.no_sync(model):
+                logits = model(**model_inputs(part)).logits
+                loss = weighted_loss(logits, part["labels"], part.get("loss_weights")) * share
+                accelerator.backward(loss * accelerator.num_processes)  # which data parallelism divides by again
+            total += loss.detach()
+        if self.settings.clip_norm > 0:
+            accelerator.clip_grad_norm_(list(moving.values()), self.settings.clip_norm)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        return float(accelerator.reduce(total, "sum"))
+
+    def _seed(self, step: int) -> None:
+        """Of dropout and of first values; -1 is before the first step."""
+        rank = 0 if step < 0 else self.accelerator.process_index
+        mixed = torch.tensor([self.settings.seed, self.index, step + 1, rank])
+        torch.manual_seed(int((mixed * torch.tensor([1_000_003, 10_007, 101, 1])).sum() * 2_654_435_761 % 2**63))
+
+    def tell(self, step: int, line: str, **values: Any) -> None:
+        """A line of progress, and of the log."""
+        if self.accelerator.is_main_process:
+            total = len(self.settings.stages)
+            trainable = self.settings.stages[self.index].trainable
+            self.report(f"stage {self.index + 1}/{total} {trainable}  {line}")
+            self.folder.log(stage=self.index, step=step, **values)
