@@ -13,6 +13,7 @@ import torch
 
 from codectok import audio as _audio
 from codectok import metrics
+from codectok.metrics.segments import Segment
 from codectok.tokenizer import Tokenizer
 from codectok.tokens import Tokens
 
@@ -63,6 +64,8 @@ class Clip:
     rate: int
     total_seconds: float
     reconstructions: tuple[Reconstruction, ...]
+    phones: tuple[Segment, ...] = ()
+    """Labels in time, where they are known."""
 
     @property
     def seconds(self) -> float:
@@ -136,8 +139,10 @@ def read_start(path: str | os.PathLike[str], seconds: float) -> tuple[np.ndarray
         return samples, reader.rate, reader.num_samples / reader.rate
 
 
-def compare(path: str | os.PathLike[str], settings: Sequence[Setting], seconds: float) -> Clip:
-    """Run the start of one file through every setting.
+def compare(
+    path: str | os.PathLike[str], settings: Sequence[Setting], seconds: float, phones: Sequence[Segment] = ()
+) -> Clip:
+    """Run the start of one file through every setting; ``phones`` are its labels, where they are known.
 
     A tokenizer encodes once, at the most codebooks asked of it: fewer codebooks are the first rows of the same codes.
 
@@ -152,7 +157,7 @@ def compare(path: str | os.PathLike[str], settings: Sequence[Setting], seconds: 
             most = max(s.num_codebooks for s in settings if s.tokenizer is setting.tokenizer)
             full[key] = setting.tokenizer.encode(samples, rate, num_codebooks=most)
     rows = tuple(_reconstruct(s, full[id(s.tokenizer)].first(s.num_codebooks), samples, rate) for s in settings)
-    return Clip(Path(path).name, samples, rate, total, rows)
+    return Clip(Path(path).name, samples, rate, total, rows, tuple(phones))
 
 
 def _reconstruct(setting: Setting, tokens: Tokens, samples: np.ndarray, rate: int) -> Reconstruction:

@@ -16,6 +16,8 @@ from codectok.inspect.pictures import (
     spectrogram_uri,
     thin_codes,
 )
+from codectok.inspect.strips import CSS as STRIP_CSS
+from codectok.inspect.strips import phone_strip, unit_strip
 from codectok.inspect.style import CSS, SCRIPT
 
 _TICK_HZ = (0, 500, 1000, 2000, 4000, 8000, 16000)
@@ -33,7 +35,7 @@ def render(clips: Sequence[Clip], summaries: Sequence[Summary]) -> str:
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>codectok: {title}</title>
-<style>{CSS}</style>
+<style>{CSS}{STRIP_CSS}</style>
 </head>
 <body>
 <header><h1>{title}</h1>
@@ -123,7 +125,8 @@ ideal coder of each level's code counts would need; it is too low, and so are th
 frames ({frames}).</p>
 <p>± is half of the bootstrap 95&#8239;% interval over clips. {escape(cited)}. Computed at 16 kHz.</p>
 <p>Spectrograms: mel frequency axis, 80 dB below the loudest point of the original. Codes: one row a codebook, the
-first on top; colour is the code divided by the codebook's size. codectok {__version__}.</p></footer>"""
+first on top; colour is the code divided by the codebook's size. Units, where there is one codebook: a box for each run
+of one unit, and its borders over the spectrogram of the original. codectok {__version__}.</p></footer>"""
 
 
 # -- one clip --------------------------------------------------------------------------------------------------------
@@ -137,14 +140,18 @@ def _section(number: int, clip: Clip) -> str:
     shown = f"{clip.seconds:.2f} s, {clip.rate / 1000:g} kHz"
     if clip.total_seconds - clip.seconds > 0.01:
         shown = f"the first {clip.seconds:g} s of {clip.total_seconds:.1f} s, {clip.rate / 1000:g} kHz"
-    picture = _plot(spectrogram_uri(original, loudest), top_hz)
-    rows = [_row("original", "", audio_uri(clip.samples, clip.rate), picture, clip)]
+    source = spectrogram_uri(original, loudest)
+    phones = phone_strip(clip.phones, clip.seconds) if clip.phones else ""
+    rows = [_row("original", "", audio_uri(clip.samples, clip.rate), _plot(source, top_hz) + phones, clip)]
     for item in clip.reconstructions:
         audio, plot = None, ""
+        units, borders = unit_strip(item, clip.seconds)
+        if units:  # against the spectrogram of what they were made from, also where they cannot be decoded
+            plot = _plot(source, top_hz, borders) + units
         if item.wave is not None:
             rate = item.setting.tokenizer.sample_rate
             audio = audio_uri(item.wave, rate)
-            plot = _plot(spectrogram_uri(spectrogram(item.wave, rate, top_hz), loudest), top_hz)
+            plot += _plot(spectrogram_uri(spectrogram(item.wave, rate, top_hz), loudest), top_hz)
         rows.append(_row(item.setting.label, _facts(item), audio, plot + _codes(item, clip.seconds), clip))
     return (
         f'<section id="clip-{number}" data-seconds="{clip.seconds:.6f}">'
@@ -176,8 +183,8 @@ def _row(label: str, facts: str, audio: str | None, plots: str, clip: Clip) -> s
     )
 
 
-def _plot(picture: str, top_hz: float) -> str:
-    """A spectrogram and the labels of its frequency axis."""
+def _plot(picture: str, top_hz: float, overlay: str = "") -> str:
+    """A spectrogram, what lies over it, and the labels of its frequency axis."""
     heights = [(hz, band_position(hz, top_hz)) for hz in _TICK_HZ if hz <= top_hz]
     labels = "".join(
         f'<span style="bottom:{min(max(100 * y, 4), 95):.1f}%">{f"{hz // 1000} kHz" if hz >= 1000 else hz}</span>'
@@ -185,7 +192,7 @@ def _plot(picture: str, top_hz: float) -> str:
     )
     return (
         f'<div class="side">{labels}</div><div class="plot spec"><img alt="spectrogram" src="{picture}">'
-        '<div class="head-line"></div></div>'
+        f'{overlay}<div class="head-line"></div></div>'
     )
 
 

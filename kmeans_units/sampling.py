@@ -1,0 +1,182 @@
+"""From a corpus to a sample of frames: features stream through an encoder, a reservoir keeps some of them.
+
+Padding never enters: features are per clip, of exact length. What is kept is a pure function of the corpus, the encoder
+and the options, so a run that was killed and started again ends with the same sample as one that was not.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from codectok.corpus.manifest import Corpus
+from codectok.errors import CodectokError
+from codectok.fingerprint import fingerprint
+from kmeans_units.clips import Clip, Picks, batches, read_ahead
+from kmeans_units.sample_run import Counts, SampleRun
+
+if TYPE_CHECKING:
+    from codectok.units import SpeechEncoder
+    from kmeans_units.dump import Dump
+
+VERSION = 1
+"""Of the way frames are drawn."""
+
+
+@dataclass(frozen=True)
+class SampleOptions:
+    """Which frames are kept. 0 leaves a bound out; where ``hours`` and ``frames`` are 0, ``memory_gib`` bounds.
+
+    Attributes:
+        hours: most hours of frames.
+        percent: of all frames, each drawn with this chance.
+        frames: most frames.
+        memory_gib: for the frames, in GiB.
+        clips: only so many clips of the corpus are encoded, drawn by the seed; 0: all.
+        valid_share: share of the clips held out; their frames give the held-out inertia and are never fitted on.
+        seed: of every draw.
+    """
+
+    hours: float = 0.0
+    percent: float = 0.0
+    frames: int = 0
+    memory_gib: float = 1.0
+    clips: int = 0
+    valid_share: float = 0.05
+    seed: int = 0
+
+    def bound(self, encoder: SpeechEncoder) -> int:
+        """Most frames kept.
+
+        Raises:
+            CodectokError: a bound that leaves none, or a share that is none.
+        """
+        for name, share, most in (("percent", self.percent, 100), ("valid_share", self.valid_share, 0.9)):
+            if not 0 <= share <= most:
+                raise CodectokError(f"{name} is {share:g}: give 0 to {most:g}")
+        given = [round(self.hours * 3600 * encoder.frame_rate)] if self.hours else []
+        given += [self.frames] if self.frames else []
+        # The reservoir's slack of a sixteenth is within the memory allowed.
+        bound = min(given) if given else int(self.memory_gib * 2**30 * 16 / 17) // (4 * encoder.dim)
+        if bound < 1:
+            raise CodectokError("hours, frames and memory_gib leave no frames to fit on: give more")
+        return bound
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Frames to fit on and held-out ones, float32 [N, D] of each layer, and what they were drawn from."""
+
+    fit: list[np.ndarray]
+    valid: list[np.ndarray]
+    counts: Counts
+    data_hash: str
+
+
+def sample_frames(
+    corpus: Corpus,
+    encoder: SpeechEncoder,
+    options: SampleOptions,
+    *,
+    cache: Path | None = None,
+    dump: Dump | None = None,
+    save_every: float = 120.0,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Sample:
+    """Encode a corpus and keep a sample of its frames.
+
+    Args:
+        corpus: items to read; those that cannot be read or encoded are counted and left out.
+        encoder: opened with all layers that are wanted.
+        options: which frames.
+        cache: folder where the sample so far is kept, and found again: by a run that goes on with a killed one, or one
+            that only fits other clusters.
+        dump: gets the features of every clip as well.
+        save_every: seconds of work that a killed run loses at most.
+        progress: told (clips done, clips in all).
+
+    Raises:
+        CodectokError: nothing can be read, or the corpus is malformed.
+    """
+    scan = corpus.scan()
+    picks = Picks.draw((item.id for item in corpus), scan.num_items, options)
+    source = {"data": scan.sha256, "encoder": encoder.fingerprint, "dtype": encoder.dtype, "clips": options.clips}
+    key = source | asdict(options) | {"layers": list(encoder.layers), "version": VERSION}
+    dims = [encoder.layer_dim] * len(encoder.layers)
+    share = options.percent / 100 if options.percent else 1.0
+    file = None if cache is None else cache / f"{fingerprint(key)}.npz"
+    run = SampleRun(dims, options.bound(encoder), share, options.seed, key, file)
+    run.resume()
+    dumping = dump is not None and not dump.finished(source | {"seed": options.seed})
+    if dump is not None and dumping and not (run.shards >= 0 and not run.done and dump.resume(run.shards)):
+        run.clear()
+        dump.resume(0)
+    progress(run.counted, picks.total)
+    if not run.done:
+        _pass(corpus, encoder, picks, run, dump if dumping else None, save_every, progress)
+    if dump is not None and dumping:
+        dump.finish(source | {"seed": options.seed})
+    if not run.counts.clips:
+        raise CodectokError(f"no clip of {corpus.source} could be used; the first: {run.counts.failures[0]}")
+    if not run.done:
+        run.done = True
+        run.save()
+    return Sample(run.fit.layers(), run.valid.layers(), run.counts, scan.sha256)
+
+
+def _pass(
+    corpus: Corpus,
+    encoder: SpeechEncoder,
+    picks: Picks,
+    run: SampleRun,
+    dump: Dump | None,
+    save_every: float,
+    progress: Callable[[int, int], None],
+) -> None:
+    """Encode what is left of the corpus."""
+    saved = time.monotonic()
+    left = ((i, item) for i, item in enumerate(corpus) if i >= run.next)
+    for batch in batches(read_ahead(left, picks, encoder.sample_rate)):
+        for clip, features in _encode(batch, encoder):
+            if isinstance(features, str):
+                run.fail(clip, features)
+                continue
+            run.take(clip, features, picks.held_out(clip.item.id))
+            if dump is not None:
+                dump.add(clip, run.split(features))
+        run.next = batch[-1].index + 1
+        progress(run.counted, picks.total)
+        # With a dump, the state is kept at the ends of shards, so that it fits the files.
+        due = dump.boundary() if dump is not None else time.monotonic() - saved >= save_every
+        if due:
+            run.shards = -1 if dump is None else dump.shards
+            run.save()
+            saved = time.monotonic()
+    if dump is not None and dump.boundary(last=True):
+        run.shards = dump.shards
+        run.save()
+
+
+def _encode(batch: list[Clip], encoder: SpeechEncoder) -> Iterator[tuple[Clip, np.ndarray | str]]:
+    """Features [T, D of all layers] of each clip, or what is wrong with it."""
+    good = [(c, c.samples) for c in batch if c.samples is not None]
+    try:
+        found: dict[int, np.ndarray | str] = {
+            c.index: f.numpy() for (c, _), f in zip(good, encoder.features_batch([x for _, x in good]), strict=True)
+        }
+    except CodectokError:
+        found = {c.index: _alone(samples, encoder) for c, samples in good}
+    for clip in batch:
+        yield clip, found.get(clip.index, clip.error)
+
+
+def _alone(samples: np.ndarray, encoder: SpeechEncoder) -> np.ndarray | str:
+    try:
+        return encoder.features(samples).numpy()
+    except CodectokError as error:
+        return str(error)
