@@ -34,6 +34,8 @@ Call = Callable[[], Any]
 Sides = dict[str, tuple[Call, Call]]
 """For "ours" and perhaps "theirs": a call that encodes and one that decodes."""
 
+PACKAGED = ("speech", "units")
+MODELS = ("encodec", "mimi", *PACKAGED)
 CODEBOOKS = 8
 CASES = [(1, 10), (8, 10), (1, 60)]
 """Clips and seconds of each."""
@@ -56,8 +58,8 @@ def write_peers(folder: Path, names: list[str]) -> None:
 
 
 def our_tokenizer(name: str, folder: Path) -> CodecTokenizer:
-    """Ours, of that name; "speech" is the packaged one."""
-    if name == "speech":
+    """Ours, of that name."""
+    if name in PACKAGED:
         from codectok import load
 
         tokenizer = load(name)
@@ -74,7 +76,7 @@ def our_calls(name: str, folder: Path, clips: list[np.ndarray]) -> tuple[Call, C
     codes = torch.stack([torch.randint(size, (frames,)) for size in sizes])
     tokens = [tokenizer.tokens(codes, len(clip)) for clip in clips]
     return (
-        lambda: tokenizer.encode_batch(clips, rate, num_codebooks=CODEBOOKS),
+        lambda: tokenizer.encode_batch(clips, rate, num_codebooks=len(sizes)),
         lambda: tokenizer.decode_batch(tokens),
     )
 
@@ -101,7 +103,7 @@ def their_calls(name: str, folder: Path, clips: list[np.ndarray]) -> tuple[Call,
 def make_clips(name: str, count: int, seconds: int) -> list[np.ndarray]:
     """Noise at the codec's rate; what it holds does not change the speed."""
     rng = np.random.default_rng(0)
-    rate = 16000 if name == "speech" else 24000
+    rate = 16000 if name in PACKAGED else 24000
     return list((0.1 * rng.standard_normal((count, rate * seconds))).astype(np.float32))
 
 
@@ -175,7 +177,7 @@ def multiply_adds(tokenizer: CodecTokenizer) -> tuple[float, float]:
 def time_stream(tokenizer: CodecTokenizer, seconds: float) -> dict[str, Any]:
     """Milliseconds to encode and to decode each 80 ms chunk of a stream, once 12 s of it have passed."""
     chunk, times = tokenizer.sample_rate * 80 // 1000, np.zeros((2, 0))
-    encoder, decoder = tokenizer.stream_encoder(CODEBOOKS), tokenizer.stream_decoder()
+    encoder, decoder = tokenizer.stream_encoder(min(CODEBOOKS, len(tokenizer.codebook_sizes))), tokenizer.stream_decoder()
     for i in range(150 + int(seconds / 0.08)):
         samples = 0.1 * np.random.default_rng(i).standard_normal(chunk).astype(np.float32)
         marks = [time.perf_counter()]
@@ -200,7 +202,7 @@ def speed_rows(name: str, folder: Path, case: tuple[int, int], repeats: int, mem
     """One row an operation."""
     clips = make_clips(name, *case)
     sides = {"ours": our_calls(name, folder, clips)}
-    if name != "speech":
+    if name not in PACKAGED:
         sides["theirs"] = their_calls(name, folder, clips)
     audio = case[0] * case[1]
     rows = []
@@ -231,7 +233,7 @@ def run(names: list[str], cases: list[tuple[int, int]], repeats: int, memory: bo
     speed, work, streams = [], [], []
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        write_peers(folder, [name for name in names if name != "speech"])
+        write_peers(folder, [name for name in names if name not in PACKAGED])
         for name in names:
             for case in cases:
                 speed += speed_rows(name, folder, case, repeats, memory)
@@ -246,7 +248,7 @@ def run(names: list[str], cases: list[tuple[int, int]], repeats: int, memory: bo
 @click.command(help=__doc__)
 @click.option("--quick", is_flag=True, help="10 s clips only, 2 repeats, no memory.")
 @click.option("--repeats", type=click.IntRange(min=1), default=5, show_default=True)
-@click.option("--model", "models", multiple=True, type=click.Choice(["encodec", "mimi", "speech"]), help="Default all.")
+@click.option("--model", "models", multiple=True, type=click.Choice(MODELS), help="Default all.")
 @click.option("--threads", type=click.IntRange(min=1), help="Default: torch's own choice.")
 @click.option("--memory/--no-memory", default=True, help="Measure peak memory, each figure in a fresh process.")
 @click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Write the figures.")
@@ -256,13 +258,13 @@ def main(
     """See the module."""
     if threads:
         torch.set_num_threads(threads)
-    names = list(models) or ["encodec", "mimi", "speech"]
+    names = list(models or MODELS)
     cases = CASES[:2] if quick else CASES
     result = run(names, cases, 2 if quick else repeats, memory and not quick, 1.0 if quick else 4.0)
     result["threads"], result["cpus"] = torch.get_num_threads(), os.cpu_count()
     result["versions"] = {"python": sys.version.split()[0], "torch": torch.__version__}
     result["command"] = " ".join(["python -m benchmarks.speed", *sys.argv[1:]])
-    print_table(f"Speed, {CODEBOOKS} codebooks, {result['threads']} threads of {result['cpus']} CPUs", result["speed"])
+    print_table(f"Speed, at most {CODEBOOKS} codebooks, {result['threads']} threads of {result['cpus']} CPUs", result["speed"])
     print_table("Work", result["work"])
     print_table("Streaming 80 ms chunks: median (95th percentile)", result["streams"])
     click.echo(result["command"])

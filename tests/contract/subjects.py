@@ -146,6 +146,7 @@ MIMI = MimiCodecConfig(
 DAC = DacCodecConfig(filters=4, latent_dim=24, code_dim=6, codebook_sizes=[64, 64, 50, 128])
 SUBJECTS = [
     Subject("speech", lambda: load("speech")),
+    Subject("units", lambda: load("units")),
     Subject("pcm", lambda: load("pcm")),
     Subject("random", lambda: load("random")),
     Subject("harmonic-shaped", _tiny(HarmonicCodec, HARMONIC)),
