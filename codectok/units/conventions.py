@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -76,10 +77,10 @@ class Taps:
         self._seen[0] = args[0] if args else kwargs["hidden_states"]
 
     def _after(self, module: nn.Module, i: int) -> None:
-        def keep(_: nn.Module, __: Any, output: Any) -> None:
-            self._seen[i] = output[0] if isinstance(output, tuple) else output
+        module.register_forward_hook(partial(self._keep, i))  # a closure could not be pickled
 
-        module.register_forward_hook(keep)
+    def _keep(self, i: int, _: nn.Module, __: Any, output: Any) -> None:
+        self._seen[i] = output[0] if isinstance(output, tuple) else output
 
     def collect(self, last: Tensor) -> Tensor:
         """The layers side by side, [B, T, D * layers], once the model has run and given ``last`` [B, T, D]."""

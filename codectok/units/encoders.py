@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import functools
 from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
@@ -122,6 +123,13 @@ class SpeechEncoder(abc.ABC):
     def options(self) -> dict[str, Any]:
         """What :func:`codectok.units.load_encoder` needs, beside the device, to open the same encoder; JSON-able."""
         return dict(self._given)
+
+    def __reduce__(self) -> Any:
+        # A process that it is sent to opens it again: torch's hooks of folded weight norms cannot be pickled.
+        from codectok.units.loading import load_encoder
+
+        options: dict[str, Any] = {"device": str(self.device), "batch_seconds": self.batch_seconds} | self.options()
+        return functools.partial(load_encoder, **options), ()
 
     def num_frames(self, num_samples: int) -> int:
         """Frames of ``num_samples`` samples S >= 1, by the formula of the class."""

@@ -10,7 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from codectok.units.encoders import SAMPLE_RATE, SpeechEncoder
-from codectok.units.frontend import ConvStack
+from codectok.units.frontend import ConvStack, block_positions
+from codectok.units.onednn import available, pack_blocks
 
 
 class ConvEncoder(SpeechEncoder):
@@ -33,6 +34,9 @@ class ConvEncoder(SpeechEncoder):
         self._conv_stack: ConvStack | None = None
         if self.device.type == "cpu" and self.dtype != "bfloat16":
             self._conv_stack = ConvStack(model.feature_extractor.conv_layers)
+            block_positions(model.encoder.pos_conv_embed)
+        if self.device.type == "cpu" and self.dtype == "float32" and available():
+            pack_blocks(model.encoder.layers)
 
     def _scale(self, samples: np.ndarray) -> np.ndarray:
         if not self.do_normalize:

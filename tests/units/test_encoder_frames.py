@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,8 @@ import torch
 
 from codectok.errors import CodectokError
 from codectok.units import load_encoder
-from codectok.units.frontend import BLOCK, ConvStack
+from codectok.units.frontend import BLOCK, POSITIONS_BLOCK, BlockedPositions, ConvStack
+from codectok.units.onednn import PackedLinear, available
 from tests.units.conftest import noise
 
 transformers = pytest.importorskip("transformers")
@@ -66,6 +69,29 @@ def test_group_norm_of_quiet_loud_and_offset_audio(folders: dict[str, Path], gai
         exact = model.feature_extractor.double()(x.double()[None])[0].T.float()
         found = ConvStack(model.float().feature_extractor.conv_layers)(x)
     torch.testing.assert_close(found, exact, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "frames", [1, 5, POSITIONS_BLOCK - 1, POSITIONS_BLOCK, POSITIONS_BLOCK + 1, 2 * POSITIONS_BLOCK + 9]
+)
+def test_positions_in_blocks(frames: int) -> None:
+    conv = torch.nn.Conv1d(8, 8, 16, padding=8, groups=2)
+    x = torch.randn(2, 8, frames)
+    with torch.no_grad():
+        torch.testing.assert_close(BlockedPositions(conv)(x), conv(x))
+
+
+@pytest.mark.parametrize("gelu", [False, True])
+def test_packed_linear_layers_can_be_copied_and_sent(gelu: bool) -> None:
+    if not available():
+        pytest.skip("this torch lacks oneDNN's linear layers")
+    linear = torch.nn.Linear(24, 40)
+    packed = PackedLinear(linear.weight, linear.bias, gelu)
+    x = torch.randn(3, 17, 24)
+    with torch.no_grad():
+        expected = torch.nn.functional.gelu(linear(x)) if gelu else linear(x)
+        for layer in (packed, copy.deepcopy(packed), pickle.loads(pickle.dumps(packed))):
+            torch.testing.assert_close(layer(x), expected)
 
 
 def test_patches_are_averaged_over_frequency(folders: dict[str, Path]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -136,3 +137,11 @@ def test_options_open_the_same_encoder(folders: dict[str, Path], name: str, opti
 def test_bad_layers_are_refused(folders: dict[str, Path], layer: Any, convention: str, message: str) -> None:
     with pytest.raises(CodectokError, match=message):
         load_encoder(folders["hubert-base"], layer, convention=convention)
+
+
+@pytest.mark.parametrize("name", ["hubert-base", "w2v-bert", "whisper"])
+def test_encoders_can_be_sent_to_workers(folders: dict[str, Path], name: str) -> None:
+    encoder = load_encoder(folders[name], [0, 2, 1], convention="hf")
+    sent = pickle.loads(pickle.dumps(encoder))
+    assert torch.equal(sent.features(AUDIO), encoder.features(AUDIO))
+    assert sent.fingerprint == encoder.fingerprint
