@@ -177,7 +177,8 @@ def multiply_adds(tokenizer: CodecTokenizer) -> tuple[float, float]:
 def time_stream(tokenizer: CodecTokenizer, seconds: float) -> dict[str, Any]:
     """Milliseconds to encode and to decode each 80 ms chunk of a stream, once 12 s of it have passed."""
     chunk, times = tokenizer.sample_rate * 80 // 1000, np.zeros((2, 0))
-    encoder, decoder = tokenizer.stream_encoder(min(CODEBOOKS, len(tokenizer.codebook_sizes))), tokenizer.stream_decoder()
+    encoder = tokenizer.stream_encoder(min(CODEBOOKS, len(tokenizer.codebook_sizes)))
+    decoder = tokenizer.stream_decoder()
     for i in range(150 + int(seconds / 0.08)):
         samples = 0.1 * np.random.default_rng(i).standard_normal(chunk).astype(np.float32)
         marks = [time.perf_counter()]
@@ -264,7 +265,8 @@ def main(
     result["threads"], result["cpus"] = torch.get_num_threads(), os.cpu_count()
     result["versions"] = {"python": sys.version.split()[0], "torch": torch.__version__}
     result["command"] = " ".join(["python -m benchmarks.speed", *sys.argv[1:]])
-    print_table(f"Speed, at most {CODEBOOKS} codebooks, {result['threads']} threads of {result['cpus']} CPUs", result["speed"])
+    where = f"{result['threads']} threads of {result['cpus']} CPUs"
+    print_table(f"Speed, at most {CODEBOOKS} codebooks, {where}", result["speed"])
     print_table("Work", result["work"])
     print_table("Streaming 80 ms chunks: median (95th percentile)", result["streams"])
     click.echo(result["command"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -168,6 +168,18 @@ class SpeechEncoder(abc.ABC):
         # Tensors made in inference mode could not be used in training.
         with torch.inference_mode(False):
             return [x.clone() for x in found]
+
+    def feature_blocks(self, audio: np.ndarray | Tensor) -> Iterator[Tensor]:
+        """``features`` of one utterance of any length, a window at a time: float32 [T', dim] each.
+
+        Joined along time they are ``features``, which would hold an hour of them in memory.
+        """
+        clip = self._scale(_checked(audio))
+        for w in windows(self.num_frames(len(clip)), self.window_frames, self.overlap_frames):
+            with torch.inference_mode():
+                out = self._run([self._prepare(self._span(clip, w)).to(self.device)])[0]
+                kept = out[w.keep_from - w.start : w.keep_to - w.start].float().cpu()
+            yield kept.clone()
 
     def _span(self, clip: np.ndarray, w: Window) -> np.ndarray:
         """The samples that a window's frames are computed from."""

@@ -97,7 +97,11 @@ class UnitTokenizer(Tokenizer):
 
     def _encode(self, clips: list[np.ndarray], num_codebooks: int) -> list[Tensor]:
         found: list[Tensor] = [torch.empty(0)] * len(clips)
-        for rows in self._portions(clips):
+        long = [i for i, clip in enumerate(clips) if self.num_frames(len(clip)) > self.encoder.window_frames]
+        for row in long:
+            blocks = self.encoder.feature_blocks(clips[row])
+            found[row] = torch.cat([self.units(f, num_codebooks) for f in blocks], 1)
+        for rows in self._portions([i for i in range(len(clips)) if i not in long], clips):
             for row, f in zip(rows, self.encoder.features_batch([clips[r] for r in rows]), strict=True):
                 found[row] = self.units(f, num_codebooks)
         return found
@@ -184,11 +188,11 @@ class UnitTokenizer(Tokenizer):
                 left -= len(s.sizes)
         return needed
 
-    def _portions(self, clips: Sequence[np.ndarray]) -> Iterator[list[int]]:
-        """Indices of clips of similar length, at most ``PORTION_SECONDS`` together (or one clip)."""
+    def _portions(self, which: Sequence[int], clips: Sequence[np.ndarray]) -> Iterator[list[int]]:
+        """Indices out of ``which``, of clips of similar length, at most ``PORTION_SECONDS`` together (or one clip)."""
         portion: list[int] = []
         held, limit = 0, PORTION_SECONDS * self.sample_rate
-        for i in sorted(range(len(clips)), key=lambda i: len(clips[i])):
+        for i in sorted(which, key=lambda i: len(clips[i])):
             if portion and held + len(clips[i]) > limit:
                 yield portion
                 portion, held = [], 0

@@ -166,6 +166,15 @@ def test_long_audio_goes_by_windows(folders: dict[str, Path], name: str) -> None
         torch.testing.assert_close(found[first:last], alone[first - start : last - start])
 
 
+@pytest.mark.parametrize("name", ["hubert-base", "wavlm-large", "w2v-bert"])
+def test_blocks_join_to_the_features(folders: dict[str, Path], name: str) -> None:
+    encoder = load_encoder(folders[name], [1, 2], window_seconds=0.4, overlap_seconds=0.2, padding="none")
+    blocks = list(encoder.feature_blocks(noise(16007)))
+    assert len(blocks) > 3
+    assert not blocks[0].is_inference()
+    assert torch.equal(torch.cat(blocks), encoder.features(noise(16007)))
+
+
 def test_whisper_beyond_its_positions(folders: dict[str, Path]) -> None:
     encoder = load_encoder(folders["whisper"], 1)
     assert (encoder.window_frames, encoder.overlap_frames) == (1500, 500)

@@ -50,6 +50,17 @@ def test_frames_follow_the_encoders_formula(folders: dict[str, Path], padding: s
         assert tok.features(voice(n, RATE), RATE).shape == (frames, tok.feature_dim)
 
 
+def test_long_clips_never_hold_all_their_features(folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    tok = made(folders["wavlm-base"], window_seconds=0.5, overlap_seconds=0.1)
+    audio, seen = voice(40000, RATE), []
+    expected = tok.units(tok.features(audio, RATE))
+    units = tok.units
+    monkeypatch.setattr(tok, "units", lambda f, k=None: (seen.append(len(f)), units(f, k))[1])
+    assert torch.equal(tok.encode(audio, RATE).codes, expected)
+    assert len(seen) > 4
+    assert max(seen) <= tok.encoder.window_frames
+
+
 def test_codes_are_those_of_the_streams_and_features_the_encoders(tok: UnitTokenizer) -> None:
     audio = voice(12345, RATE)
     features, codes = tok.features(audio, RATE), tok.encode(audio, RATE).codes
