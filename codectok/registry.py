@@ -20,7 +20,7 @@ def packaged() -> list[str]:
 
 def open_tokenizer(name: str, device: str = "cpu") -> Tokenizer:
     """See :func:`codectok.load`."""
-    _check_device(device)
+    check_device(device)
     if (PRETRAINED / name / "config.json").is_file() and "/" not in name:
         return _open_folder(PRETRAINED / name, name, device)
     if name in CONTROLS:
@@ -36,11 +36,12 @@ def open_tokenizer(name: str, device: str = "cpu") -> Tokenizer:
     return _open_hub(HUB_ALIASES.get(name, name), name, device)
 
 
-def _check_device(device: str) -> None:
+def check_device(device: str) -> None:
+    """Raises CodectokError for a torch device that is not here, or holds no values ("meta")."""
     import torch
 
     try:
-        torch.empty(0, device=device)
+        torch.zeros(1, device=device).cpu()
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise CodectokError(f"device {device!r} cannot be used ({reason}): give cpu, or another that is here") from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import click
@@ -52,6 +53,7 @@ def extend(
     from codectok.llm.tags import whisper_tags
     from codectok.tokenizer import load
 
+    tags = tuple(whisper_tags(_languages(languages))) if languages is not None else ()
     quiet()
     tok = load(tokenizer) if tokenizer is not None or preset is None else None
     options = ExtendOptions(
@@ -68,7 +70,7 @@ def extend(
         overwrite=overwrite,
         preset_name=preset,
         num_codebooks=codebooks,
-        tags=tuple(whisper_tags(languages.split(","))) if languages else (),
+        tags=tags,
         timestamps=timestamps,
     )
     plain = report.to_dict()
@@ -83,3 +85,14 @@ def extend(
         names = {"kl": "KL", "kl_renormalised": "KL among old ids"}
         rows = [{"": names.get(key, key.replace("_", " ")), "value": value} for key, value in figures.items()]
         print_table("on text, nats a token", rows)
+
+
+def _languages(text: str) -> list[str]:
+    """Names between commas: they become names of tokens, so nothing else may stand in them."""
+    found = [part.strip() for part in text.split(",")]
+    for name in found:
+        if not re.fullmatch("[A-Za-z0-9-]+", name):
+            raise click.UsageError(
+                f"--languages: {name!r} is no language: letters, digits and hyphens, such as en,zh-tw"
+            )
+    return found

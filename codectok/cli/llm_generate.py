@@ -14,9 +14,9 @@ from codectok.cli.common import handle_errors
 @click.argument("model")
 @click.option("--prompt", default="", help="Text to continue. Audio tokens written in it stay text.")
 @click.option("--audio", type=click.Path(exists=True, dir_okay=False), help="Audio file, after the text.")
-@click.option("--task", metavar="ROLE", multiple=True, help="Marker or tag after that, such as transcribe.")
+@click.option("--task", metavar="T", help="Arrange both as `llm pack` does for this task: asr, tts, ...")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Speak: write the audio to this .wav file.")
-@click.option("--tokenizer", metavar="T", help="Audio tokenizer of the model.  [default: speech]")
+@click.option("--tokenizer", metavar="T", help="Audio tokenizer.  [default: the one it was extended with]")
 @click.option("--max-tokens", type=click.IntRange(min=1), default=1024, show_default=True, help="New ids at most.")
 @click.option("--max-seconds", type=click.FloatRange(min=0, min_open=True), help="Of each audio, at most.")
 @click.option("--temperature", type=click.FloatRange(min=0), default=0.0, show_default=True, help="0: the likeliest.")
@@ -29,7 +29,7 @@ def generate(
     model: str,
     prompt: str,
     audio: str | None,
-    task: tuple[str, ...],
+    task: str | None,
     output: Path | None,
     tokenizer: str | None,
     max_tokens: int,
@@ -41,27 +41,42 @@ def generate(
     device: str,
 ) -> None:
     """Continue a prompt with MODEL, a folder with audio tokens: text goes to stdout, and with -o it speaks."""
+    from codectok.llm.extend_report import extended_with
     from codectok.llm.folder import open_model, open_text_tokenizer, quiet
     from codectok.llm.generate import generate as events
-    from codectok.llm.segments import Audio, Marker, Prompter, Segment, Text
+    from codectok.llm.prompts import task_prompt
+    from codectok.llm.segments import Audio, Marker, Prompter, Text
+    from codectok.llm.task_names import task as task_named
     from codectok.llm.vocab import AudioVocab
+    from codectok.registry import check_device
     from codectok.tokenizer import load
 
     if output is not None and output.suffix.lower() != ".wav":
         raise click.UsageError(f"-o {output}: give a name that ends in .wav")
+    if max_seconds is not None and output is None and audio is None:
+        raise click.UsageError("--max-seconds goes with -o or --audio: limit text and codes by --max-tokens")
+    if top_p != 1 and temperature == 0:
+        raise click.UsageError("--top-p draws: give a --temperature above 0 with it")
+    check_device(device)
     quiet()
     vocab, text_tokenizer = AudioVocab.load(model), open_text_tokenizer(model)
-    tok = load(tokenizer) if output is not None or audio is not None else None
-    segments: list[Segment] = [Text(prompt)] if prompt else []
-    if audio is not None and tok is not None:
-        codes = tok.encode(audio, num_codebooks=vocab.num_codebooks)
-        segments += [Marker("begin"), Audio(codes), Marker("end")]
-    segments += [Marker(role) for role in task] + ([Marker("begin")] if output is not None else [])
+    tok = load(tokenizer or extended_with(model)) if output is not None or audio is not None else None
+    codes = tok.encode(audio, num_codebooks=vocab.num_codebooks) if audio is not None and tok is not None else None
+    style = task_named("speech").style(vocab)
+    if task is not None:
+        segments = task_prompt(task, vocab, prompt, codes, speak=output is not None)
+    else:
+        segments = [Text(prompt)] if prompt else []
+        if codes is not None:
+            segments += [*map(Marker, style.heard[:1]), Audio(codes), *map(Marker, style.heard[1:])]
+        segments += map(Marker, style.spoken[:1]) if output is not None else []
     options: dict[str, Any] = {"do_sample": False}
     if temperature > 0:
         options = {"do_sample": True, "temperature": temperature, "top_p": top_p}
     if max_seconds is not None and tok is not None:
         options["max_frames"] = max(1, int(max_seconds * tok.frame_rate))
+    if len(style.spoken) == 2:
+        options["roles"] = style.spoken
     found = events(
         open_model(model).to(device),
         text_tokenizer,
@@ -72,11 +87,17 @@ def generate(
         max_new_tokens=max_tokens,
         stop_after_audio=output is not None,
         seed=seed,
+        dropped=_tell_dropped,
         **options,
     )
     seconds = _write(found, output)
     if output is not None:
         click.echo(f"wrote {output}, {seconds:.2f} s")
+
+
+def _tell_dropped(count: int) -> None:
+    if count:
+        click.echo(f"{count} audio tokens made no whole frame and were dropped", err=True)
 
 
 def _write(found: Any, output: Path | None) -> float:

@@ -60,7 +60,7 @@ class EventParser:
         num_frames: of each audio, where the pattern needs to know.
         roles: of the markers that delimit audio.
         chunk_seconds: audio is decoded in pieces of at least so long; 0 decodes every frame as it comes.
-        skip_special_tokens: whether text leaves out special tokens.
+        skip_special_tokens: whether text leaves out special tokens, and spells timestamps as captions do ("1.12s").
 
     Raises:
         FingerprintError: a vocabulary for another audio tokenizer.
@@ -93,7 +93,8 @@ class EventParser:
         self._begin, self._end = (vocab.markers.get(role) for role in roles)
         self.dropped = 0
         """Audio tokens that gave no frame, so far."""
-        self._text = None if tokenizer is None else TextReader(tokenizer, skip_special_tokens)
+        times = vocab.timestamps if skip_special_tokens else None
+        self._text = None if tokenizer is None else TextReader(tokenizer, skip_special_tokens, times)
         self._section = (separator, num_frames)
         self._chunk = 1 if tok is None else max(1, int(chunk_seconds * tok.frame_rate))
         self._reader: FrameReader | None = None  # None outside audio

@@ -153,6 +153,7 @@ def extend_model(
         dtype=str(after.input.dtype).removeprefix("torch."),
         tables=[row for name, t in after.named().items() for row in table_report(name, t, text, fresh)],
         text=probe.compare(model),
+        tokenizer=None if tok is None else tok.name,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,7 +58,10 @@ class TextFigures:
 
 @dataclass(frozen=True)
 class ExtendReport:
-    """See :func:`codectok.llm.extend.extend_model`; ``tables`` has a line for text and for new rows of each table."""
+    """See :func:`codectok.llm.extend.extend_model`; ``tables`` has a line for text and for new rows of each table.
+
+    ``tokenizer`` is the name of the audio tokenizer, as it was loaded.
+    """
 
     tied: bool
     init: str
@@ -69,6 +73,7 @@ class ExtendReport:
     dtype: str
     tables: list[dict[str, Any]]
     text: TextFigures | None
+    tokenizer: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """As plain values."""
@@ -177,3 +182,13 @@ def closest(rows: Tensor) -> float | None:
         value, index = score.min(1)
         near, best = torch.where(value < best, index + start, near), torch.minimum(value, best)
     return float((rows[chosen].float() - rows[near].float()).norm(dim=1).min())
+
+
+def extended_with(folder: str | os.PathLike[str]) -> str | None:
+    """Name of the audio tokenizer that a model was extended with, or None where the folder does not say."""
+    try:
+        plain = json.loads((Path(folder) / FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    name = plain.get("tokenizer") if isinstance(plain, dict) else None
+    return name if isinstance(name, str) else None

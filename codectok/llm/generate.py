@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -17,6 +17,7 @@ from torch import Tensor
 from codectok.errors import CodectokError
 from codectok.llm.constrain import AudioGrammar, logits_processor
 from codectok.llm.decode import Event, EventParser
+from codectok.llm.grammar import ids_in_text
 from codectok.llm.patterns import Flatten, Pattern
 from codectok.llm.vocab import AudioVocab
 from codectok.tokenizer import Tokenizer
@@ -68,10 +69,12 @@ def generate(
     roles: tuple[str, str] = ("begin", "end"),
     chunk_seconds: float = 0.25,
     seed: int | None = None,
+    dropped: Callable[[int], None] = lambda n: None,
     **options: Any,
 ) -> Iterator[Event]:
     """Continue a prompt: an iterator of text pieces and audio pieces, each as soon as it is complete.
 
+    Audio is what stands between two markers, so the task ``interleaved`` by ratio, which has none, cannot be heard.
     Closing the iterator early stops the model.
 
     Args:
@@ -82,7 +85,8 @@ def generate(
             again (but by a tokenizer that is not causal, which decodes an audio whole).
         tok: to decode audio with; None gives codes only.
         pattern: how audio is arranged, of one stream; default flattened.
-        constrain: allow only what fits (``AudioGrammar``). Without, a token out of its slot costs its frame.
+        constrain: allow only what fits (``AudioGrammar``): text with timestamps and language tags, and whole frames.
+            Without, a token out of its slot costs its frame.
         num_frames: the exact length of each audio; for section patterns without end marks.
         min_frames: the least length of each audio,
         max_frames: and the most.
@@ -91,10 +95,11 @@ def generate(
         roles: of the markers that delimit audio, in the vocabulary.
         chunk_seconds: audio is decoded in pieces of at least so long.
         seed: of torch's global generator, where ``do_sample=True`` is among the options.
+        dropped: called at the end with the number of audio tokens that gave no frame.
         options: further arguments of ``model.generate``.
 
     Raises:
-        CodectokError: an empty prompt; what the grammar or the audio tokenizer refuses.
+        CodectokError: an empty prompt; no end marker to stop after; what the grammar or the audio tokenizer refuses.
     """
     prompt = torch.as_tensor(prompt_ids, dtype=torch.int64).reshape(1, -1)
     if not prompt.numel():
@@ -109,10 +114,13 @@ def generate(
             num_frames=num_frames,
             min_frames=min_frames,
             max_frames=max_frames,
+            also=ids_in_text(vocab),
             roles=roles,
         )
         options["logits_processor"] = [*options.get("logits_processor", []), *logits_processor(grammar)]
     if stop_after_audio:
+        if roles[1] not in vocab.markers:
+            raise CodectokError(f"the vocabulary has no marker {roles[1]} to stop after: limit max_new_tokens instead")
         options["eos_token_id"] = vocab.markers[roles[1]]
     separator = grammar.separator if grammar else vocab.markers.get("separator")
     parser = EventParser(
@@ -126,11 +134,16 @@ def generate(
         chunk_seconds=chunk_seconds,
     )
     parser.prime(prompt[0].tolist())
-    return _events(model, prompt, parser, seed, {"max_new_tokens": max_new_tokens, **options})
+    return _events(model, prompt, parser, seed, dropped, {"max_new_tokens": max_new_tokens, **options})
 
 
 def _events(
-    model: Any, prompt: Tensor, parser: EventParser, seed: int | None, options: dict[str, Any]
+    model: Any,
+    prompt: Tensor,
+    parser: EventParser,
+    seed: int | None,
+    dropped: Callable[[int], None],
+    options: dict[str, Any],
 ) -> Iterator[Event]:
     from transformers import StoppingCriteria, StoppingCriteriaList
 
@@ -163,6 +176,7 @@ def _events(
                 raise ids
             yield from parser.push(ids)
         yield from parser.finish()
+        dropped(parser.dropped)
     finally:
         stop.set()
         thread.join()

@@ -25,6 +25,13 @@ NOTHING = -1
 """No further id is allowed beside the row's."""
 
 
+def ids_in_text(vocab: AudioVocab) -> tuple[int, ...]:
+    """Ids of the vocabulary that stand within text: timestamps and language tags."""
+    times = vocab.timestamps
+    languages = [mark.id for mark in vocab.marks if mark.kind == "language"]
+    return (*languages, *(range(times.base_id, times.base_id + times.count) if times else ()))
+
+
 @dataclass(frozen=True)
 class AudioGrammar:
     """What may be said: text, a start marker, complete frames in the order of the pattern, an end marker, text.
@@ -38,7 +45,7 @@ class AudioGrammar:
         min_frames: an audio has at least as many,
         max_frames: and at most as many. The limits hold for each audio, prompted frames included.
         speak: whether text may go over to audio.
-        also: further ids allowed in text that the vocabulary owns (task tags, timestamps).
+        also: further ids allowed in text that the vocabulary owns, such as ``ids_in_text(vocab)``.
         separator: id that ends each section, for section patterns with ``ends=True``; default the marker ``separator``.
         roles: of the markers that delimit audio (LLaSA: ``speech_generation_start`` and ``speech_generation_end``).
 

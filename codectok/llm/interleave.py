@@ -41,6 +41,8 @@ def read_ratio(text: str) -> tuple[int, int]:
 class Mixed:
     """A text and its speech by ratio, as a segment: ``text_chunk`` tokens, ``speech_chunk`` frames, and again.
 
+    There are no markers around the frames: ``deinterleave`` reads such a sequence, ``generate`` cannot speak it.
+
     Attributes:
         text: encoded as a whole, then dealt out.
         codes: [K, T] (or Tokens), flattened; a frame's K tokens stay together.

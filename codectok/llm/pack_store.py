@@ -118,7 +118,7 @@ def pack_store(
     about = {
         "task": job.task,
         "pattern": to_dict(pattern),
-        "style": {k: v for k, v in dataclasses.asdict(style).items() if k != "cue"},
+        "style": dataclasses.asdict(style),
         "codebook_weights": None if encoder.weights is None else encoder.weights.tolist(),
         "tokenizer": store.info.tokenizer,
         "tokenizer_fingerprint": store.fingerprint,

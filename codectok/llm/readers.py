@@ -8,7 +8,9 @@ from typing import Any, Protocol
 import numpy as np
 from torch import Tensor
 
+from codectok.llm.captions import spell
 from codectok.llm.patterns import Fill, Pattern, StreamInverse
+from codectok.llm.tags import TimeTags
 from codectok.llm.vocab import AudioVocab
 
 
@@ -34,15 +36,24 @@ class ArrangedReader:
 
 
 class TextReader:
-    """Text of ids as they come: what a later id could still change (half a character) is held back."""
+    """Text of ids as they come: what a later id could still change (half a character) is held back.
 
-    def __init__(self, tokenizer: Any, skip_special_tokens: bool = True) -> None:
+    Args:
+        tokenizer: a transformers tokenizer.
+        skip_special_tokens: whether to leave them out.
+        times: timestamps to spell as captions do: "1.12s".
+    """
+
+    def __init__(self, tokenizer: Any, skip_special_tokens: bool = True, times: TimeTags | None = None) -> None:
+        self._times = times
         self._decode = lambda ids: tokenizer.decode(ids, skip_special_tokens=skip_special_tokens)
         self._ids: list[int] = []
         self._from = self._upto = 0  # ids [from, upto) are said, and decoded again as the context of what follows
 
     def push(self, id: int) -> str:
         """The characters that became certain."""
+        if self._times is not None and self._times.seconds(id) is not None:
+            return self.flush() + spell(id, self._times)  # earlier text stays the context, for a space that follows
         self._ids.append(id)
         return self._more(final=False)
 

@@ -55,7 +55,7 @@ class Style:
         spoken: roles of the markers around speech that is said.
         written: roles of the markers before text, where text and speech take turns (Spirit LM: "text").
         between: role of the marker between utterances, or None (Voxtral's <repeat> and <next>).
-        ratio: text tokens and frames at a time, for ``interleaved``.
+        ratio: text tokens and frames at a time, for ``interleaved`` without words; such sequences have no markers.
         seed: of what a task draws.
         prompt_seconds: of speech given, for ``speech-continuation``; None is half of it.
         time_weight: of time tokens in the loss, for ``caption``.
@@ -98,7 +98,15 @@ def text_to_speech(item: Item, style: Style, vocab: AudioVocab) -> list[Part]:
 
 
 def interleaved(item: Item, style: Style, vocab: AudioVocab) -> list[Part]:
-    """Words and speech in turns, all said: stretches by aligned words where there are any, else both by ratio."""
+    """Words and speech in turns, all said: stretches by aligned words where there are any, else both by ratio.
+
+    By words each stretch of speech stands between markers. By ratio there are none, as in the papers, and generation
+    counts frames from markers: what such a model goes on with is not generated or heard as audio. Sample it with
+    ``model.generate`` and read the ids with ``deinterleave``, or give words and their times.
+
+    Raises:
+        FormatError: words without a frame rate.
+    """
     if not item.words:
         return said(Mixed(item.text or "", item.codes, *style.ratio))
     codes = _columns(item.codes)
@@ -168,8 +176,14 @@ def repetition(item: Item, style: Style, vocab: AudioVocab) -> list[Part]:
 
 
 def continuation(item: Item, style: Style, vocab: AudioVocab) -> list[Part]:
-    """Audio 1, text 2, audio 3, text 4, ...; texts said (Voxtral, Liu et al., 2025). An odd last audio is left out."""
+    """Audio 1, text 2, audio 3, text 4, ...; texts said (Voxtral, Liu et al., 2025). An odd last audio is left out.
+
+    Raises:
+        FormatError: one utterance alone.
+    """
     every = [item, *item.following]
+    if len(every) < 2:
+        raise FormatError("no second utterance to continue with")
     parts: list[Part] = []
     for heard, written in zip(every[::2], every[1::2], strict=False):
         mark = [Marker(style.between)] if style.between else []

@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import Tensor
 
-from codectok.errors import CodectokError
+from codectok.errors import CodectokError, FormatError
 from codectok.llm.add import backend, check_tokenizer
 from codectok.llm.checkpoint import Checkpoint, empty_model, tensor_name
 from codectok.llm.folder import PICKLES, open_text_tokenizer
@@ -38,7 +38,7 @@ class Check:
 
 @dataclass
 class Folder:
-    """A model folder, opened as far as it lets itself be opened."""
+    """A model folder, opened as far as it lets itself be opened; ``generation`` is what names the end of text."""
 
     path: Path
     model: Any = None
@@ -49,8 +49,6 @@ class Folder:
     broken: list[Check] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        from transformers import GenerationConfig
-
         self.model = self._try("configuration", "get the config.json of the model", lambda: empty_model(self.path))
         self.weights = self._try(
             "weights in safetensors", "save it with save_pretrained", lambda: Checkpoint.of(self.path)
@@ -60,7 +58,10 @@ class Folder:
         )
         self.vocab = self._try("audio_vocab.json", EXTEND, lambda: AudioVocab.load(self.path))
         if (self.path / "generation_config.json").is_file():
-            self.generation = GenerationConfig.from_pretrained(self.path)
+            remedy = "get the model's own, save it with save_pretrained, or delete it"
+            self.generation = self._try("generation_config.json", remedy, lambda: _generation_config(self.path))
+        elif self.model is not None:
+            self.generation = self.model.config.get_text_config()
 
     def _try(self, rule: str, remedy: str, action: Callable[[], Any]) -> Any:
         try:
@@ -91,9 +92,24 @@ def verify_folder(path: str | os.PathLike[str]) -> list[Check]:
         checks += _tokenizer(folder)
     if folder.vocab is not None:
         checks += _vocab(folder, folder.vocab)
-    if folder.model is not None:
+    if folder.model is not None and folder.generation is not None:
         checks += _generation(folder)
     return checks
+
+
+def _generation_config(path: Path) -> Any:
+    from transformers import GenerationConfig
+
+    try:
+        found = GenerationConfig.from_pretrained(path)
+    except Exception as error:  # of which kind depends on what is wrong with the file
+        reason = str(error).strip().partition("\n")[0]
+        raise FormatError(f"cannot be read ({reason or type(error).__name__})") from None
+    end = found.eos_token_id
+    for id in (*(end if isinstance(end, list) else [end]), found.pad_token_id):
+        if not isinstance(id, int | None):
+            raise FormatError(f"{id!r} is no token id")
+    return found
 
 
 def _no_pickles(folder: Folder) -> Check:
@@ -199,8 +215,7 @@ def _vocab(folder: Folder, vocab: AudioVocab) -> Iterator[Check]:
 
 def _generation(folder: Folder) -> Iterator[Check]:
     rows = folder.rows if folder.tokenizer is None else min(folder.rows, len(folder.tokenizer))
-    source = folder.generation if folder.generation is not None else folder.model.config.get_text_config()
-    end = source.eos_token_id
+    end = folder.generation.eos_token_id
     ends = [] if end is None else end if isinstance(end, list) else [end]
     beyond = [i for i in ends if not 0 <= i < rows]
     yield Check(
@@ -212,7 +227,7 @@ def _generation(folder: Folder) -> Iterator[Check]:
     if folder.vocab is not None:
         codes = [i for i in ends if folder.vocab.base_id <= i < folder.vocab.base_id + folder.vocab.size]
         yield Check("end of text is no code", not codes, f"eos_token_id {end}", "give the id of the end of text")
-    pad = source.pad_token_id
+    pad = folder.generation.pad_token_id
     yield Check(
         "padding exists",
         None if pad is None or pad in ends else 0 <= pad < rows,

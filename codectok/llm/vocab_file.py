@@ -29,6 +29,10 @@ def from_dict(kind: type[AudioVocab], plain: dict[str, Any]) -> AudioVocab:
     """Undo ``to_dict``; see ``AudioVocab.from_dict``."""
     fields = dict(plain)
     version = fields.pop("format_version", None)
+    if not isinstance(version, int):
+        raise FormatError(
+            "an audio vocabulary without its format_version is damaged: make it with `codectok llm extend`"
+        )
     if version != FORMAT_VERSION:
         raise FormatError(f"audio vocabulary of format {version}, this codectok reads {FORMAT_VERSION}: update it")
     try:

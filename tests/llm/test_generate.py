@@ -14,12 +14,16 @@ from hypothesis import strategies as st
 
 from codectok.controls import PcmTokenizer, RandomTokenizer
 from codectok.errors import CodectokError, CodeRangeError, FingerprintError, FormatError
+from codectok.llm.captions import caption_parts, read_caption
 from codectok.llm.decode import AudioPiece, Event, EventParser, TextPiece
 from codectok.llm.generate import IdStreamer, generate
 from codectok.llm.patterns import Fill, Flatten, Sections
+from codectok.llm.sequences import SequenceEncoder
+from codectok.llm.tags import whisper_tags
 from codectok.llm.vocab import AudioVocab
 from codectok.tokenizer import Tokenizer
 from tests.llm.constrained import PADDED, grammars, llama, sequence
+from tests.llm.text_tokenizers import with_audio
 
 pytest.importorskip("transformers")
 
@@ -106,6 +110,41 @@ def test_any_chunking_gives_the_same_text_and_sound(cuts: list[int], chunk: floa
     order = [type(e) for e in events]
     assert order.index(AudioPiece) > 0
     assert TextPiece in order[order.index(AudioPiece) :]
+
+
+TIMED = AudioVocab.create((5, 6, 7), 256, tags=whisper_tags(), timestamps=101)
+
+
+@given(st.lists(st.text(max_size=6) | st.integers(0, 100), max_size=8))
+@settings(max_examples=30, deadline=None)
+def test_times_are_spelt_as_in_captions(pieces: list[str | int]) -> None:
+    tokenizer, times = byte_tokenizer(TIMED), TIMED.timestamps
+    assert times is not None
+    said = [TIMED.markers["en"]]
+    for piece in pieces:
+        said += [times.base_id + piece] if isinstance(piece, int) else tokenizer.encode(piece)
+    parser = EventParser(TIMED, tokenizer)
+    text = text_of([*parser.push(said), *parser.finish()])
+    assert text == "".join(f"{p / 50:.2f}s" if isinstance(p, int) else p for p in pieces)
+    assert text == read_caption(tokenizer, TIMED, np.array(said, dtype=np.int64))
+
+
+@pytest.mark.parametrize("kind", ["byte-level", "unigram"])
+def test_captions_keep_their_spaces(kind: str) -> None:
+    tokenizer, vocab = with_audio(kind, (8, 4))
+    assert vocab.timestamps is not None
+    caption = "the dog jumps at 0.50s over the fox, 0.30s 0.20s the end"
+    said = SequenceEncoder(vocab, tokenizer)(caption_parts(caption, vocab.timestamps)).ids
+    parser = EventParser(vocab, tokenizer)
+    assert text_of([*parser.push(said.tolist()), *parser.finish()]) == caption
+
+
+def test_tokens_may_be_asked_for_instead_of_times() -> None:
+    tokenizer, times = byte_tokenizer(TIMED), TIMED.timestamps
+    assert times is not None
+    said = [TIMED.markers["en"], times.id(1.12)]
+    parser = EventParser(TIMED, tokenizer, skip_special_tokens=False)
+    assert text_of([*parser.push(said), *parser.finish()]) == "<|en|><|1.12|>"
 
 
 def test_sound_comes_before_the_audio_is_over() -> None:
@@ -230,6 +269,23 @@ def test_text_and_audio_events_are_those_of_the_ids() -> None:
     assert torch.equal(codes_of(events), codes_of(again))
     assert text_of(events)
     assert sum(e.last for e in events if isinstance(e, AudioPiece)) > 1
+
+
+def test_a_model_says_times_and_languages() -> None:
+    assert TIMED.timestamps is not None
+    wanted = [TIMED.markers["en"], 72, TIMED.timestamps.id(1.12), 105, TIMED.timestamps.id(2)]
+    never = [TIMED.markers["transcribe"], TIMED.base_id, TIMED.end_id]
+    tokenizer = byte_tokenizer(TIMED)
+
+    def insist(ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        scores[:, wanted[ids.shape[1] - 1]] += 1000
+        scores[:, never] += 2000  # likelier still, and masked
+        return scores
+
+    options = {"logits_processor": [insist], "max_new_tokens": 5, "do_sample": False, "eos_token_id": 1}
+    events = list(generate(llama(TIMED.end_id + PADDED), tokenizer, TIMED, [72], **options))
+    letters = tokenizer.decode([72]), tokenizer.decode([105])
+    assert text_of(events) == f"{letters[0]}1.12s{letters[1]}2.00s"
 
 
 def test_audio_is_heard_while_the_model_still_speaks() -> None:

@@ -32,7 +32,7 @@ def extended(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("cli")
     folder(path / "text", "qwen2", padding=60)
     result = run("extend", path / "text", "-o", path / "out", "--tokenizer", "pcm", "--pad-multiple", 8, "--languages",
-                 "en,de", "--timestamps", 51)  # fmt: skip
+                 "en, de", "--timestamps", 51)  # fmt: skip
     assert f"wrote {path / 'out'}" in result.stdout
     assert "yes, one table for both ends" in result.stdout
     assert "KL among old ids" in result.stdout
@@ -53,6 +53,7 @@ def test_extend_and_verify(extended: Path, tmp_path: Path) -> None:
     vocab = AudioVocab.load(extended)
     assert vocab.codebook_sizes == (256,)
     assert {"begin", "end", "transcribe", "en", "de"} <= vocab.markers.keys()
+    assert vocab.id("<|de|>") == vocab.markers["de"]
     assert vocab.timestamps is not None
     assert vocab.timestamps.count == 51
     assert "all rules kept" in run("verify", extended).stdout
@@ -88,6 +89,16 @@ def test_extend_as_json_and_refusals(extended: Path, tmp_path: Path) -> None:
     assert "no preset 'llasaa'" in failed.stderr
 
 
+@pytest.mark.parametrize("languages", ["en,,fr", "", "en, ", "en,<|fr|>", "e n", "fr\n,é"])
+def test_languages_are_names(extended: Path, tmp_path: Path, languages: str) -> None:
+    text = extended.parent / "text"
+    failed = run("extend", text, "-o", tmp_path / "b", "--tokenizer", "pcm", "--languages", languages, ok=False)
+    assert failed.exit_code == 2
+    assert "is no language: letters, digits and hyphens" in failed.stderr
+    assert failed.stderr.count("\n") == 1
+    assert not (tmp_path / "b").exists()
+
+
 def test_generate(extended: Path, tmp_path: Path) -> None:
     said = run("generate", extended, "--prompt", "the quick <|audio_0_1|>", "--max-tokens", 8)
     assert said.stdout.endswith("\n")
@@ -98,12 +109,12 @@ def test_generate(extended: Path, tmp_path: Path) -> None:
     assert rate == 16000
     assert 0 <= len(samples) <= 160
     assert f"wrote {out}, {len(samples) / rate:.2f} s" in spoken.stdout
-    heard = run("generate", extended, "--audio", out, "--tokenizer", "pcm", "--task", "transcribe", "--max-tokens", 5)
+    heard = run("generate", extended, "--audio", out, "--tokenizer", "pcm", "--task", "asr", "--max-tokens", 5)
     assert heard.exit_code == 0
     wrong = run("generate", extended, "-o", tmp_path / "a.mp3", ok=False)
     assert "ends in .wav" in wrong.stderr
     wrong = run("generate", extended, "--task", "dance", ok=False)
-    assert "no marker 'dance'" in wrong.stderr
+    assert "no task 'dance'" in wrong.stderr
 
 
 def test_train(extended: Path, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -31,6 +32,7 @@ from .text_tokenizers import with_audio
 TOKENIZER, VOCAB = with_audio("byte-level", (8, 4))
 ONE, TWO = np.array([[1, 2], [3, 0]]), np.array([[7], [1]])
 ITEM = Item("a", ONE, "fox", TWO, "dog", frame_rate=Fraction(2))
+PAIR = replace(ITEM, following=(Item("b", TWO, "dog"),))
 
 
 def names(item: Item, name: str, **options: Any) -> str:
@@ -74,12 +76,13 @@ def shown(parts: Any) -> str:
         ("spoken-qa", r"answer the question:\n <begin> k13k20 <end> DOG <BEGIN> K71 <END>"),
         ("caption", r"describe the audio:\n <begin> k13k20 <end> DOG"),
         ("repetition", "<begin> k13k20 <end> FOX"),
-        ("continuation", ""),
+        ("continuation", "<begin> k13k20 <end> DOG"),
     ],
 )
 def test_tasks_written_out(name: str, sequence: str) -> None:
+    item = PAIR if name == "continuation" else ITEM
     assert (
-        names(ITEM, name).replace("Say", "say").replace("Answer", "answer").replace("Describe", "describe") == sequence
+        names(item, name).replace("Say", "say").replace("Answer", "answer").replace("Describe", "describe") == sequence
     )
 
 
@@ -99,6 +102,8 @@ def test_by_utterance_as_voxtral_does() -> None:
     assert names(three, "continuation") == "<begin> k13k20 <end> DOG"
     four = Item("a", ONE, "fox", following=(*three.following, Item("d", TWO, "end")))
     assert names(four, "continuation", between="en") == "<begin> k13k20 <end> <en> DOG <begin> k13k20 <end> <en> END"
+    with pytest.raises(FormatError, match="no second utterance to continue with"):
+        names(ITEM, "continuation")
     with pytest.raises(FormatError, match="no text"):
         names(Item("a", ONE, "fox", following=(Item("b", TWO),)), "continuation")
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from codectok.errors import CodectokError, FormatError
+from codectok.errors import CodectokError, FingerprintError, FormatError
 from codectok.llm.extend import ExtendOptions, extend_folder
 from codectok.llm.training.data import Rows, model_inputs
 from codectok.llm.training.retention import text_perplexity
@@ -185,12 +185,21 @@ def test_settings_files(tmp_path: Path) -> None:
     read = read_settings([str(file), "stages.0.steps=7", "weight_decay=0", "seed=2"])
     assert read == TrainSettings((Stage("new-rows", 7, 1e-3),), batch=4, weight_decay=0.0, seed=2)
     assert isinstance(read.stages[0].learning_rate, float)
+    assert read_settings([str(file), "mixed_precision=no"]).mixed_precision == "no"  # which YAML reads as false
     bad = [
         (["batch=2"], "no stages"),
         ([str(file), "btach=2"], "unknown setting btach"),
         ([str(file), "batch=x"], "batch is 'x'"),
         ([str(file), "batch=1.5"], "batch is 1.5"),
-        ([str(file), "batch=0"], "1 or more"),
+        ([str(file), "batch=0"], "batch is 0: it must be 1 or more"),
+        ([str(file), "lora_rank=0"], "lora_rank is 0"),
+        ([str(file), "lora_alpha=-1"], "lora_alpha is -1"),
+        ([str(file), "weight_decay=-0.1"], "weight_decay is -0.1: it must be 0 or more"),
+        ([str(file), "clip_norm=nan"], "clip_norm is nan"),
+        ([str(file), "seed=-1"], "seed is -1"),
+        ([str(file), "threads=-1"], "threads is -1"),
+        ([str(file), "warmup_share=1.5"], "warmup_share is 1.5"),
+        ([str(file), "mixed_precision=fp8"], "mixed_precision is 'fp8'"),
         ([str(file), "stages.1.steps=3"], "no stage 1"),
         ([str(file), "stages.0.trainable=head"], "trainable 'head'"),
         ([str(file), "stages.0.trainable=all+lora"], "trainable 'all"),
@@ -215,3 +224,50 @@ def test_bad_data_and_folders(base: Path, data: Path, tmp_path: Path) -> None:
         train(str(data), str(base), tmp_path / "x", SETTINGS, print)
     with pytest.raises(CodectokError, match="batch 2 is no multiple"):
         train(str(data), str(base), tmp_path / "y", TrainSettings(STAGES, batch=2, accumulate=3), print)
+
+
+def test_data_of_another_model_is_refused(base: Path, data: Path, tmp_path: Path) -> None:
+    import pyarrow.parquet as pq
+
+    vocab = AudioVocab.load(base)
+    table = pq.read_table(data / "train.parquet")
+
+    def write(name: str, fingerprint: str) -> str:
+        (tmp_path / name).mkdir()
+        about = json.dumps({"vocab_fingerprint": fingerprint})
+        pq.write_table(table.replace_schema_metadata({"codectok": about}), tmp_path / name / "a.parquet")
+        return str(tmp_path / name)
+
+    settings = TrainSettings((Stage("new-rows", 1, 1e-2),), batch=2)
+    with pytest.raises(FingerprintError, match="pack it again with --model"):
+        train(write("other", "0" * 32), str(base), tmp_path / "out", settings, print)
+    unnamed = {"input_ids": [[5, vocab.rows + 70]], "labels": [[5, 6]]}
+    datasets.Dataset.from_dict(unnamed).to_parquet(tmp_path / "unnamed/a.parquet")
+    with pytest.raises(FormatError, match=f"ids from 5 to {vocab.rows + 70}, the model has rows"):
+        train(str(tmp_path / "unnamed"), str(base), tmp_path / "out", settings, print)
+    train(write("same", vocab.fingerprint), str(base), tmp_path / "out", settings, print)  # the same output folder
+
+
+def test_a_run_that_never_began_locks_nothing(base: Path, data: Path, tmp_path: Path) -> None:
+    out, good = tmp_path / "out", (Stage("new-rows", 2, 1e-2),)
+    with pytest.raises(FormatError, match="no module named adapter"):  # of the second stage, before the first
+        train(str(data), str(base), out, TrainSettings((*good, Stage("adapter", 1, 1e-2)), batch=2), print)
+    assert not (out / "run/settings.json").exists()
+    (tmp_path / "short.txt").write_text("")
+    with pytest.raises(FormatError, match="fewer than two tokens"):
+        train(str(data), str(base), out, TrainSettings(good, batch=2, text=str(tmp_path / "short.txt")), print)
+    done = train(str(data), str(base), out, TrainSettings(good, batch=2, log_every=1), print)
+    assert [json.loads(line)["step"] for line in (done / "run/log.jsonl").read_text().splitlines()] == [1, 2, 2]
+
+
+def test_a_run_is_not_resumed_with_other_data(base: Path, data: Path, tmp_path: Path) -> None:
+    import shutil
+
+    copied = tmp_path / "data"
+    shutil.copytree(data, copied)
+    settings = TrainSettings((Stage("new-rows", 1, 1e-2),), batch=2)
+    train(str(copied), str(base), tmp_path / "out", settings, print)
+    train(str(copied), str(base), tmp_path / "out", settings, print)
+    (copied / "pack.json").write_text("{}")
+    with pytest.raises(FormatError, match="other settings, model or data"):
+        train(str(copied), str(base), tmp_path / "out", settings, print)

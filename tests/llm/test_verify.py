@@ -99,6 +99,9 @@ CASES: list[tuple[str, bool, Callable[[Path], Any]]] = [
     ("audio_vocab.json", True, lambda p: (p / "audio_vocab.json").unlink()),
     ("weights in safetensors", True, lambda p: (p / "model.safetensors").write_bytes(b"\0" * 20)),
     ("tokenizer", True, lambda p: [(p / n).unlink() for n in ("tokenizer.json", "tokenizer_config.json")]),
+    ("generation_config.json", True, lambda p: (p / "generation_config.json").write_text("{")),
+    ("generation_config.json", True, lambda p: (p / "generation_config.json").write_text("[1]")),
+    ("generation_config.json", True, edit("generation_config.json", eos_token_id="</s>")),
     ("configuration", True, edit("config.json", model_type="nothing-known")),
 ]
 
@@ -124,6 +127,14 @@ def test_padding_that_ends_is_a_note(good: dict[bool, Path], tmp_path: Path) -> 
     note = next(c for c in verify_folder(tmp_path / "model") if c.rule == "padding exists")
     assert note.ok is None
     assert "also an end of text" in note.found
+
+
+def test_a_damaged_vocabulary_is_not_called_new(good: dict[bool, Path], tmp_path: Path) -> None:
+    shutil.copytree(good[True], tmp_path / "model")
+    (tmp_path / "model" / "audio_vocab.json").write_text("{}")
+    found = failed(tmp_path / "model")["audio_vocab.json"].found
+    assert "damaged" in found
+    assert "update" not in found
 
 
 def test_no_folder(tmp_path: Path) -> None:

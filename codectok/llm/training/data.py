@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 from collections.abc import Mapping
 from functools import lru_cache
@@ -12,8 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from codectok.errors import FormatError
+from codectok.errors import FingerprintError, FormatError
 from codectok.llm.rows import collate
+from codectok.llm.vocab import AudioVocab
 
 COLUMNS = ("input_ids", "labels", "loss_weights", "position_ids")
 
@@ -48,8 +51,38 @@ class Rows:
         missing = {"input_ids", "labels"} - set(table.column_names)
         if missing or not len(table):
             raise FormatError(f"the dataset in {os.fspath(folder)} has no {', '.join(sorted(missing)) or 'rows'}")
+        self._folder, self._files, self._ids = os.fspath(folder), files, table.data.column("input_ids")
         self.columns = [name for name in COLUMNS if name in table.column_names]
         self.table = table.select_columns(self.columns).with_format("numpy")
+
+    def check(self, vocab: AudioVocab, rows: int) -> None:
+        """Check that the rows belong to a model: by the vocabulary they were packed for, where the files name it.
+
+        Args:
+            vocab: of the model.
+            rows: of its embedding, for files that name no vocabulary.
+
+        Raises:
+            FingerprintError: packed for another vocabulary.
+            FormatError: ids that the model does not have.
+        """
+        prints = [_packed_for(file) for file in self._files]
+        if other := set(prints) - {None, vocab.fingerprint}:
+            raise FingerprintError(
+                f"{self._folder} was packed for a vocabulary ({min(map(str, other))}) that is not the model's "
+                f"({vocab.fingerprint}): pack it again with --model set to this model"
+            )
+        if None in prints:
+            import pyarrow.compute as pc
+
+            ends = [pc.min_max(pc.list_flatten(chunk)).as_py() for chunk in self._ids.chunks]
+            low = min((e["min"] for e in ends if e["min"] is not None), default=0)
+            high = max((e["max"] for e in ends if e["max"] is not None), default=0)
+            if low < 0 or high >= rows:
+                raise FormatError(
+                    f"{self._folder} has ids from {low} to {high}, the model has rows for 0 to {rows - 1}: "
+                    "pack it for this model, or extend the model first"
+                )
 
     def __len__(self) -> int:
         return len(self.table)
@@ -63,6 +96,21 @@ class Rows:
         rows = [self.table[int(_order(len(self), seed, epoch)[i])] for epoch, i in places]
         lengths = torch.tensor([len(row["input_ids"]) for row in rows])
         return {**collate(rows, pad_id=0), "lengths": lengths}
+
+
+def pack_hash(folder: str | os.PathLike[str]) -> str:
+    """Of every pack.json in a dataset's folder: what a run that is resumed must find again."""
+    found = sorted(Path(folder).rglob("pack.json"))
+    return hashlib.sha256(b"\0".join(path.read_bytes() for path in found)).hexdigest()[:32]
+
+
+def _packed_for(file: str) -> str | None:
+    """Fingerprint of the vocabulary that a file of ``codectok llm pack`` is for; None for files of others."""
+    import pyarrow.parquet as pq
+
+    about = json.loads((pq.read_schema(file).metadata or {}).get(b"codectok", b"{}"))
+    found = about.get("vocab_fingerprint")
+    return None if found is None else str(found)
 
 
 @lru_cache(maxsize=4)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,14 +18,14 @@ import torch
 from torch import Tensor
 
 from codectok.errors import CodectokError
-from codectok.llm.extend_report import SAMPLE_TEXT
+from codectok.llm.extend_report import FILE, SAMPLE_TEXT
 from codectok.llm.folder import open_model, open_text_tokenizer, save_model
 from codectok.llm.labels import IGNORE, weighted_loss
-from codectok.llm.training.data import Rows, model_inputs
+from codectok.llm.training.data import Rows, model_inputs, pack_hash
 from codectok.llm.training.retention import text_perplexity
 from codectok.llm.training.run_folder import RunFolder
 from codectok.llm.training.settings import Stage, TrainSettings
-from codectok.llm.training.trainable import moving_parameters, new_ids, prepare, restore
+from codectok.llm.training.trainable import check_stage, moving_parameters, new_ids, prepare, restore
 from codectok.llm.vocab import AudioVocab
 
 Report = Callable[[str], None]
@@ -52,33 +53,49 @@ def train(
     from accelerate.utils import DistributedDataParallelKwargs
     from transformers import AutoConfig
 
+    settings.check()
     if settings.threads:
         torch.set_num_threads(settings.threads)
     # Buffers never change: the old rows of the tables are among them, too much to send each step.
-    accelerator = Accelerator(
-        cpu=not torch.cuda.is_available(),
-        mixed_precision=settings.mixed_precision,
-        kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)],
-    )
-    facts = {"dataset": str(dataset), "model": str(model_name), "settings": settings.to_dict()}
+    try:
+        accelerator = Accelerator(
+            cpu=not torch.cuda.is_available(),
+            mixed_precision=settings.mixed_precision,
+            kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)],
+        )
+    except ValueError as error:
+        raise CodectokError(f"mixed_precision {settings.mixed_precision} cannot be used here: {error}") from None
+    named = sorted({stage.data for stage in settings.stages})
+    vocab = AudioVocab.load(model_name)
+    facts = {
+        "dataset": str(dataset),
+        "model": str(model_name),
+        "vocab": vocab.fingerprint,
+        "packs": [pack_hash(name or dataset) for name in named],
+        "settings": settings.to_dict(),
+    }
     folder = RunFolder(output, facts)
     if folder.finished:
         report(f"{output} is finished")
         return folder.output
-    vocab, tokenizer = AudioVocab.load(model_name), open_text_tokenizer(model_name)
+    tokenizer = open_text_tokenizer(model_name)
     text = Path(settings.text).read_text(encoding="utf-8", errors="replace") if settings.text else SAMPLE_TEXT
-    named = {stage.data for stage in settings.stages}
-    data = {name: Rows(name or dataset, folder.path / "data") for name in sorted(named)}
+    data = {name: Rows(name or dataset, folder.path / "data") for name in named}
     first, started = folder.stage()
+    model = open_model(started or model_name, torch.float32)
+    for rows in data.values():
+        rows.check(vocab, len(model.get_input_embeddings().weight))
+    runs = [_StageRun(accelerator, folder, settings, i, report) for i in range(len(settings.stages))]
+    for stage in settings.stages:
+        check_stage(model, stage)
     if accelerator.is_main_process:
         folder.create()
-    model = open_model(started or model_name, torch.float32).to(accelerator.device)
+    model = model.to(accelerator.device)
     for index in range(first, len(settings.stages)):
-        stage = settings.stages[index]
+        stage, run = settings.stages[index], runs[index]
         if index > first and accelerator.is_main_process:
             folder.start_stage(index, model)
         accelerator.wait_for_everyone()
-        run = _StageRun(accelerator, folder, settings, index, len(data[stage.data]), report)
         before = text_perplexity(model, tokenizer, vocab, text)
         model = run.train(model, stage, data[stage.data], new_ids(vocab))
         after = text_perplexity(model, tokenizer, vocab, text)
@@ -86,17 +103,23 @@ def train(
     stored = AutoConfig.from_pretrained(model_name).dtype or torch.float32
     model.to(stored)
     if accelerator.is_main_process:
-        folder.finish(lambda path: save_model(path, model, tokenizer, vocab))
+        folder.finish(lambda path: _save(path, Path(model_name), model, tokenizer, vocab))
     accelerator.wait_for_everyone()
     accelerator.end_training()
     return folder.output
+
+
+def _save(path: Path, source: Path, model: Any, tokenizer: Any, vocab: AudioVocab) -> None:
+    save_model(path, model, tokenizer, vocab)
+    if (source / FILE).is_file():  # which names the audio tokenizer
+        shutil.copyfile(source / FILE, path / FILE)
 
 
 class _StageRun:
     """One stage of a run."""
 
     def __init__(
-        self, accelerator: Any, folder: RunFolder, settings: TrainSettings, index: int, rows: int, report: Report
+        self, accelerator: Any, folder: RunFolder, settings: TrainSettings, index: int, report: Report
     ) -> None:
         self.accelerator, self.folder, self.settings = accelerator, folder, settings
         self.index, self.report = index, report

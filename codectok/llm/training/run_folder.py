@@ -24,7 +24,8 @@ class RunFolder:
 
     Args:
         output: OUT.
-        facts: settings, model and data; a run is only resumed with the same.
+        facts: settings, model and data; a run is only resumed with the same. One that has neither a checkpoint nor a
+            finished stage has nothing to lose: others take its place.
 
     Raises:
         FormatError: something else is in the folder.
@@ -36,8 +37,11 @@ class RunFolder:
         if self.output.exists() and not self.path.is_dir() and (self.output.is_file() or any(self.output.iterdir())):
             raise FormatError(f"{self.output} exists and is no run: give another folder")
         described = self.path / "settings.json"
-        if described.is_file() and json.loads(described.read_text()) != self.facts:
-            raise FormatError(f"{self.output} is a run with other settings ({described}): give another folder")
+        begun = self.finished or self._checkpoint.is_file() or self.stage()[0] > 0
+        if begun and described.is_file() and json.loads(described.read_text()) != self.facts:
+            raise FormatError(
+                f"{self.output} is a run with other settings, model or data ({described}): give another folder"
+            )
 
     def create(self) -> None:
         """Make the folder, or leave it as it is."""

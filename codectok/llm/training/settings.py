@@ -11,6 +11,12 @@ from typing import Any
 from codectok.errors import FormatError
 
 TRAINABLE = ("adapter", "new-rows", "lora", "all")
+PRECISIONS = ("no", "bf16", "fp16")
+LEAST = {
+    1: ("batch", "accumulate", "log_every", "checkpoint_every", "lora_rank", "lora_alpha"),
+    0: ("seed", "weight_decay", "clip_norm", "threads"),
+}
+"""The least values of numbers."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +85,21 @@ class TrainSettings:
         """As plain values."""
         return asdict(self)
 
+    def check(self) -> None:
+        """Raises FormatError for values that cannot be meant."""
+        for least, names in LEAST.items():
+            for name in names:
+                if not least <= getattr(self, name) < math.inf:
+                    raise FormatError(f"{name} is {getattr(self, name)}: it must be {least} or more")
+        if not 0 <= self.warmup_share <= 1:
+            raise FormatError(f"warmup_share is {self.warmup_share}: give a share of the steps, 0 to 1")
+        if self.mixed_precision not in PRECISIONS:
+            raise FormatError(f"mixed_precision is {self.mixed_precision!r}: give one of {', '.join(PRECISIONS)}")
+        if not self.stages:
+            raise FormatError("no stages: there is nothing to train")
+        for stage in self.stages:
+            stage.check()
+
 
 def read_settings(arguments: Sequence[str]) -> TrainSettings:
     """Settings from YAML files and ``key=value``, later ones over earlier ones; ``stages.0.steps=10`` reaches inside.
@@ -105,11 +126,8 @@ def read_settings(arguments: Sequence[str]) -> TrainSettings:
     if not isinstance(stages, list) or not stages:
         raise FormatError("no stages: give a file with a list stages, each with trainable, steps and learning_rate")
     listed = tuple(_build(Stage, stage, f"stages.{i}.") for i, stage in enumerate(stages))
-    for stage in listed:
-        stage.check()
     settings: TrainSettings = _build(TrainSettings, {**plain, "stages": listed}, "")
-    if settings.batch < 1 or settings.accumulate < 1 or settings.log_every < 1 or settings.checkpoint_every < 1:
-        raise FormatError("batch, accumulate, log_every and checkpoint_every must be 1 or more")
+    settings.check()
     return settings
 
 
@@ -143,6 +161,8 @@ def _build(kind: Any, plain: Any, where: str) -> Any:
 def _typed(kind: str, value: Any, key: str) -> Any:
     if kind == "int" and isinstance(value, int) and not isinstance(value, bool):
         return value
+    if kind == "str" and value is False:
+        return "no"  # as YAML reads it
     if kind == "str" and value is not None:
         return str(value)
     if kind == "float" and isinstance(value, (int, float, str)) and not isinstance(value, bool):

@@ -14,6 +14,20 @@ from codectok.llm.training.settings import Stage, TrainSettings
 ADAPTERS = ("adapter", "projector")
 
 
+def check_stage(model: Any, stage: Stage) -> None:
+    """Check that a plain model has what a stage trains.
+
+    Raises:
+        FormatError: a stage that trains an adapter which the model does not have.
+    """
+    if "adapter" in stage.parts and not _adapters(model):
+        raise FormatError("the stage trains an adapter, but the model has no module named adapter or projector")
+
+
+def _adapters(model: Any) -> list[nn.Parameter]:
+    return [p for name, p in model.named_parameters() if set(name.split(".")) & set(ADAPTERS)]
+
+
 def prepare(model: Any, stage: Stage, settings: TrainSettings, new_ids: Tensor) -> Any:
     """Let move what the stage says, freeze the rest; returns the model, wrapped where there is LoRA.
 
@@ -25,9 +39,8 @@ def prepare(model: Any, stage: Stage, settings: TrainSettings, new_ids: Tensor) 
     model.requires_grad_("all" in stage.parts)
     moving: list[nn.Parameter] = []
     if "adapter" in stage.parts:
-        moving += [p for name, p in model.named_parameters() if set(name.split(".")) & set(ADAPTERS)]
-        if not moving:
-            raise FormatError("the stage trains an adapter, but the model has no module named adapter or projector")
+        check_stage(model, stage)
+        moving += _adapters(model)
     if "new-rows" in stage.parts:
         moving += attach_new_rows(model, new_ids)
     if "lora" in stage.parts:
