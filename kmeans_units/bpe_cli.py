@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from codectok.cli.common import handle_errors, print_json, print_table
+from codectok.errors import CodectokError
 
 if TYPE_CHECKING:
     from codectok.tokens import Tokens
@@ -76,6 +77,7 @@ def read_tokens(inputs: tuple[Path, ...]) -> Iterator[Tokens]:
     """All tokens of some stores, .ctk files and folders of .ctk files, in order.
 
     Raises:
+        CodectokError: a path that is not there.
         FormatError: what is neither, or damaged.
         click.UsageError: a folder with nothing to read.
     """
@@ -84,6 +86,8 @@ def read_tokens(inputs: tuple[Path, ...]) -> Iterator[Tokens]:
     from codectok.tokens import Tokens
 
     for item in inputs:
+        if not item.exists():
+            raise CodectokError(f"there is no {item}: give a token store, .ctk files or a folder of them")
         if (item / "store.json").is_file() or (item / ".work").is_dir():
             for _, tokens in open_store(item):
                 yield tokens

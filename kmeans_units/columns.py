@@ -12,6 +12,7 @@ from pathlib import Path
 from codectok.corpus.manifest import Corpus, Item
 from codectok.errors import CodectokError, FormatError
 from codectok.metrics.segments import ClipNames
+from kmeans_units.names import clip_name, relative
 
 TRANSCRIPTS = ("transcript", "text", "sentence")
 SPEAKERS = ("speaker", "speaker_id", "spk", "client_id")
@@ -63,12 +64,6 @@ def read_rows(corpus: Corpus, join: Path | None = None, where: Sequence[str] = (
     return rows
 
 
-def relative(item: Item, root: str) -> str:
-    """The path of an item as the corpus's manifest writes it."""
-    prefix = root.rstrip("/") + "/"
-    return item.path.removeprefix(prefix)
-
-
 def _columns(source: Path) -> list[dict[str, str]]:
     """Of each line of a manifest, in order; [] for a kind that has none."""
     suffix = source.suffix.lower() if source.is_file() else ""
@@ -97,6 +92,8 @@ def _join(rows: list[Row], path: Path, root: str) -> None:
     names = ClipNames(r["path"] for r in table)
     by_path = {r["path"]: r for r in table}
     for row in rows:
-        name = names.find(relative(row.item, root), row.item.path, row.item.id)
+        # A table of files says of each segment what it says of its file, unless it has a row for the segment itself.
+        item = row.item
+        name = names.find(clip_name(item, root), relative(item, root), item.path, item.id)
         if name is not None:
             row.columns.update({k: v for k, v in by_path[name].items() if k != "path"})

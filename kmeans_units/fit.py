@@ -26,20 +26,20 @@ if TYPE_CHECKING:
     from codectok.units.tokenizer import UnitTokenizer
 
 Count = Callable[[int, int], None]
-WHERE_AND_HOW = ("data", "device", "cache", "dump", "encoder", "bpe_vocab_sizes")
-"""Keys of a recipe that do not make it another fit."""
+WHERE_AND_HOW = ("data", "device", "cache", "dump", "encoder", "bpe_vocab_sizes", "centroids")
+"""Keys of a recipe that do not make it another fit as they are written."""
 
 
 def fit_units(
     recipe: FitRecipe, out: Path, *, trust_pickle: bool = False, overwrite: bool = False
-) -> tuple[UnitTokenizer, dict[str, Any]]:
+) -> tuple[UnitTokenizer, dict[str, Any], bool]:
     """Fit what a recipe says, or import its ``centroids``, and write the model folder ``out``.
 
     Beside the model there is ``fit.json``: what was fitted on what, and the figures. A folder that holds this very fit
-    already is left as it is, but for a BPE that it lacks.
+    already is left as it is, but for a BPE that it lacks; with ``overwrite`` it is fitted again.
 
     Returns:
-        The tokenizer and the contents of ``fit.json``.
+        The tokenizer, the contents of ``fit.json``, and whether anything was written.
 
     Raises:
         CodectokError: ``out`` holds another model and ``overwrite`` is not set, nothing to fit on, wrong settings.
@@ -53,8 +53,10 @@ def fit_units(
     corpus = read_corpus(recipe.data) if recipe.data else None
     encoder = load_encoder(recipe.encoder, recipe.layer, recipe.device, **recipe.encoder_options())
     key = _key(recipe, encoder, corpus)
-    report = _finished(out, key)
+    report = None if overwrite else _finished(out, key)
+    wrote = report is None
     if report is not None:
+        _check_extras(recipe, out, report)
         from codectok.tokenizer import load
 
         tokenizer = cast(UnitTokenizer, load(str(out)))
@@ -76,7 +78,8 @@ def fit_units(
         if corpus is None:
             raise CodectokError("bpe_vocab_sizes needs data=CORPUS to train the BPE on")
         _train_bpe(recipe, tokenizer, corpus, out)
-    return tokenizer, report
+        wrote = True
+    return tokenizer, report, wrote
 
 
 def _fit(recipe: FitRecipe, encoder: SpeechEncoder, corpus: Corpus | None) -> tuple[list[UnitStream], dict[str, Any]]:
@@ -142,11 +145,14 @@ def _imported(recipe: FitRecipe, encoder: SpeechEncoder, trust_pickle: bool) -> 
 def _train_bpe(recipe: FitRecipe, tokenizer: UnitTokenizer, corpus: Corpus, out: Path) -> None:
     from kmeans_units.bpe import train_bpe
 
-    sizes = sorted(set(recipe.bpe_vocab_sizes))
     with _counting("BPE", recipe, corpus) as count:
         tokens = _fit_tokens(recipe, tokenizer, corpus, count)
-        trained = train_bpe(tokens, sizes[-1], trained_on={"data": Path(recipe.data).name, "vocab_sizes": sizes})
+        trained = train_bpe(tokens, max(recipe.bpe_vocab_sizes), trained_on=_bpe_facts(recipe))
     trained.save(out)
+
+
+def _bpe_facts(recipe: FitRecipe) -> dict[str, Any]:
+    return {"data": Path(recipe.data).name, "vocab_sizes": sorted(set(recipe.bpe_vocab_sizes))}
 
 
 def _fit_tokens(recipe: FitRecipe, tokenizer: UnitTokenizer, corpus: Corpus, count: Count) -> Iterator[Tokens]:
@@ -189,6 +195,20 @@ def _check_out(out: Path, overwrite: bool) -> None:
             raise CodectokError(f"{out} holds a model that is no unit tokenizer: give another -o")
 
 
+def _check_extras(recipe: FitRecipe, out: Path, report: dict[str, Any]) -> None:
+    """Refuse a recipe that asks of a finished fit for a BPE or a dump other than those that were made."""
+    if recipe.bpe_vocab_sizes and (out / "bpe.json").is_file():
+        from codectok.units.bpe import UnitBPE
+
+        facts, wanted = UnitBPE.load(out).trained_on, _bpe_facts(recipe)
+        if {name: facts.get(name) for name in wanted} != wanted:
+            raise CodectokError(
+                f"{out} holds the same units with another BPE: give another -o, or replace both with --overwrite"
+            )
+    if recipe.dump and not recipe.centroids and recipe.dump != report["recipe"]["dump"]:
+        raise CodectokError(f"{out} was fitted without dump={recipe.dump}: fit it again with --overwrite")
+
+
 def _clear(out: Path) -> None:
     """Take away a unit tokenizer and what belongs to its units; ``config.json`` first, without which it is none."""
     for name in ("config.json", "bpe.json", "fit.json"):
@@ -199,8 +219,13 @@ def _clear(out: Path) -> None:
 
 def _key(recipe: FitRecipe, encoder: SpeechEncoder, corpus: Corpus | None) -> str:
     """Of all that decides the model."""
+    from kmeans_units.imports import contents_hash
+    from kmeans_units.sampling import files_hash
+
     settings = {name: value for name, value in asdict(recipe).items() if name not in WHERE_AND_HOW}
-    return fingerprint({**settings, "encoder": encoder.fingerprint, "data": corpus.scan().sha256 if corpus else ""})
+    settings |= {"encoder": encoder.fingerprint, "centroids": [contents_hash(file) for file in recipe.centroids]}
+    data = [corpus.scan().sha256, files_hash(corpus)] if corpus else []
+    return fingerprint({**settings, "data": data})
 
 
 def _finished(out: Path, key: str) -> dict[str, Any] | None:

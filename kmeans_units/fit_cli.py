@@ -32,7 +32,7 @@ def fit(recipe: str, overrides: tuple[str, ...], out: str, trust_pickle: bool, o
     from kmeans_units.fit import fit_units
     from kmeans_units.recipe import load_recipe
 
-    tokenizer, report = fit_units(
+    tokenizer, report, wrote = fit_units(
         load_recipe(recipe, list(overrides)), Path(out), trust_pickle=trust_pickle, overwrite=overwrite
     )
     for failure in report.get("failures", ()):
@@ -41,9 +41,9 @@ def fit(recipe: str, overrides: tuple[str, ...], out: str, trust_pickle: bool, o
     if failed > len(report.get("failures", ())):
         click.echo(f"failed: {failed - len(report['failures'])} more", err=True)
     if as_json:
-        print_json({"written": out, "fingerprint": tokenizer.fingerprint, **report})
+        print_json({"written": out if wrote else None, "fingerprint": tokenizer.fingerprint, **report})
     else:
-        print_table(f"wrote {out} ({', '.join(facts(report))})", rows(report))
+        print_table(f"{'wrote' if wrote else 'already there:'} {out} ({', '.join(facts(report))})", rows(report))
     finish(1, failed)
 
 

@@ -7,6 +7,7 @@ pickle can run any program: it is opened only where it is trusted, once, and bec
 
 from __future__ import annotations
 
+import hashlib
 import os
 import warnings
 from collections.abc import Mapping
@@ -34,9 +35,7 @@ def read_centroids(path: str | os.PathLike[str], *, trust_pickle: bool = False) 
     Raises:
         FormatError: missing, a pickle that is not trusted, or without centroids.
     """
-    file = Path(path)
-    if not file.is_file():
-        raise FormatError(f"there is no file {file}: give the k-means file to import")
+    file = _existing(path)
     found = _plain(file)
     if found is None:
         if not trust_pickle:
@@ -45,6 +44,23 @@ def read_centroids(path: str | os.PathLike[str], *, trust_pickle: bool = False) 
             )
         found = _pickled(file)
     return _checked(found, file)
+
+
+def contents_hash(path: str | os.PathLike[str]) -> str:
+    """sha256 of a file of centroids.
+
+    Raises:
+        FormatError: missing.
+    """
+    with open(_existing(path), "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _existing(path: str | os.PathLike[str]) -> Path:
+    file = Path(path)
+    if not file.is_file():
+        raise FormatError(f"there is no file {file}: give the k-means file to import")
+    return file
 
 
 def _plain(file: Path) -> Any:

@@ -197,12 +197,21 @@ def _threads(number: int) -> Iterator[None]:
         faiss.omp_set_num_threads(before)
 
 
+def check_count(frames: int, k: int) -> None:
+    """Refuse more clusters than frames.
+
+    Raises:
+        CodectokError: there are.
+    """
+    if not 1 <= k <= frames:
+        raise CodectokError(f"{k} clusters need at least {max(k, 1)} frames, and there are {frames}")
+
+
 def _check(frames: np.ndarray, k: int, options: KMeansOptions) -> None:
     if options.backend not in BACKENDS:
         raise CodectokError(f"backend is {options.backend!r}: give {' or '.join(BACKENDS)}")
     if frames.ndim != 2 or frames.dtype != np.float32 or not frames.flags.c_contiguous:
         raise CodectokError("k-means takes a C-contiguous float32 array [N, D]")
-    if not 1 <= k <= len(frames):
-        raise CodectokError(f"{k} clusters need at least {max(k, 1)} frames, and there are {len(frames)}")
+    check_count(len(frames), k)
     if not all(np.isfinite(frames[i : i + BLOCK]).all() for i in range(0, len(frames), BLOCK)):
         raise CodectokError("some features are NaN or infinite: use float32, or leave out the clips that cause it")

@@ -6,6 +6,8 @@ and the options, so a run that was killed and started again ends with the same s
 
 from __future__ import annotations
 
+import hashlib
+import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -78,6 +80,21 @@ class Sample:
     data_hash: str
 
 
+def files_hash(corpus: Corpus) -> str:
+    """Hash over size and time of change of each clip's file: audio replaced under its name is other audio.
+
+    What is in the files is not read, and nothing is kept: a corpus may have millions.
+    """
+    digest = hashlib.blake2b(digest_size=16)
+    for item in corpus:
+        try:
+            stat = os.stat(item.path)
+            digest.update(b"%d %d\n" % (stat.st_size, stat.st_mtime_ns))
+        except OSError:
+            digest.update(b"missing\n")
+    return digest.hexdigest()
+
+
 def sample_frames(
     corpus: Corpus,
     encoder: SpeechEncoder,
@@ -105,7 +122,13 @@ def sample_frames(
     """
     scan = corpus.scan()
     picks = Picks.draw((item.id for item in corpus), scan.num_items, options)
-    source = {"data": scan.sha256, "encoder": encoder.fingerprint, "dtype": encoder.dtype, "clips": options.clips}
+    source = {
+        "data": scan.sha256,
+        "files": files_hash(corpus),
+        "encoder": encoder.fingerprint,
+        "dtype": encoder.dtype,
+        "clips": options.clips,
+    }
     key = source | asdict(options) | {"layers": list(encoder.layers), "version": VERSION}
     dims = [encoder.layer_dim] * len(encoder.layers)
     share = options.percent / 100 if options.percent else 1.0

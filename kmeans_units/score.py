@@ -17,7 +17,8 @@ from codectok.metrics.robustness import DISTURBANCES, robustness
 from codectok.metrics.segments import ClipNames, Segment, frame_labels
 from codectok.metrics.unit_report import phone_scores, usage
 from codectok.tokenizer import Tokenizer
-from kmeans_units.columns import Row, relative
+from kmeans_units.columns import Row
+from kmeans_units.names import by_clip, clip_name
 
 _BATCH_SECONDS = 60.0
 Progress = Callable[[], None]
@@ -28,7 +29,8 @@ class Encoded:
     """A corpus as units.
 
     Attributes:
-        names: of each clip, as the manifest writes its path.
+        names: of each clip: path as the manifest writes it, or id of a segment.
+        ids: of each clip.
         units: int [K, T] of each clip.
         features: float32 [T, D] of each clip where they are wanted.
         seconds: of audio in all.
@@ -37,11 +39,17 @@ class Encoded:
     """
 
     names: list[str] = field(default_factory=list)
+    ids: list[str] = field(default_factory=list)
     units: list[np.ndarray] = field(default_factory=list)
     features: list[np.ndarray] = field(default_factory=list)
     seconds: float = 0.0
     failed: dict[str, str] = field(default_factory=dict)
     bpe_tokens: int | None = None
+
+    @property
+    def names_of(self) -> dict[str, str]:
+        """Names by id."""
+        return dict(zip(self.ids, self.names, strict=True))
 
 
 def encode(
@@ -57,7 +65,7 @@ def encode(
     found = Encoded()
     bpe = bpe_of(tokenizer)
     most = max(num_codebooks, len(bpe.codebook_sizes) if bpe else 0)
-    for names, clips in _batches(tokenizer, rows, root, found.failed, progress):
+    for done, clips in _batches(tokenizer, rows, root, found.failed, progress):
         seen: list[Any] = tokenizer.features_batch(clips, tokenizer.sample_rate) if features else []
         units_of = getattr(tokenizer, "units", None)
         if seen and units_of is not None:  # the encoder, which is most of the work, runs once
@@ -65,7 +73,8 @@ def encode(
             many = [tokenizer.tokens(c, len(x)) for c, x in zip(codes, clips, strict=True)]
         else:
             many = tokenizer.encode_batch(clips, tokenizer.sample_rate, num_codebooks=most)
-        found.names += names
+        found.names += [clip_name(r.item, root) for r in done]
+        found.ids += [r.item.id for r in done]
         found.units += [t.codes[:num_codebooks].numpy() for t in many]
         found.features += [f.numpy() for f in seen]
         found.seconds += sum(t.duration for t in many)
@@ -80,22 +89,21 @@ def encode(
 
 def _batches(
     tokenizer: Tokenizer, rows: Sequence[Row], root: str, failed: dict[str, str], progress: Progress
-) -> Iterator[tuple[list[str], list[np.ndarray]]]:
-    names: list[str] = []
+) -> Iterator[tuple[list[Row], list[np.ndarray]]]:
+    done: list[Row] = []
     clips: list[np.ndarray] = []
     for row in rows:
-        name = relative(row.item, root)
         try:
             clips.append(read_clip(row.item, tokenizer.sample_rate))
-            names.append(name)
+            done.append(row)
         except (CodectokError, OSError) as error:
-            failed[name] = str(error)
+            failed[clip_name(row.item, root)] = str(error)
         if sum(map(len, clips)) >= _BATCH_SECONDS * tokenizer.sample_rate:
-            yield names, clips
-            names, clips = [], []
+            yield done, clips
+            done, clips = [], []
         progress()
     if clips:
-        yield names, clips
+        yield done, clips
 
 
 def codebook_scores(
@@ -110,7 +118,10 @@ def codebook_scores(
         counted = usage(units, tokenizer.codebook_sizes[k], tokenizer.frame_rate, encoded.seconds)
         row: dict[str, Any] = {"codebook": names[k], **asdict(counted), "used_share": counted.used_share}
         if labels is not None:
-            row["phones"] = phone_scores(units, labels, resamples=resamples, seed=seed).to_json()
+            try:
+                row["phones"] = phone_scores(units, labels, resamples=resamples, seed=seed).to_json()
+            except MetricError as error:
+                row["phones"] = {"pnmi": None, "reason": str(error)}
         found.append(row)
     return found
 
@@ -140,17 +151,10 @@ def _layers(tokenizer: Tokenizer, features: list[np.ndarray]) -> dict[str, list[
     }
 
 
-def by_clip(phones: Mapping[str, Sequence[Segment]], names: Sequence[str]) -> dict[str, Sequence[Segment]]:
-    """Labels by the names of the corpus's clips; those of other clips are left out."""
-    clips = ClipNames(names)
-    found = ((clips.find(key), segments) for key, segments in phones.items())
-    return {name: segments for name, segments in found if name is not None}
-
-
 def labels_of(encoded: Encoded, phones: Mapping[str, Sequence[Segment]], tokenizer: Tokenizer) -> list[np.ndarray]:
     """The phone of each frame of each clip as a number, -1 where there is none."""
     index = {p: i for i, p in enumerate(sorted({s.label for segments in phones.values() for s in segments}))}
-    mine = by_clip(phones, encoded.names)
+    mine = by_clip(phones, encoded.names_of)
     found = [
         frame_labels(mine.get(name, []), units.shape[1], tokenizer.frame_rate, index)
         for name, units in zip(encoded.names, encoded.units, strict=True)
@@ -167,7 +171,7 @@ def abx_scores(
 
     Items whose frames are not all in the clip, or that have none, are left out and counted.
     """
-    names = ClipNames(encoded.names)
+    names = ClipNames(encoded.names, encoded.names_of)
     position = {name: i for i, name in enumerate(encoded.names)}
     kept: list[AbxItem] = []
     spans: list[tuple[int, int, int]] = []

@@ -52,11 +52,13 @@ def score(**options: Any) -> None:
     from kmeans_units.score_tables import print_scores
 
     corpus = read_corpus(options["corpus"])
+    _check_plot(options["plot"])
     rows = read_rows(corpus, options["join"], options["where"])
     tokenizer = load(options["tokenizer"])
     whole = len(tokenizer.codebook_sizes)
     count = tokenizer.choose_codebooks(whole if options["codebooks"] == "all" else _number(options["codebooks"]), None)
     phones, labels = _labels(rows, corpus.root, options["phones"], options["align"])
+    drawn = _drawn(rows, corpus.root, options["plot_clip"])
     items = _items(rows, corpus.root, phones, options) if options["abx"] else None
 
     with progress(len(rows), "encode") as bar:
@@ -79,15 +81,16 @@ def score(**options: Any) -> None:
         result["abx"] = work.abx_scores(
             tokenizer, encoded, items, in_context=not options["any_context"], seed=options["seed"]
         )
+    ids = set(encoded.ids)
+    known = [r for r in rows if r.item.id in ids]
     if options["robust"]:
-        known = [r for r in rows if work.relative(r.item, corpus.root) in set(encoded.names)]
         with progress(min(options["robust"], len(known)), "robustness") as bar:
             result["robustness"] = work.robustness_scores(
                 tokenizer, known, count, options["robust"], options["seed"], bar.advance
             )
-    if options["plot"] is not None:
-        _plot(options["plot"], tokenizer, rows, corpus.root, phones, options["plot_clip"])
     (print_json if options["as_json"] else print_scores)(result)
+    if options["plot"] is not None:
+        _plot(options["plot"], tokenizer, [drawn] if drawn else known, corpus.root, phones)
     failed = {**encoded.failed, **(labels or {}).get("failed", {})}
     for name, reason in failed.items():
         click.echo(f"failed: {name}: {reason}", err=True)
@@ -95,7 +98,7 @@ def score(**options: Any) -> None:
 
 
 def _number(text: str) -> int:
-    if not text.isdigit() or not int(text):
+    if not text.isdecimal() or not int(text):
         raise click.UsageError(f"--codebooks {text}: give a number, or all")
     return int(text)
 
@@ -113,7 +116,7 @@ def _labels(
     if not align:
         return None, None
     from codectok.corpus.clips import read_clip
-    from kmeans_units.columns import relative
+    from kmeans_units.names import clip_name
     from kmeans_units.phones import RATE, align_clips
 
     spoken = [r for r in rows if r.transcript]
@@ -124,7 +127,7 @@ def _labels(
         return lambda: read_clip(row.item, RATE)
 
     with progress(len(spoken), "align") as bar:
-        made = align_clips(((relative(r.item, root), r.transcript, reader(r)) for r in spoken), bar.advance)
+        made = align_clips(((clip_name(r.item, root), r.transcript, reader(r)) for r in spoken), bar.advance)
     if not made.clips:
         raise CodectokError(f"no clip could be aligned: {next(iter(made.failed.values()))}")
     if path is not None:
@@ -136,36 +139,49 @@ def _labels(
 def _items(rows: list[Row], root: str, phones: dict[str, list[Segment]] | None, options: dict[str, Any]) -> Any:
     """Items of the file, or of the labels; None where there is neither."""
     from codectok.metrics.items import items_from_segments, read_items
-    from kmeans_units.columns import relative
-    from kmeans_units.score import by_clip
+    from kmeans_units.names import by_clip, names_of
 
     if options["items"] is not None:
         return read_items(options["items"])
     if phones is None:
         return None
-    speakers = {relative(r.item, root): r.speaker.replace(" ", "_") for r in rows}
+    names = names_of((r.item for r in rows), root)
+    speakers = {names[r.item.id]: r.speaker.replace(" ", "_") for r in rows}
     # An item file's names have no spaces; here they need not be written, but mean the same clips.
-    mine = {name: segments for name, segments in by_clip(phones, list(speakers)).items() if " " not in name}
+    mine = {name: segments for name, segments in by_clip(phones, names).items() if " " not in name}
     return items_from_segments(mine, speakers, triphone=not options["any_context"])
 
 
-def _plot(
-    path: Path, tokenizer: Any, rows: list[Row], root: str, phones: dict[str, list[Segment]] | None, name: str | None
-) -> None:
-    """Draw one clip."""
+def _check_plot(path: Path | None) -> None:
+    if path is not None and path.suffix.lower() != ".png":
+        raise click.UsageError(f"--plot {path}: a picture is a PNG; give a name that ends in .png")
+
+
+def _drawn(rows: list[Row], root: str, name: str | None) -> Row | None:
+    """The clip that --plot-clip names."""
+    from codectok.metrics.segments import ClipNames
+    from kmeans_units.names import names_of
+
+    if name is None:
+        return None
+    names = names_of((r.item for r in rows), root)
+    chosen = ClipNames(names.values(), names).find(name)
+    if chosen is None:
+        raise CodectokError(f"--plot-clip {name}: no such clip; give its path in the manifest, or its id")
+    return next(r for r in rows if names[r.item.id] == chosen)
+
+
+def _plot(path: Path, tokenizer: Any, rows: list[Row], root: str, phones: dict[str, list[Segment]] | None) -> None:
+    """Draw the first clip that has labels, or the first."""
     from codectok.atomic import atomic_path
     from codectok.corpus.clips import read_clip
     from codectok.inspect.units import draw_units
-    from codectok.metrics.segments import ClipNames
-    from kmeans_units.columns import relative
-    from kmeans_units.score import by_clip
+    from kmeans_units.names import by_clip, clip_name, names_of
 
-    by_name = {relative(r.item, root): r for r in rows}
-    labels = by_clip(phones or {}, list(by_name))
-    chosen = ClipNames(by_name).find(name) if name else next(iter(labels or by_name))
-    if chosen is None:
-        raise CodectokError(f"--plot-clip {name}: no such clip; give its path in the manifest, or its id")
-    samples = read_clip(by_name[chosen].item, tokenizer.sample_rate)
+    labels = by_clip(phones or {}, names_of((r.item for r in rows), root))
+    row = next((r for r in rows if clip_name(r.item, root) in labels), rows[0])
+    chosen = clip_name(row.item, root)
+    samples = read_clip(row.item, tokenizer.sample_rate)
     tokens = tokenizer.encode(samples, tokenizer.sample_rate, num_codebooks=1)
     segments = labels.get(chosen)
     with atomic_path(path) as temporary:

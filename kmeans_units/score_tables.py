@@ -18,7 +18,8 @@ def print_scores(result: dict[str, Any]) -> None:
         b = result["bpe"]
         console.print(f"after BPE ({b['vocab_size']} tokens): {b['token_rate']:.2f} tokens/s, {b['bitrate']:.0f} bit/s")
     if "phones" in result["codebooks"][0]:
-        console.print(_phones(result["codebooks"], result["phones"]))
+        reason = result["codebooks"][0]["phones"].get("reason")
+        console.print(f"\nno phone scores: {reason}" if reason else _phones(result["codebooks"], result["phones"]))
     if result["abx"]:
         console.print(_abx(result["abx"]))
     if result["robustness"]:

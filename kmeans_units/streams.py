@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from codectok.units.kmeans import UnitStream
-from kmeans_units.kmeans import BLOCK, KMeansOptions, assign, fit_kmeans
+from kmeans_units.kmeans import BLOCK, KMeansOptions, assign, check_count, fit_kmeans
 
 LEAST_SCALE = 1e-5
 """Of the largest standard deviation: a feature that hardly varies is not blown up beyond this."""
@@ -42,7 +42,11 @@ def fit_stream(
         The stream, and its figures: held-out ``variance`` (mean squared distance to the mean) and, of each level, its
         ``k``, ``inertia`` and ``valid_inertia`` (mean squared distance of a frame to its centroid; None with none held
         out), ``dead`` clusters, ``valid_used`` (share of the clusters) and ``points`` (frames) fitted on.
+
+    Raises:
+        CodectokError: as :func:`~kmeans_units.kmeans.fit_kmeans`.
     """
+    check_count(len(frames), max(sizes))
     mean = scale = None
     if standardize:
         mean, scale = _moments(frames)

@@ -91,13 +91,20 @@ def labels_of_files(table: str | os.PathLike[str], files: Sequence[Path]) -> dic
 
 
 class ClipNames:
-    """Finds a clip by any of its names: path, path without its suffix (the id), or bare name where only one has it."""
+    """Finds a clip by any of its names: path, path without its suffix (the id), or bare name where only one has it.
 
-    def __init__(self, names: Iterable[str]) -> None:
+    Args:
+        names: of the clips.
+        ids: the name of each id, where a clip's id is not its path without the suffix.
+    """
+
+    def __init__(self, names: Iterable[str], ids: Mapping[str, str] | None = None) -> None:
         self._names: dict[str, str | None] = {}
         exact = {_posix(n): n for n in names}
         for key, name in exact.items():
             self._names[key] = name
+        for id, name in (ids or {}).items():
+            self._names.setdefault(_posix(id), name)
         for short in (lambda p: p.with_suffix("").as_posix(), lambda p: p.name, lambda p: p.stem):
             counted: dict[str, list[str]] = {}
             for key, name in exact.items():

@@ -15,6 +15,7 @@ PNMI of many units on few frames is too high; two figures are not:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from fractions import Fraction
@@ -85,7 +86,7 @@ class PhoneScores:
     Attributes:
         pnmi: raw.
         chance: PNMI of shuffled frames.
-        corrected: (pnmi - chance) / (1 - chance), with an interval over clips.
+        corrected: (pnmi - chance) / (1 - chance), with an interval over clips; None where chance is 1: nothing to tell.
         held_out: held-out PNMI with its interval over clips.
         phone_purity, cluster_purity: see the functions of these names.
         labels: different labels.
@@ -94,7 +95,7 @@ class PhoneScores:
 
     pnmi: float
     chance: float
-    corrected: Interval
+    corrected: Interval | None
     held_out: Interval | None
     phone_purity: float
     cluster_purity: float
@@ -168,12 +169,15 @@ def phone_scores(
     clip = np.repeat(np.arange(len(kept)), [len(u) for u, _ in kept])
     table = contingency(z, y)
     bits = entropy(table.sum(0))
+    chance = chance_pnmi(z, y, seed)  # of one label only, this raises
     # One row for each unit and label of a clip instead of each frame: the bootstrap's time does not grow with hours.
     cells, times = np.unique(np.stack([clip, z, y]), axis=1, return_counts=True)
-    raw = bootstrap_clips(
-        lambda w: pnmi(contingency(cells[1], cells[2], w[cells[0]] * times)), len(kept), resamples=resamples, seed=seed
-    )
-    chance = chance_pnmi(z, y, seed)
+
+    def weighted(weights: np.ndarray) -> float:
+        drawn = contingency(cells[1], cells[2], weights[cells[0]] * times)
+        return pnmi(drawn) if (drawn.sum(0) > 0).sum() > 1 else math.nan
+
+    raw = bootstrap_clips(weighted, len(kept), resamples=resamples, seed=seed)
     return PhoneScores(
         pnmi=raw.mean,
         chance=chance,
@@ -188,11 +192,13 @@ def phone_scores(
     )
 
 
-def _corrected(raw: Interval, chance: float) -> Interval:
+def _corrected(raw: Interval, chance: float) -> Interval | None:
     """The bootstrap's interval, its width kept and its middle on the corrected value.
 
     A draw repeats clips, which adds to PNMI what chance does; chance being taken off already, only the spread counts.
     """
+    if 1 - chance < 1e-9:  # as many units as frames: shuffled ones tell everything as well
+        return None
     value = (raw.mean - chance) / (1 - chance)
     if raw.half_width is None:
         return Interval(value, None, None, raw.n)

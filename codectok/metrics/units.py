@@ -137,14 +137,16 @@ def bootstrap_clips(
 
     Args:
         statistic: of how often each clip counts, int64 [num_clips]. A paired comparison is the statistic
-            ``lambda w: score(a, w) - score(b, w)``: both are of the very same clips in every draw.
+            ``lambda w: score(a, w) - score(b, w)``: both are of the very same clips in every draw. NaN says that it is
+            undefined for a draw, which is left out.
         num_clips: n.
         confidence: of the interval.
         resamples: draws.
         seed: of the draws.
 
     Returns:
-        The statistic of all clips once (as ``mean``) and its interval; no interval for one clip.
+        The statistic of all clips once (as ``mean``) and its interval; no interval for one clip, or of
+        undefined draws only.
 
     Raises:
         MetricError: no clips, or what the statistic raises.
@@ -158,6 +160,8 @@ def bootstrap_clips(
     drawn = [
         statistic(np.bincount(rng.integers(0, num_clips, num_clips), minlength=num_clips)) for _ in range(resamples)
     ]
+    if np.isnan(drawn).all():
+        return Interval(point, None, None, num_clips)
     tail = (1.0 - confidence) / 2
-    low, high = 2 * point - np.quantile(drawn, [1.0 - tail, tail])
+    low, high = 2 * point - np.nanquantile(drawn, [1.0 - tail, tail])
     return Interval(point, float(low), float(high), num_clips)

@@ -164,6 +164,74 @@ def test_imported_centroids(recipe: str, corpus: Path, tmp_path: Path) -> None:
     assert str(dim) in message
 
 
+def test_imported_centroids_are_known_by_their_contents(recipe: str, tmp_path: Path) -> None:
+    dim = codectok.units.load_encoder("logmel", 0).features(np.zeros(16000, np.float32)).shape[1]
+    file, out = tmp_path / "km.npy", tmp_path / "out"
+
+    def stored() -> np.ndarray:
+        return load_file(out / "model.safetensors")["streams.0.centroids.0"]
+
+    np.save(file, np.zeros((3, dim), np.float32))
+    args = (recipe, f"centroids={file}", "data=", "-o", out)
+    assert run(*args).exit_code == 0
+    assert "already there" in run(*args).stdout
+    np.save(tmp_path / "copy.npy", np.zeros((3, dim), np.float32))
+    assert "already there" in run(recipe, f"centroids={tmp_path / 'copy.npy'}", "data=", "-o", out).stdout
+    np.save(file, np.ones((3, dim), np.float32))
+    assert "another model" in failed(run(*args))
+    assert not stored().any()
+    assert run(*args, "--overwrite").exit_code == 0
+    assert stored().all()
+    file.unlink()
+    assert "there is no file" in failed(run(*args))
+
+
+def test_overwrite_fits_the_same_recipe_again(recipe: str, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert run(recipe, "-o", out).exit_code == 0
+    before = (out / "model.safetensors").read_bytes()
+    (out / "model.safetensors").write_bytes(b"damaged")
+    result = run(recipe, "-o", out, "--overwrite")
+    assert (result.exit_code, "wrote" in result.stdout) == (0, True)
+    assert (out / "model.safetensors").read_bytes() == before
+
+
+def test_audio_replaced_under_its_name_is_another_corpus(recipe: str, tmp_path: Path) -> None:
+    folder = write_corpus(tmp_path / "c", [0.5, 0.5, 0.5])
+    good = (folder / "clip001.wav").read_bytes()
+    (folder / "clip001.wav").write_bytes(b"no audio")
+    args = (recipe, f"data={folder}", "--json", "-o", tmp_path / "out")
+    assert json.loads(run(*args).stdout)["failed"] == 1
+    (folder / "clip001.wav").write_bytes(good)
+    assert "another model" in failed(run(*args))
+    assert json.loads(run(*args, "--overwrite").stdout)["failed"] == 0
+
+
+def test_a_finished_fit_says_what_it_lacks(recipe: str, tmp_path: Path) -> None:
+    out, dump = tmp_path / "out", f"dump={tmp_path / 'dump'}"
+    bpe = "bpe_vocab_sizes=[10, 14]"
+    assert "wrote" in run(recipe, "-o", out).stdout
+    first = run(recipe, bpe, "-o", out)
+    assert "wrote" in first.stdout, "a BPE was"
+    again = run(recipe, "bpe_vocab_sizes=[14, 10]", "-o", out, "--json")
+    assert json.loads(again.stdout)["written"] is None
+    assert f"already there: {out}" in run(recipe, "-o", out).stdout
+    before = (out / "bpe.json").read_bytes()
+    assert "another BPE" in failed(run(recipe, "bpe_vocab_sizes=[12]", "-o", out))
+    assert (out / "bpe.json").read_bytes() == before
+    assert "without dump=" in failed(run(recipe, dump, "-o", out))
+    result = run(recipe, dump, "bpe_vocab_sizes=[12]", "-o", out, "--overwrite")
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "dump" / "dump.json").is_file()
+    assert codectok.load(str(out)).bpe.vocab_size == 12
+    assert "already there" in run(recipe, dump, "bpe_vocab_sizes=[12]", "-o", out).stdout
+
+
+def test_no_frames_are_too_few_to_standardize(recipe: str, tmp_path: Path) -> None:
+    message = failed(run(recipe, "percent=1e-9", "standardize=true", "-o", tmp_path / "out"))
+    assert "8 clusters need at least 8 frames, and there are 0" in message
+
+
 def test_group_lists_its_commands_and_no_others() -> None:
     result = CliRunner().invoke(units, ["--help"])
     listed = [line.split()[0] for line in result.output.split("Commands:")[1].splitlines() if line.strip()]

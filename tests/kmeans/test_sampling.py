@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -99,6 +100,25 @@ def test_only_some_clips_are_encoded(corpus: Path) -> None:
     encoder = FakeEncoder()
     sample = take(corpus, SampleOptions(clips=10, valid_share=0.2), encoder)
     assert (sample.counts.clips, sample.counts.valid_clips, encoder.calls) == (10, 2, 10)
+
+
+def test_a_file_that_changed_is_read_again(tmp_path: Path) -> None:
+    """By size or time of change; what is cached serves as long as neither did."""
+    folder, options = write_corpus(tmp_path / "c", [0.5, 0.5, 0.5]), SampleOptions()
+    (folder / "clip001.wav").rename(tmp_path / "away.wav")
+    (folder / "clip001.wav").write_bytes(b"")
+    assert take(folder, options, cache=tmp_path / "cache").counts.failed == 1
+    (tmp_path / "away.wav").rename(folder / "clip001.wav")
+    first = take(folder, options, cache=tmp_path / "cache")
+    assert first.counts.failed == 0
+    encoder = FakeEncoder()
+    assert same(first, take(folder, options, encoder, cache=tmp_path / "cache"))
+    assert encoder.calls == 0
+    samples, rate = soundfile.read(folder / "clip000.wav")
+    soundfile.write(folder / "clip000.wav", -samples, rate)
+    os.utime(folder / "clip000.wav", ns=(0, 1))
+    assert not same(first, take(folder, options, encoder, cache=tmp_path / "cache"))
+    assert encoder.calls == 3
 
 
 @pytest.mark.parametrize("after", [1, 20, 47])

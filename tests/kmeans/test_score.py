@@ -203,8 +203,11 @@ def test_codebooks_and_features_of_several_layers_are_named_by_layer(corpus: Pat
     (["--phones", "none.tsv"], "there are no labels"), (["--align"], "no clip has a transcript"),
     (["--codebooks", "x"], "a number, or all"), (["--codebooks", "3"], "2 codebooks"),
     (["--where", "speaker=nobody"], "--where"), (["--plot", "p.png", "--plot-clip", "none"], "no such clip"),
+    (["--plot", "p.pdf"], "ends in .png"), (["--codebooks", "\u00b2"], "a number, or all"),
 ])  # fmt: skip
-def test_wrong_use_is_one_line(corpus: Path, args: list[str], message: str) -> None:
+def test_wrong_use_is_one_line(corpus: Path, args: list[str], message: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And it is said before the corpus is encoded."""
+    monkeypatch.setattr(work, "encode", None)
     result = run("tones", corpus / "m.tsv", "--robustness", 0, *args)
     assert result.exit_code == 2
     assert message in result.stderr
@@ -228,6 +231,97 @@ def test_units_of_features_are_those_of_encode(corpus: Path) -> None:
     assert once.seconds == twice.seconds
     for a, b in zip(once.units + once.features, twice.units + twice.features, strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+@pytest.fixture
+def segments(corpus: Path) -> Path:
+    """One file, whose halves are segments of different phones."""
+    speak(corpus / "long.wav", "S AA S IY S IY")
+    lines = [
+        {"id": "u1", "path": "long.wav", "offset": 0, "duration": 0.3},
+        {"id": "u2", "path": "long.wav", "offset": 0.3, "duration": 0.3},
+    ]
+    (corpus / "s.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    return corpus
+
+
+def test_segments_of_one_file_are_clips_of_their_own(segments: Path) -> None:
+    parts = {"u1": "S AA S", "u2": "IY S IY"}
+    labels = {n: [Segment(0.1 * i, 0.1 * (i + 1), p) for i, p in enumerate(x.split())] for n, x in parts.items()}
+    write_segments(segments / "q.tsv", labels)
+    result = run("tones", segments / "s.jsonl", "--phones", segments / "q.tsv", "--json", "--robustness", 2,
+                 "--resamples", 20, "--any-context", "--plot", segments / "u.png", "--plot-clip", "u2")  # fmt: skip
+    assert result.exit_code == 0, result.stderr
+    found = json.loads(result.stdout)
+    scores = found["codebooks"][0]["phones"]
+    assert (scores["clips"], scores["frames"], scores["pnmi"]) == (2, 30, pytest.approx(1))
+    assert (found["clips"], found["robustness"]["clips"], found["abx"]["outside"]) == (2, 2, 0)
+    assert "u.png: u2" in result.stderr
+    (segments / "s.jsonl").write_text((segments / "s.jsonl").read_text().replace("0.3}", "9}"))
+    encoded = run("tones", segments / "s.jsonl")
+    assert "no clip could be encoded" in encoded.stderr
+
+
+def test_alignments_and_failures_of_segments_are_kept_apart(segments: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from kmeans_units.phones import Alignments
+
+    def align(clips: object, progress: object) -> Alignments:
+        return Alignments({name: [Segment(0, 0.1, text), Segment(0.1, 0.2, "X")] for name, text, _ in clips})  # type: ignore[attr-defined]
+
+    monkeypatch.setattr("kmeans_units.phones.align_clips", align)
+    rows = [json.loads(line) | {"text": f"T{i}"} for i, line in enumerate((segments / "s.jsonl").open())]
+    rows += [{"id": f"late{i}", "path": "long.wav", "offset": 50 + i} for i in range(2)]
+    (segments / "s.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    result = run("tones", segments / "s.jsonl", "--align", "--phones", segments / "made.tsv", "--json",
+                 "--robustness", 0, "--resamples", 20, "--no-abx")  # fmt: skip
+    assert result.exit_code == 1, result.stderr
+    assert {line.split("\t")[0] for line in (segments / "made.tsv").read_text().splitlines()[1:]} == {"u1", "u2"}
+    found = json.loads(result.stdout)
+    assert list(found["failed"]) == ["late0", "late1"]
+    assert (found["codebooks"][0]["phones"]["labels"], found["codebooks"][0]["phones"]["clips"]) == (3, 2)
+
+
+def test_a_clip_is_named_by_path_or_id(tmp_path: Path) -> None:
+    """Both find the labels of a whole file; a length without an id leaves a line its path; tables join by either."""
+    from codectok.corpus.manifest import Item
+    from kmeans_units.names import by_clip, clip_name, names_of
+
+    items = [Item("u1", "/r/a.wav"), Item("d/b", "/r/d/b.wav", None, 1.5), Item("u2", "/r/c.wav", 0.0, 1.0),
+             Item("u3", "/r/c.wav", 1.0), Item("o/e", "/o/e.wav", None, 2.0)]  # fmt: skip
+    names = names_of(items, "/r")
+    assert list(names.values()) == ["a.wav", "d/b.wav", "u2", "u3", "/o/e.wav"]
+    assert [clip_name(i, "/r/") for i in items] == list(names.values())
+    one = [Segment(0, 1, "A")]
+    for key, name in (("a.wav", "a.wav"), ("u1", "a.wav"), ("d/b", "d/b.wav"), ("d/b.wav", "d/b.wav"), ("u3", "u3")):
+        assert list(by_clip({key: one}, names)) == [name]
+    assert by_clip({"c.wav": one}, names) == {}
+    (tmp_path / "m.csv").write_text("id,path,offset,duration\nu2,c.wav,0,1\nu3,c.wav,1,1\n")
+    (tmp_path / "t.csv").write_text("path,use,who\nc.wav,x,a\nu3,y,b\n")
+    rows = read_rows(read_corpus(tmp_path / "m.csv"), tmp_path / "t.csv")
+    assert [r.columns["use"] for r in rows] == ["x", "y"]
+
+
+def test_phones_that_cannot_be_scored_leave_the_other_figures(corpus: Path) -> None:
+    write_segments(corpus / "one.tsv", {"c0.wav": [Segment(0, 0.2, "A")]})
+    args = ("tones", corpus / "m.tsv", "--where", "language=en*", "--phones", corpus / "one.tsv", "--robustness", 0,
+            "--no-abx")  # fmt: skip
+    result = run(*args, "--json")
+    assert result.exit_code == 0, result.stderr
+    (row,) = json.loads(result.stdout)["codebooks"]
+    assert (row["used"], row["phones"]["pnmi"]) == (3, None)
+    assert "same label" in row["phones"]["reason"]
+    shown = run(*args).output
+    assert "perplexity" in shown
+    assert "no phone scores: all frames have the same label" in shown
+
+
+def test_figures_are_printed_before_a_picture_that_fails(corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    args = ("tones", corpus / "m.tsv", "--robustness", 0, "--plot", corpus / "u.png")
+    result = run(*args, "--plot-clip", "bad")  # known, but no audio
+    assert (result.exit_code, "perplexity" in result.stdout, (corpus / "u.png").exists()) == (2, True, False)
+    (corpus / "m.tsv").write_text("path\tspeaker\nbad.wav\ts\nc0.wav\ts\n")
+    result = run(*args)
+    assert "u.png: c0.wav" in result.stderr, "the first that can be read"
 
 
 def test_the_guide_names_options_that_exist() -> None:

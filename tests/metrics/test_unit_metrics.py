@@ -167,3 +167,15 @@ def test_no_number_stands_for_a_failure() -> None:
         entropy(np.zeros(3))
     with pytest.raises(MetricError, match="at least one clip"):
         bootstrap_clips(lambda w: 0.0, 0)
+
+
+def test_undefined_draws_are_left_out_and_none_left_is_no_interval() -> None:
+    values = np.array([1.0, 2.0, 4.0])
+    mean = lambda w: float(w @ values / w.sum())  # noqa: E731
+    some = bootstrap_clips(lambda w: mean(w) if w[0] else np.nan, 3, resamples=400)
+    rng = np.random.default_rng(0)
+    draws = [np.bincount(rng.integers(0, 3, 3), minlength=3) for _ in range(400)]
+    low, high = np.quantile([mean(w) for w in draws if w[0]], [0.025, 0.975])
+    assert (some.low, some.high) == pytest.approx((2 * some.mean - high, 2 * some.mean - low))
+    none = bootstrap_clips(lambda w: 1.0 if (w == 1).all() else np.nan, 30, resamples=5)
+    assert (none.mean, none.low, none.high) == (1.0, None, None)

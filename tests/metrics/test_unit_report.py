@@ -79,5 +79,26 @@ def test_one_clip_has_no_interval_and_no_labels_is_an_error() -> None:
     found = phone_scores([np.array([0, 1, 0])], [np.array([0, 1, 0])])
     assert found.held_out is None
     assert (found.pnmi, found.corrected.low) == (1, None)
+    with pytest.raises(MetricError, match="same label"):
+        phone_scores([np.array([0, 1])], [np.array([1, 1])])
     with pytest.raises(MetricError, match="no frame has a label"):
         phone_scores([np.array([0, 1])], [np.array([-1, -1])])
+
+
+def test_nothing_is_corrected_where_chance_explains_everything() -> None:
+    """A unit for each frame: shuffled, they tell as much."""
+    found = phone_scores([np.arange(3), np.arange(3, 6)], [np.array([0, 1, 0]), np.array([1, 1, 0])], resamples=20)
+    assert found.chance == pytest.approx(1)
+    assert found.corrected is None
+    assert found.to_json()["corrected"] is None
+
+
+def test_draws_of_one_label_are_left_out_of_the_interval() -> None:
+    """Clips of one phone each: a quarter of the draws of three have only one, of which there is no PNMI."""
+    y = [np.full(40, label) for label in (0, 1, 1)]
+    z = [np.where(np.arange(40) < 30, x, 1 - x) for x in y]
+    found = phone_scores(z, y, resamples=200)
+    assert found.corrected is not None
+    assert found.corrected.low is not None
+    assert found.corrected.high is not None
+    assert np.isfinite([found.corrected.low, found.corrected.high]).all()

@@ -120,3 +120,10 @@ def test_another_tokenizers_folder_is_refused(folder: Path) -> None:
 
 def test_patterns_of_the_option_are_all() -> None:
     assert bpe_cli.PATTERNS == PATTERNS
+
+
+def test_a_path_that_is_not_there_is_said_so(tmp_path: Path) -> None:
+    result = run(tmp_path / "none", "--vocab-size", 20, "-o", tmp_path / "m")
+    assert result.exit_code == 2
+    assert f"there is no {tmp_path / 'none'}: give a token store, .ctk files or a folder of them" in result.stderr
+    assert not (tmp_path / "m").exists()
