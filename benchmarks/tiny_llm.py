@@ -99,13 +99,12 @@ class Heard:
 
 
 def transcribe(model_folder: Path, store_folder: Path, table: Path, limit: int | None = None) -> Iterator[Heard]:
-    """Let a model write every prompt of a table (or ``limit`` of them, evenly spread), the likeliest token each time."""
+    """Let a model write every prompt of a table (or ``limit`` of them, evenly spread), always the likeliest token."""
     from codectok.llm.decode import TextPiece
     from codectok.llm.folder import open_model, open_text_tokenizer
     from codectok.llm.generate import generate
+    from codectok.llm.prompts import task_prompt
     from codectok.llm.segments import Prompter
-    from codectok.llm.task_names import task
-    from codectok.llm.tasks import Item
     from codectok.llm.texts import read_texts
     from codectok.llm.vocab import AudioVocab
     from codectok.store import open_store
@@ -115,19 +114,18 @@ def transcribe(model_folder: Path, store_folder: Path, table: Path, limit: int |
     if len(set(texts.values())) < 2:
         raise CodectokError(f"fewer than two texts of {table} have their speech in {store_folder}")
     model, tokenizer, vocab = open_model(model_folder), open_text_tokenizer(model_folder), AudioVocab.load(model_folder)
-    asr, ids = task("asr"), list(texts)
+    ids = list(texts)
 
     def write(id: str) -> str:
-        parts = asr.parts(Item(id, store[id].expand().codes, ""), asr.style(vocab), vocab)
-        bos = tokenizer.bos_token_id is not None
-        prompt = Prompter(tokenizer, vocab).encode([p.segment for p in parts if not p.predict], bos).ids
+        segments = task_prompt("asr", vocab, "", store[id].expand().codes, speak=False)
+        prompt = Prompter(tokenizer, vocab).encode(segments, tokenizer.bos_token_id is not None).ids
         events = generate(model, tokenizer, vocab, prompt, max_new_tokens=96, do_sample=False)
         return "".join(e.text for e in events if isinstance(e, TextPiece))
 
     count = len(ids) if limit is None else min(limit, len(ids))
     for i in (k * len(ids) // count for k in range(count)):
-        other = next(ids[(i + len(ids) // 2 + k) % len(ids)] for k in range(len(ids))
-                     if texts[ids[(i + len(ids) // 2 + k) % len(ids)]] != texts[ids[i]])  # fmt: skip
+        turned = ids[i + len(ids) // 2 :] + ids[: i + len(ids) // 2]
+        other = next(id for id in turned if texts[id] != texts[ids[i]])
         yield Heard(ids[i], texts[ids[i]], write(ids[i]), write(other))
 
 
