@@ -107,11 +107,12 @@ def transcribe(model_folder: Path, store_folder: Path, table: Path, limit: int |
     from codectok.llm.segments import Prompter
     from codectok.llm.texts import read_texts
     from codectok.llm.vocab import AudioVocab
+    from codectok.metrics.intelligibility import normalise
     from codectok.store import open_store
 
     store, lines = open_store(store_folder), read_texts(table)
     texts = {id: line.text or "" for id, line in lines.items() if id in store}
-    if len(set(texts.values())) < 2:
+    if len(set(map(normalise, texts.values()))) < 2:
         raise CodectokError(f"fewer than two texts of {table} have their speech in {store_folder}")
     model, tokenizer, vocab = open_model(model_folder), open_text_tokenizer(model_folder), AudioVocab.load(model_folder)
     ids = list(texts)
@@ -125,7 +126,7 @@ def transcribe(model_folder: Path, store_folder: Path, table: Path, limit: int |
     count = len(ids) if limit is None else min(limit, len(ids))
     for i in (k * len(ids) // count for k in range(count)):
         turned = ids[i + len(ids) // 2 :] + ids[: i + len(ids) // 2]
-        other = next(id for id in turned if texts[id] != texts[ids[i]])
+        other = next(id for id in turned if normalise(texts[id]) != normalise(texts[ids[i]]))
         yield Heard(ids[i], texts[ids[i]], write(ids[i]), write(other))
 
 

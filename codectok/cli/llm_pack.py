@@ -26,7 +26,12 @@ PATTERNS = ("flatten", "sections")
     "--window", type=click.IntRange(min=1), default=4096, show_default=True, help="Sequences packed together."
 )
 @click.option("--cut", is_flag=True, help="Fill rows by cutting sequences, between frames.")
-@click.option("--ratio", default="13:26", show_default=True, help="Text tokens and frames, for interleaved.")
+@click.option(
+    "--ratio",
+    default="13:26",
+    show_default=True,
+    help="Text tokens and frames, for interleaved (to learn from: such sequences have no markers to generate by).",
+)
 @click.option("--group", type=click.IntRange(min=1), default=4, show_default=True, help="Utterances a sequence.")
 @click.option("--prompt-seconds", type=click.FloatRange(min=0), metavar="S", help="Given, for speech-continuation.")
 @click.option(
