@@ -15,6 +15,7 @@ import soundfile
 import torch
 
 from codectok.cli.main import main
+from codectok.metrics.intelligibility import word_edits
 
 for _package in ("transformers", "datasets", "accelerate", "jiwer"):
     pytest.importorskip(_package)
@@ -89,15 +90,17 @@ def small(place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFi
 
 
 def test_it_hears_and_speaks(small: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    listen, speak, score = commands(LISTEN)
+    listen, speak, again, score = commands(LISTEN)
     assert CLIP in listen
     assert run(listen, capsys).strip() == WORDS
     seconds = float(re.findall(r"wrote tiny/said.wav, ([\d.]+) s", run(speak, capsys))[0])
     samples, rate = soundfile.read(small / "tiny/said.wav")
     assert rate == 16000
     assert seconds == pytest.approx(len(samples) / rate, abs=0.01)
-    assert 2 < seconds < 8  # the prompt has 4.3 s; 8 s is where it is cut
+    assert 3 < seconds < 6  # the recording has 4.3 s; 8 s is where speech is cut
     assert abs(samples).max() > 0.01
+    edits = word_edits(WORDS, run(again, capsys))
+    assert edits.total <= edits.length / 2
     table = [line.split() for line in run(score, capsys).splitlines()]
     own, other = (next(cells for cells in table if cells[:1] == [name]) for name in ("own", "other"))
     assert float(own[1]) < 20

@@ -22,6 +22,8 @@ from codectok.codec.harmonic.decoder import HarmonicDecoder
 from codectok.codec.layers import Layers
 from codectok.errors import CodectokError, FormatError
 
+PITCH_STEPS = 64
+"""To one of the pitch latents, which counts in fifteenths of the natural logarithm."""
 BLOCK = 200
 """Unit frames decoded at a time by :meth:`UnitVocoder.decode`."""
 
@@ -123,6 +125,16 @@ class UnitVocoder(nn.Module):
         z = control * self.spread + self.mean
         return torch.cat([z, z.new_zeros(*z.shape[:2], self.codec.latent_dim - self.width)], 2)
 
+    def settled(self, z: Tensor) -> Tensor:
+        """Latents with the pitch on a grid of about .1 %.
+
+        Phase adds up the pitch, and a network's output differs in its last digits with the shape of a block: without
+        the grid, a stream would drift away from the whole.
+        """
+        pitch = slice(self.codec.pitch_at, self.codec.envelope_at)
+        z[..., pitch] = (z[..., pitch] * PITCH_STEPS).round() / PITCH_STEPS
+        return z
+
     def step(self, codes: Tensor, state: State, final: bool) -> tuple[Tensor, State]:
         """Codes int64 [B, K, T] (any T) -> the samples [B, S] they complete; all that is left, if ``final``."""
         before = state or {}
@@ -147,7 +159,7 @@ class UnitVocoder(nn.Module):
             dropped = min(early, y.shape[1])
             early, y = early - dropped, y[:, dropped:]
             if y.shape[1]:
-                samples, after["decoder"] = self.decoder.step(self.latents(y), before.get("decoder"))
+                samples, after["decoder"] = self.decoder.step(self.settled(self.latents(y)), before.get("decoder"))
         # The last unit is kept whatever comes: the end of the stream goes on with it.
         first = min(int(self.unit_at(stop)), got - 1) - (got - held.shape[2])
         after["held"] = held[:, :, max(0, first) :]

@@ -40,7 +40,7 @@ def whole(vocoder: UnitVocoder, codes: torch.Tensor) -> torch.Tensor:
     speaker = torch.tensor([vocoder.speaker])
     control, _ = vocoder.control(codes[None, :, at], speaker, None)
     control = control[:, vocoder.config.ahead // vocoder.codec.merge :]
-    return vocoder.decoder.step(vocoder.latents(control), None)[0][0]
+    return vocoder.decoder.step(vocoder.settled(vocoder.latents(control)), None)[0][0]
 
 
 @pytest.mark.parametrize("hop", HOPS)
