@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import torch
 from torch import Tensor
 
 
@@ -23,8 +22,3 @@ def tree_map(function: Callable[..., Any], first: Any, *others: Any) -> Any:
 def take_rows(state: Any, rows: Sequence[int]) -> Any:
     """The state of some items of a batch."""
     return tree_map(lambda t: t[list(rows)], state)
-
-
-def stack_rows(states: Sequence[Any]) -> Any:
-    """One state of a batch from those of single items."""
-    return tree_map(lambda *t: torch.cat(t), *states) if len(states) > 1 else states[0]

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import click
 
 from codectok.cli.lazy import LazyGroup
@@ -16,12 +13,6 @@ COMMANDS = {
 }
 
 
-class Subgroup(LazyGroup):
-    """A group below the main one: entry points of other packages are commands of that alone."""
-
-    plugins: Mapping[str, Any] = {}  # type: ignore[assignment]
-
-
-@click.group(cls=Subgroup, table=COMMANDS)
+@click.group(cls=LazyGroup, table=COMMANDS)
 def units() -> None:
     """Fit and measure speech units: k-means on a speech encoder's features, and BPE."""

@@ -7,9 +7,8 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, get_type_hints
 
-import yaml
-
 from codectok.errors import FormatError
+from codectok.recipes import read_values
 from kmeans_units.kmeans import BACKENDS, KMeansOptions
 from kmeans_units.sampling import SampleOptions
 
@@ -105,12 +104,7 @@ def load_recipe(path: str, overrides: list[str]) -> FitRecipe:
     Raises:
         FormatError: unknown file, a key that no recipe has, or a value that is not of its type.
     """
-    values = _read(path)
-    for item in overrides:
-        key, sign, value = item.partition("=")
-        if not sign:
-            raise FormatError(f"{item!r} is not key=value")
-        values[key] = "" if value == "" else _parse(value, repr(item))
+    values = read_values(path, overrides, Path(__file__).parent / "recipes")
     kinds = get_type_hints(FitRecipe)
     if unknown := sorted(str(key) for key in values if key not in kinds):
         raise FormatError(f"unknown recipe key {unknown[0]!r}: there are {', '.join(kinds)}")
@@ -127,27 +121,6 @@ def _check(recipe: FitRecipe) -> None:
     for key, value, example in needed:
         if not value:
             raise FormatError(f"the recipe has no {key}: give {key}={example}")
-
-
-def _read(path: str) -> dict[Any, Any]:
-    file = Path(path)
-    if not file.is_file():
-        file = Path(__file__).parent / "recipes" / f"{path}.yaml"
-    if not file.is_file():
-        names = sorted(p.stem for p in file.parent.glob("*.yaml"))
-        raise FormatError(f"no recipe {path!r}: give a YAML file or one of {', '.join(names)}")
-    values = _parse(file.read_text(encoding="utf-8", errors="replace"), str(file)) or {}
-    if not isinstance(values, dict):
-        raise FormatError(f"{file} is not a recipe: write key: value lines")
-    return values
-
-
-def _parse(text: str, where: str) -> Any:
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        reason = " ".join(str(getattr(error, "problem", None) or error).split())
-        raise FormatError(f"{where} is not YAML ({reason}): write key: value lines, or key=value arguments") from None
 
 
 def _typed(key: str, value: Any, kind: Any) -> Any:

@@ -6,8 +6,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, get_type_hints
 
-import yaml
-
+from codectok import recipes
 from codectok.codec.folder import codec_classes
 from codectok.errors import FormatError
 from train_codec.augment import Augment
@@ -103,35 +102,9 @@ def _typed(key: str, value: Any, kind: Any) -> Any:
     raise FormatError(f"recipe key {key} is {value!r}: give {what.get(kind, 'a list like [256, 1024]')}")
 
 
-def _parse(text: str, where: str) -> Any:
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        reason = " ".join(str(getattr(error, "problem", None) or error).split())
-        raise FormatError(f"{where} is not YAML ({reason}): write key: value lines, or key=value arguments") from None
-
-
 def read_values(path: str, overrides: list[str]) -> dict[Any, Any]:
-    """Keys and values of a recipe by file or packaged name, with ``key=value`` overrides.
-
-    Raises:
-        FormatError: unknown file, or not YAML of keys and values.
-    """
-    file = Path(path)
-    if not file.is_file():
-        file = Path(__file__).parent / "recipes" / f"{path}.yaml"
-    if not file.is_file():
-        names = sorted(p.stem for p in file.parent.glob("*.yaml"))
-        raise FormatError(f"no recipe {path!r}: give a YAML file or one of {', '.join(names)}")
-    values = _parse(file.read_text(encoding="utf-8", errors="replace"), str(file)) or {}
-    if not isinstance(values, dict):
-        raise FormatError(f"{file} is not a recipe: write key: value lines")
-    for item in overrides:
-        key, sign, value = item.partition("=")
-        if not sign:
-            raise FormatError(f"{item!r} is not key=value")
-        values[key] = "" if value == "" else _parse(value, repr(item))
-    return values
+    """Keys and values of a recipe by file or packaged name; see :func:`codectok.recipes.read_values`."""
+    return recipes.read_values(path, overrides, Path(__file__).parent / "recipes")
 
 
 def fill_groups(values: dict[Any, Any], groups: dict[str, type]) -> dict[str, Any]:

@@ -22,19 +22,26 @@ ENTRY_POINT_GROUP = "codectok.commands"
 
 
 class LazyGroup(click.Group):
-    """Commands named by ``table``: name -> ("module:attribute", help line); and those of installed entry points.
+    """Commands named by ``table``: name -> ("module:attribute", help line).
+
+    Args:
+        table: the commands.
+        entry_points_too: also those that installed packages add, as the main command has them.
 
     Every error that click reports is one line on stderr, with exit status 2.
     """
 
-    def __init__(self, *args: Any, table: Mapping[str, tuple[str, str]], **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, table: Mapping[str, tuple[str, str]], entry_points_too: bool = False, **kwargs: Any
+    ) -> None:
         super().__init__(*args, **kwargs)
         self.table = dict(table)
+        self.entry_points_too = entry_points_too
 
     @cached_property
     def plugins(self) -> dict[str, EntryPoint]:
         """Commands of other packages; a name of codectok's own is never replaced."""
-        found = entry_points(group=ENTRY_POINT_GROUP)
+        found = entry_points(group=ENTRY_POINT_GROUP) if self.entry_points_too else ()
         return {point.name: point for point in sorted(found) if point.name not in self.table}
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -54,7 +61,7 @@ class LazyGroup(click.Group):
         except ImportError as error:
             needs = f"it needs {error.name}" if error.name else str(error)
             raise click.ClickException(
-                f"`codectok {cmd_name}` cannot start: {needs} (pip install 'codectok[all]')"
+                f"`{ctx.command_path} {cmd_name}` cannot start: {needs} (pip install 'codectok[all]')"
             ) from error
 
     def resolve_command(

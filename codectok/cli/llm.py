@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import click
 
 from codectok.cli.lazy import LazyGroup
@@ -18,12 +15,6 @@ COMMANDS = {
 }
 
 
-class Subgroup(LazyGroup):
-    """A group below the main one: entry points of other packages are commands of that alone."""
-
-    plugins: Mapping[str, Any] = {}  # type: ignore[assignment]
-
-
-@click.group(cls=Subgroup, table=COMMANDS)
+@click.group(cls=LazyGroup, table=COMMANDS)
 def llm() -> None:
     """Extend a language model with audio tokens, check, train and run it."""

@@ -97,11 +97,13 @@ class UnitTokenizer(Tokenizer):
 
     def _encode(self, clips: list[np.ndarray], num_codebooks: int) -> list[Tensor]:
         found: list[Tensor] = [torch.empty(0)] * len(clips)
-        long = [i for i, clip in enumerate(clips) if self.num_frames(len(clip)) > self.encoder.window_frames]
+        long, short = [], []
+        for i, clip in enumerate(clips):
+            (long if self.num_frames(len(clip)) > self.encoder.window_frames else short).append(i)
         for row in long:
             blocks = self.encoder.feature_blocks(clips[row])
             found[row] = torch.cat([self.units(f, num_codebooks) for f in blocks], 1)
-        for rows in self._portions([i for i in range(len(clips)) if i not in long], clips):
+        for rows in self._portions(short, clips):
             for row, f in zip(rows, self.encoder.features_batch([clips[r] for r in rows]), strict=True):
                 found[row] = self.units(f, num_codebooks)
         return found

@@ -11,7 +11,27 @@ from codectok.llm.patterns.base import Frames, Pattern
 
 
 @dataclass(frozen=True)
-class Flatten(Pattern):
+class FrameMajor(Pattern):
+    """One stream that says all rows of frame 0, then of frame 1."""
+
+    def streams(self, num_codebooks: int) -> int:
+        """One."""
+        return 1
+
+    def length(self, num_frames: int, num_codebooks: int) -> int:
+        """T * K."""
+        return num_frames * num_codebooks
+
+    def cells(
+        self, steps: np.ndarray, num_codebooks: int, num_frames: Frames | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """See the base; independent of T."""
+        frame, slot = np.divmod(steps[None, :], num_codebooks)
+        return slot, frame
+
+
+@dataclass(frozen=True)
+class Flatten(FrameMajor):
     """Frame-major flattening into one stream: all codebooks of frame 0, then of frame 1 (Llama-Mimi, AnyGPT).
 
     >>> print(Flatten().draw(3, 2))
@@ -33,19 +53,11 @@ class Flatten(Pattern):
         if self.order is not None and sorted(self.order) != list(range(num_codebooks)):
             raise FormatError(f"order {self.order} does not name each of {num_codebooks} codebooks once")
 
-    def streams(self, num_codebooks: int) -> int:
-        """One."""
-        return 1
-
-    def length(self, num_frames: int, num_codebooks: int) -> int:
-        """T * K."""
-        return num_frames * num_codebooks
-
     def cells(
         self, steps: np.ndarray, num_codebooks: int, num_frames: Frames | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
         """See the base; independent of T."""
-        frame, slot = np.divmod(steps[None, :], num_codebooks)
+        slot, frame = super().cells(steps, num_codebooks, num_frames)
         return (slot if self.order is None else np.array(self.order)[slot]), frame
 
 

@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 
 from codectok.errors import FormatError
-from codectok.llm.patterns.base import Frames, Pattern
 from codectok.llm.patterns.cells import Array
+from codectok.llm.patterns.flatten import FrameMajor
 
 
 @dataclass(frozen=True)
-class MultiRate(Pattern):
+class MultiRate(FrameMajor):
     """One stream; each frame of the slowest level says its codes in the order of a slot table.
 
     Codes of a multi-rate codec are kept as [K, T]: one row a slot, in slot order, at the slowest level's frame rate.
@@ -55,21 +55,6 @@ class MultiRate(Pattern):
         super().check(num_codebooks)
         if num_codebooks != len(self.slots):
             raise FormatError(f"{num_codebooks} rows for {len(self.slots)} slots: make the rows by MultiRate.rows")
-
-    def streams(self, num_codebooks: int) -> int:
-        """One."""
-        return 1
-
-    def length(self, num_frames: int, num_codebooks: int) -> int:
-        """T times the slots."""
-        return num_frames * num_codebooks
-
-    def cells(
-        self, steps: np.ndarray, num_codebooks: int, num_frames: Frames | None = None
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """See the base; independent of T."""
-        frame, slot = np.divmod(steps[None, :], num_codebooks)
-        return slot, frame
 
     def rows(self, levels: Sequence[Array]) -> Array:
         """Levels [..., rate * T] each -> [..., slots, T].
