@@ -97,7 +97,8 @@ class UnitTokenizer(Tokenizer):
 
     def _encode(self, clips: list[np.ndarray], num_codebooks: int) -> list[Tensor]:
         found: list[Tensor] = [torch.empty(0)] * len(clips)
-        long, short = [], []
+        long: list[int] = []
+        short: list[int] = []
         for i, clip in enumerate(clips):
             (long if self.num_frames(len(clip)) > self.encoder.window_frames else short).append(i)
         for row in long:
