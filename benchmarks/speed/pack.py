@@ -1,23 +1,28 @@
 """Speed of ``codectok llm pack``: tokens a second from a store on disk to a dataset on disk, one core.
 
-    OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false python -m benchmarks.pack_speed [--task asr] [--utterances 20000]
+``OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false python -m benchmarks.speed pack`` (``--quick`` for a look)
 
-The store is made first, of random codes and texts; its time does not count.
+The store is made first, of random codes and texts; its time does not count. The peer is a transformers tokenizer that
+is given the codes pasted together as text, as most recipes do: the ids only, with no packing and nothing written.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import tempfile
 import time
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import click
 import numpy as np
 import torch
 
+from benchmarks.speed.common import json_option, keep
+from codectok.cli.common import print_table
+
+PASTED = 300
+"""Utterances that the peer is given: it is slow."""
 WORDS = ["the", "quick", "brown", "fox", "jumps", "over", "a", "lazy", "dog", "while", "rain", "falls"]
 
 
@@ -66,48 +71,52 @@ def make_model(folder: Path, codebooks: int) -> None:
     vocab.save(folder)
 
 
-def main() -> None:
-    """Make a store, pack it, print the figures as JSON."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--utterances", type=int, default=20000)
-    parser.add_argument("--frames", type=int, default=250, help="mean of an utterance")
-    parser.add_argument("--codebooks", type=int, default=4)
-    parser.add_argument("--task", default="asr")
-    parser.add_argument("--weights", action="store_true", help="write loss weights")
-    parser.add_argument("--cut", action="store_true", help="fill rows by cutting")
-    options = parser.parse_args()
-    torch.set_num_threads(1)
+def pasted(store: Any, model: Path, utterances: int) -> tuple[int, float]:
+    """Tokens, and seconds of CPU, of what scripts do: codes pasted together as text, which is then tokenized."""
+    from transformers import AutoTokenizer
+
+    from codectok.llm import AudioVocab
+
+    vocab, tokenizer = AudioVocab.load(model), AutoTokenizer.from_pretrained(model)
+    started, tokens = time.process_time(), 0
+    for number in range(utterances):
+        codes = store[number].codes
+        ids = vocab.ids(codes).T.reshape(-1).tolist()
+        tokens += len(tokenizer("".join(map(vocab.token, ids))).input_ids)
+    return tokens, time.process_time() - started
+
+
+@click.command(help=__doc__)
+@click.option("--utterances", type=click.IntRange(min=1), default=20000, show_default=True)
+@click.option("--frames", type=click.IntRange(min=2), default=250, show_default=True, help="Mean of an utterance.")
+@click.option("--codebooks", type=click.IntRange(min=1), default=4, show_default=True)
+@click.option("--task", default="asr", show_default=True)
+@click.option("--quick", is_flag=True, help="2,000 utterances.")
+@json_option
+def main(utterances: int, frames: int, codebooks: int, task: str, quick: bool, json_file: Path | None) -> None:
+    """See the module."""
     from codectok.llm.dataset import PackOptions
     from codectok.llm.pack_store import Job, pack_store
 
+    torch.set_num_threads(1)
+    utterances = min(utterances, 2000) if quick else utterances
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        store = make_store(folder, options.utterances, options.frames, options.codebooks)
+        store = make_store(folder, utterances, frames, codebooks)
         (folder / "model").mkdir()
-        make_model(folder / "model", options.codebooks)
-        job = Job(task=options.task, codebook_weights=(1,) * options.codebooks if options.weights else None)
+        make_model(folder / "model", codebooks)
         cpu = time.process_time()
         report = pack_store(
-            store, folder / "out", folder / "model", job, PackOptions(cut=options.cut), texts=folder / "texts.tsv"
+            store, folder / "out", folder / "model", Job(task=task), PackOptions(), texts=folder / "texts.tsv"
         )
         cpu = time.process_time() - cpu
         size = sum(path.stat().st_size for path in (folder / "out").rglob("*.parquet"))
-    print(
-        json.dumps(
-            {
-                **vars(options),
-                "tokens": report.tokens,
-                "rows": report.rows,
-                "fill": round(report.fill, 4),
-                "seconds": round(report.seconds, 2),
-                "cpu_seconds": round(cpu, 2),
-                "tokens_per_second": round(report.tokens_per_second),
-                "tokens_per_cpu_second": round(report.tokens / cpu),
-                "bytes_per_token": round(size / report.tokens, 2),
-            }
-        )
-    )
-
-
-if __name__ == "__main__":
-    main()
+        tokens, seconds = pasted(store, folder / "model", min(utterances, PASTED))
+    rows: list[dict[str, Any]] = [
+        {"way": "ours, to a dataset on disk", "tokens": report.tokens, "tokens/s of CPU": report.tokens / cpu},
+        {"way": "pasted text, ids only", "tokens": tokens, "tokens/s of CPU": tokens / seconds},
+    ]
+    rows[0]["ratio"] = rows[0]["tokens/s of CPU"] / rows[1]["tokens/s of CPU"]
+    rows[0] |= {"tokens/s": report.tokens_per_second, "fill": report.fill, "bytes/token": size / report.tokens}
+    print_table(f"Packing {task}, {utterances} utterances, 1 thread", [{**dict.fromkeys(rows[0]), **r} for r in rows])
+    keep({"rows": rows}, json_file)

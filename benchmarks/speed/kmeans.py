@@ -1,6 +1,6 @@
 """k-means against scikit-learn's, and assignment against the bare matrix product, in one run on one thread.
 
-``python -m benchmarks.kmeans_speed`` (``--quick`` for a minute's look, ``--json FILE`` to keep the figures)
+``python -m benchmarks.speed kmeans`` (``--quick`` for a minute's look, ``--json FILE`` to keep the figures)
 
 The peer is MiniBatchKMeans with the settings of fairseq's ``learn_kmeans.py``. s is seconds of processor time, which a
 busy machine changes less than the clock's; inertia is the mean squared distance of held-out frames to their centroid.
@@ -10,7 +10,6 @@ Frames are drawn from a mixture of many overlapping gaussians with a decaying sp
 from __future__ import annotations
 
 import functools
-import json
 import statistics
 import time
 from collections.abc import Callable
@@ -21,6 +20,7 @@ import click
 import numpy as np
 import torch
 
+from benchmarks.speed.common import json_option, keep
 from codectok.cli.common import print_table
 from codectok.units.kmeans import UnitStream
 from kmeans_units.kmeans import KMeansOptions, assign, fit_kmeans
@@ -89,7 +89,7 @@ def assignment(frames: np.ndarray, k: int) -> dict[str, float]:
     return {"bare": rates[0], "encode": rates[1], "share": share}
 
 
-@click.command()
+@click.command(help=__doc__)
 @click.option("--frames", default=200000, show_default=True)
 @click.option("--dim", default=768, show_default=True)
 @click.option("-k", "--clusters", "k", default=500, show_default=True)
@@ -97,7 +97,7 @@ def assignment(frames: np.ndarray, k: int) -> dict[str, float]:
 @click.option("--peer-seeds", default=1, show_default=True, help="Of scikit-learn, which takes minutes each.")
 @click.option("--features", type=click.Path(exists=True, dir_okay=False), help="Frames to use: .npy [N, D].")
 @click.option("--quick", is_flag=True, help="20,000 frames of 256 values, k = 100.")
-@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write the figures here.")
+@json_option
 def main(
     frames: int,
     dim: int,
@@ -108,7 +108,7 @@ def main(
     quick: bool,
     json_file: Path | None,
 ) -> None:
-    """Measure k-means and assignment."""
+    """See the module."""
     torch.set_num_threads(1)
     if quick:
         frames, dim, k, seeds = 20000, 256, 100, 3
@@ -141,10 +141,5 @@ def main(
     click.echo(
         f"  assignment: {speed['encode']:.0f} frames/s, bare product {speed['bare']:.0f}: share {speed['share']:.3f}"
     )
-    if json_file:
-        facts = {"frames": len(x), "dim": x.shape[1], "k": k, "data": features or "mixture"}
-        json_file.write_text(json.dumps({**facts, **ratios, "assignment": speed, "faiss": ours, "sklearn": theirs}))
-
-
-if __name__ == "__main__":
-    main()
+    facts = {"frames": len(x), "dim": x.shape[1], "k": k, "data": features or "mixture"}
+    keep({**facts, **ratios, "assignment": speed, "faiss": ours, "sklearn": theirs}, json_file)

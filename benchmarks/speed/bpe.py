@@ -1,6 +1,6 @@
 """Speed of BPE over units against the libraries that do it over text, in one run with interleaved repeats.
 
-``python -m benchmarks.bpe_speed`` (``--tokens STORE`` for real units, ``--json FILE`` to keep the figures)
+``python -m benchmarks.speed bpe`` (``--tokens STORE`` for real units, ``--json FILE`` to keep the figures)
 
 M units/s is millions of units encoded a second: of wall clock, and of processor time summed over threads, which is the
 rate of one core and what to compare on a busy machine. Medians over the repeats. tokenizers has the very same merges,
@@ -10,7 +10,6 @@ their text ready-made. All of it is in memory: lists of arrays (ours) or of stri
 
 from __future__ import annotations
 
-import json
 import statistics
 import tempfile
 import time
@@ -21,6 +20,7 @@ from typing import Any
 import click
 import numpy as np
 
+from benchmarks.speed.common import json_option, keep
 from codectok.cli.common import handle_errors, print_table
 from codectok.units.bpe import UnitBPE
 from codectok.units.bpe_hf import to_text
@@ -92,18 +92,23 @@ def measure(calls: dict[str, Encode], units: int, repeats: int) -> list[dict[str
     return rows
 
 
-@click.command()
+@click.command(help=__doc__)
 @click.option("--tokens", type=click.Path(path_type=Path), help="Token store to take units from; default made up.")
 @click.option("--units", default=2_000_000, show_default=True, help="How many to make up.")
 @click.option("--symbols", default=500, show_default=True, help="Codes of the made-up codebook.")
 @click.option("--vocab-size", default=6000, show_default=True)
 @click.option("--repeats", default=5, show_default=True)
-@click.option("--json", "json_path", type=click.Path(path_type=Path), help="Also write the figures to this file.")
+@click.option("--quick", is_flag=True, help="300,000 units, 2 repeats.")
+@json_option
 @handle_errors
-def main(tokens: Path | None, units: int, symbols: int, vocab_size: int, repeats: int, json_path: Path | None) -> None:
-    """Speed of encoding and decoding, ours and the libraries'."""
+def main(
+    tokens: Path | None, units: int, symbols: int, vocab_size: int, repeats: int, quick: bool, json_file: Path | None
+) -> None:
+    """See the module."""
     from kmeans_units.bpe import train_merges
 
+    if quick:
+        units, repeats = 300_000, 2
     rng = np.random.default_rng(0)
     sequences, symbols = stored(tokens) if tokens else (unit_like(symbols, units, rng), symbols)
     started = time.process_time()
@@ -123,9 +128,4 @@ def main(tokens: Path | None, units: int, symbols: int, vocab_size: int, repeats
         f"{total} units of {symbols} in {len(sequences)} sequences, vocabulary {vocab_size}; trained in {trained:.1f} s"
     )
     print_table(f"{title} of CPU; ids equal to those of tokenizers: {'yes' if same else 'NO'}", rows)
-    if json_path:
-        json_path.write_text(json.dumps({"title": title, "equal": same, "rows": rows}, indent=2) + "\n")
-
-
-if __name__ == "__main__":
-    main()
+    keep({"title": title, "equal": same, "rows": rows}, json_file)

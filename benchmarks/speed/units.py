@@ -1,6 +1,6 @@
 """Speed of units from a HuBERT-base-sized model, layer 9, against the naive way, in the same run.
 
-``python -m benchmarks.units_speed`` (``--quick`` for a minute's look, ``--seams AUDIO...`` for windows instead)
+``python -m benchmarks.speed units`` (``--quick`` for a minute's look, ``--seams AUDIO...`` for windows instead)
 
 The naive way is what scripts do: transformers, batches of 8 clips in random order padded to the longest, all layers
 with ``output_hidden_states``, scikit-learn's ``KMeans.predict`` on one layer's. Both get random weights, the same
@@ -12,11 +12,8 @@ on its own, by transformers and scikit-learn.
 
 from __future__ import annotations
 
-import json
 import os
-import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,7 +22,7 @@ import click
 import numpy as np
 import torch
 
-from benchmarks.speed import _spread
+from benchmarks.speed.common import json_option, keep, spread, timed
 from codectok.cli.common import print_table
 
 Units = list[np.ndarray]
@@ -99,13 +96,6 @@ def pick_centroids(folder: Path, layer: int, codes: int, clips: list[np.ndarray]
     return frames[order[:codes]].numpy()
 
 
-def timed(call: Callable[[], Any]) -> tuple[float, float]:
-    """Seconds by the clock and of CPU time."""
-    clock, cpu = time.perf_counter(), time.process_time()
-    call()
-    return time.perf_counter() - clock, time.process_time() - cpu
-
-
 def compare(sides: dict[str, Callable[[list[np.ndarray]], Units]], clips: list[np.ndarray], repeats: int) -> Any:
     """Seconds of each repeat, [side][repeat][clock, CPU]; the sides take turns at being first."""
     times: dict[str, list[tuple[float, float]]] = {side: [] for side in sides}
@@ -129,12 +119,12 @@ def table(ours: Ours, naive: Naive, clips: list[np.ndarray], repeats: int) -> li
     audio = sum(map(len, clips)) / RATE
     rows: list[dict[str, Any]] = []
     for name, side in (("naive", naive), ("ours", ours)):
-        row: dict[str, Any] = {"way": name, "x": _spread([audio / t for t, _ in times[name]])}
-        row["x by CPU time"] = _spread([audio / t for _, t in times[name]])
+        row: dict[str, Any] = {"way": name, "x": spread([audio / t for t, _ in times[name]])}
+        row["x by CPU time"] = spread([audio / t for _, t in times[name]])
         row["changed"] = f"{100 * changed(side(clips[:BATCH]), alone):.2f} %"
         for i, title in enumerate(("ratio", "ratio by CPU time")):
             ratios = [b[i] / a[i] for a, b in zip(times["ours"], times["naive"], strict=True)]
-            row[title] = _spread(ratios) if name == "ours" else ""
+            row[title] = spread(ratios) if name == "ours" else ""
         rows.append(row)
     return rows
 
@@ -148,7 +138,7 @@ def table(ours: Ours, naive: Naive, clips: list[np.ndarray], repeats: int) -> li
 @click.option("--batch-seconds", type=float, default=0.0, show_default=True, help="Of ours; 0: a clip at a time.")
 @click.option("--seams", multiple=True, type=click.Path(exists=True), help="Long audio: the share of units changed.")
 @click.option("--encoder", type=click.Path(exists=True), envvar="CODECTOK_WHISPER", help="Of --seams: a Whisper.")
-@click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Write the figures.")
+@json_option
 def main(
     quick: bool,
     count: int,
@@ -163,7 +153,7 @@ def main(
     """See the module."""
     torch.set_num_threads(threads)
     if seams:
-        from benchmarks.units_seams import seam_rows
+        from benchmarks.speed.units_seams import seam_rows
 
         if encoder is None:
             raise click.UsageError("--seams needs --encoder FOLDER of a Whisper, or CODECTOK_WHISPER")
@@ -177,11 +167,4 @@ def main(
             ours = Ours(folder, LAYER, centroids, dtype=dtype, batch_seconds=batch_seconds)
             rows = table(ours, Naive(folder, LAYER, centroids), clips, 1 if quick else repeats)
     print_table(f"{threads} threads of {os.cpu_count()} CPUs, torch {torch.__version__}", rows)
-    command = " ".join(["python -m benchmarks.units_speed", *sys.argv[1:]])
-    click.echo(command)
-    if json_file:
-        json_file.write_text(json.dumps({"rows": rows, "command": command, "threads": threads}, indent=2) + "\n")
-
-
-if __name__ == "__main__":
-    main()
+    keep({"rows": rows}, json_file)

@@ -1,0 +1,1 @@
+"""Speed of every job, as ratios against named peers in the same run: ``python -m benchmarks.speed``."""
