@@ -18,7 +18,7 @@ import torch
 from click.testing import CliRunner, Result
 from torch import Tensor
 
-import codectok.corpus.shards
+import codectok.corpus.plan
 from codectok.cli.tokenize import tokenize
 from codectok.corpus.manifest import read_corpus
 from codectok.corpus.pipeline import Summary, tokenize_corpus
@@ -199,13 +199,14 @@ def test_a_batch_that_fails_is_tried_one_by_one(audio: Path, tmp_path: Path) -> 
 def test_batches_are_of_like_length_and_bounded(audio: Path, tmp_path: Path) -> None:
     tokenizer = HatesLoud()
     run(audio, tmp_path / "s", tokenizer, items_per_shard=50, batch_seconds=2.0)
-    assert [n for batch in tokenizer.batches for n in batch] == sorted(n for b in tokenizer.batches for n in b)
-    assert all(len(b) == 1 or len(b) * b[-1] <= 2.0 * 8000 for b in tokenizer.batches)
+    sizes = [n for batch in tokenizer.batches for n in batch]
+    assert sizes == sorted(sizes, reverse=True)
+    assert all(len(b) == 1 or len(b) * b[0] <= 2.0 * 8000 for b in tokenizer.batches)
     assert 3 <= len(tokenizer.batches) <= 8
 
 
 def test_long_files_are_streamed(audio: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(codectok.corpus.shards, "LONG_SECONDS", 1.0)
+    monkeypatch.setattr(codectok.corpus.plan, "LONG_SECONDS", 1.0)
     tokenizer = HatesLoud()
     run(audio, tmp_path / "s", tokenizer)
     assert max(n for batch in tokenizer.batches for n in batch) <= 8000
@@ -264,7 +265,7 @@ def test_a_killed_process_goes_on(audio: Path, tmp_path: Path) -> None:
         run(Path(sys.argv[2]), Path(sys.argv[3]), Slow())
     """
     arguments = [str(Path(__file__).parent), str(audio), str(tmp_path / "s")]
-    environment = {**os.environ, "PYTHONPATH": str(Path(codectok.corpus.shards.__file__).parents[2])}
+    environment = {**os.environ, "PYTHONPATH": str(Path(codectok.corpus.plan.__file__).parents[2])}
     process = subprocess.Popen([sys.executable, "-c", textwrap.dedent(code), *arguments], env=environment)
     try:
         deadline = time.monotonic() + 60
@@ -300,7 +301,13 @@ def test_another_job_in_the_same_folder_is_refused(audio: Path, tmp_path: Path, 
     other.fingerprint = "other"
     with pytest.raises(FingerprintError, match=r"delete .*--overwrite.* or choose another"):
         run(audio, tmp_path / "s", other)
-    for options in ({"dedup": True}, {"num_codebooks": 1}, {"items_per_shard": 4}, {"format": "jsonl"}):
+    for options in (
+        {"dedup": True},
+        {"num_codebooks": 1},
+        {"items_per_shard": 4},
+        {"format": "jsonl"},
+        {"batch_seconds": 3},
+    ):
         with pytest.raises(FormatError, match=r"other options .*delete .* or choose another"):
             run(audio, tmp_path / "s", **options)
     (audio / "a0.wav").rename(audio / "new.wav")
@@ -364,3 +371,18 @@ def test_command_usage_errors(audio: Path, tmp_path: Path, monkeypatch: pytest.M
         assert message in result.stderr
         assert len(result.stderr.splitlines()) == 1
     assert not out.exists()
+
+
+def test_long_segments_are_streamed(audio: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = [{"id": str(rate), "path": f"a{rate}.wav", "offset": 0.31, "duration": 2.2} for rate in (8000, 44100)]
+    lines.append({"id": "beyond", "path": "a8000.wav", "offset": 2.0, "duration": 2.2})
+    for rate in (8000, 44100):
+        soundfile.write(audio / f"a{rate}.wav", wave(3.0, rate, 1), rate)
+    (audio / "m.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    held = dict(open_store(run(audio / "m.jsonl", tmp_path / "s").out))
+    monkeypatch.setattr(codectok.corpus.plan, "LONG_SECONDS", 1.0)
+    tokenizer = HatesLoud()
+    assert run(audio / "m.jsonl", tmp_path / "t", tokenizer).failed == 1
+    assert tokenizer.batches == []
+    assert dict(open_store(tmp_path / "t")) == held
+    assert len(held) == 2

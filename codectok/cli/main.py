@@ -10,8 +10,10 @@ from codectok.cli.lazy import LazyGroup
 COMMANDS = {
     "encode": ("codectok.cli.encode:encode", "Turn audio files into .ctk token files."),
     "decode": ("codectok.cli.decode:decode", "Turn .ctk token files back into audio."),
+    "corpus": ("codectok.cli.corpus:corpus", "Make manifests of known corpora, and of pieces of long files."),
     "tokenize": ("codectok.cli.tokenize:tokenize", "Tokenize a corpus into a token store."),
-    "convert": ("codectok.cli.store:convert", "Write a token store in another format."),
+    "convert": ("codectok.cli.convert:convert", "Write a token store in another format."),
+    "merge": ("codectok.cli.store:merge", "Join the parts of a job array into one token store."),
     "verify": ("codectok.cli.store:verify", "Check a token store: every shard, row and count."),
     "llm": ("codectok.cli.llm:llm", "Extend a language model with audio tokens, check, train and run it."),
     "info": ("codectok.cli.info:info", "Show the facts of a tokenizer, a .ctk file or a store."),

@@ -1,13 +1,18 @@
-"""``codectok verify`` and ``codectok convert``: token stores."""
+"""``codectok verify`` and ``codectok merge``: token stores."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from codectok.cli.common import handle_errors, print_json, print_table, progress
-from codectok.cli.tokenize import FORMATS
+
+if TYPE_CHECKING:
+    from codectok.corpus.manifest import Corpus
+    from codectok.corpus.recheck import Recheck
+    from codectok.store import Store
 
 SHOWN = 20
 """Problems that are printed; the rest are counted."""
@@ -15,57 +20,89 @@ SHOWN = 20
 
 @click.command()
 @click.argument("store", type=click.Path(path_type=Path))
+@click.option("--corpus", type=click.Path(path_type=Path), help="Check order and number against what it was made from.")
+@click.option("--sample", type=click.IntRange(min=1), metavar="N", help="Tokenize N items again and compare the codes.")
+@click.option("--tokenizer", metavar="T", help="With --sample.  [default: the store's]")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the sample.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @handle_errors
-def verify(store: Path, as_json: bool) -> None:
-    """Check STORE: checksums, every row's codes and lengths, ids, index, counts. Exit status 1 if anything is wrong."""
+def verify(
+    store: Path, corpus: Path | None, sample: int | None, tokenizer: str | None, seed: int, as_json: bool
+) -> None:
+    """Check STORE: checksums, every row's codes and lengths, ids, index, counts. Exit status 1 if anything is wrong.
+
+    With --corpus, also that its items are those of the manifest, in order; with --sample, that they get the same codes.
+    """
     from codectok.store import open_store
     from codectok.store.verify import verify_store
 
+    if (sample or tokenizer) and corpus is None:
+        raise click.UsageError("--sample and --tokenizer need --corpus: the audio is read again")
     opened = open_store(store)
+    source = _open(corpus)
     with progress(len(opened), "verifying") as bar:
         problems = list(verify_store(opened, bar.advance))
+    again = None
+    if source is not None:
+        from codectok.corpus.recheck import check_manifest
+
+        problems += check_manifest(opened, source)
+        if sample or tokenizer:
+            again = _again(opened, source, tokenizer, sample or 20, seed)
+            problems += again.problems
     if as_json:
-        print_json({"store": str(store), "items": len(opened), "problems": problems})
+        figures = {} if again is None else {k: getattr(again, k) for k in ("items", "frames", "differing")}
+        print_json({"store": str(store), "items": len(opened), "problems": problems, "sample": figures})
     else:
         for line in problems[:SHOWN]:
             click.echo(f"wrong: {line}", err=True)
         if len(problems) > SHOWN:
             click.echo(f"wrong: {len(problems) - SHOWN} more", err=True)
         if not problems:
-            click.echo(f"{store}: {len(opened)} items in {opened.num_shards} shards, all as written")
+            part = f" (part {opened.part})" if opened.part else ""
+            click.echo(f"{store}{part}: {len(opened)} items in {opened.num_shards} shards, all as written")
+            if corpus is not None:
+                click.echo(f"order and items as in {corpus}")
+        if again is not None and again.items:
+            differ = f"{again.differing} frames differ" if again.differing else "all equal"
+            click.echo(f"{again.items} items tokenized again, {again.frames} frames: {differ}")
     raise click.exceptions.Exit(1 if problems else 0)
 
 
+def _open(corpus: Path | None) -> Corpus | None:
+    if corpus is None:
+        return None
+    from codectok.corpus.manifest import read_corpus
+
+    return read_corpus(corpus)
+
+
+def _again(store: Store, corpus: Corpus, name: str | None, items: int, seed: int) -> Recheck:
+    from codectok.corpus.recheck import check_sample
+    from codectok.tokenizer import load
+
+    with progress(None, "tokenizing again"):
+        return check_sample(store, corpus, load(name or store.info.tokenizer), items, seed=seed)
+
+
 @click.command()
-@click.argument("store", type=click.Path(path_type=Path))
-@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Folder of the new store.")
-@click.option("--format", "format_", type=click.Choice(FORMATS), required=True)
-@click.option("--codebooks", type=click.IntRange(min=1), metavar="K", help="Keep the first K codebooks.")
-@click.option("--flatten", is_flag=True, help="Interleave the codebooks into one stream (fairseq).")
-@click.option("--overwrite", is_flag=True, help="Delete a store or unfinished conversion that is in the folder.")
+@click.argument("parts", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Folder of the whole store.")
+@click.option("--overwrite", is_flag=True, help="Delete a store or unfinished merge that is in the folder.")
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
 @handle_errors
-def convert(
-    store: Path, output: Path, format_: str, codebooks: int | None, flatten: bool, overwrite: bool, as_json: bool
-) -> None:
-    """Write STORE in another format."""
-    from codectok.store import open_store
-    from codectok.store.convert import convert_store
+def merge(parts: tuple[Path, ...], output: Path, overwrite: bool, as_json: bool) -> None:
+    """Join PARTS, the folders of all `codectok tokenize --shard I/N` of a job, into the store one run would have made.
 
-    opened = open_store(store)
-    with progress(len(opened), "converting") as bar:
-        made = convert_store(
-            opened,
-            output,
-            format=format_,
-            num_codebooks=codebooks,
-            flatten=flatten,
-            overwrite=overwrite,
-            progress=bar.advance,
-        )
-    row = {"format": made.info.format, "items": len(made), "shards": made.num_shards, "MB": made.stats["bytes"] / 1e6}
+    Shards are hard links where the file system allows it, copies elsewhere: the parts can be deleted afterwards.
+    """
+    from codectok.store import open_store
+    from codectok.store.merge import merge_stores
+
+    with progress(sum(len(open_store(part)) for part in parts), "merging") as bar:
+        made = merge_stores(parts, output, overwrite=overwrite, progress=bar.advance)
+    row = {"parts": len(parts), "items": len(made), "failed": made.num_failed, "shards": made.num_shards}
     if as_json:
         print_json({"store": str(output), **row})
     else:
-        print_table(f"wrote {output}", [row])
+        print_table(f"wrote {output}", [{**row, "hours": made.stats["hours_audio"], "MB": made.stats["bytes"] / 1e6}])

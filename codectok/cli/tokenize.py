@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,12 +17,28 @@ from codectok.cli.common import (
     progress,
     tokenizer_options,
 )
+from codectok.store.names import FORMATS
 
 if TYPE_CHECKING:
+    from codectok.corpus.manifest import Corpus
     from codectok.corpus.pipeline import Summary
+    from codectok.tokenizer import Tokenizer
 
-FORMATS = ("parquet", "jsonl", "fairseq")
-"""Names of the store formats: typed here so that ``--help`` need not import them; a test compares."""
+INTERRUPTED = 130
+"""Exit status after Ctrl-C, as shells have it."""
+
+
+class Part(click.ParamType):
+    """I/N, from 1."""
+
+    name = "I/N"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
+        """As numbers."""
+        found = re.fullmatch(r"(\d+)/(\d+)", str(value))
+        if found is None or not 1 <= int(found[1]) <= int(found[2]):
+            self.fail(f"{value!r} is no part of a corpus: give I/N with I from 1 to N, such as 3/16", param, ctx)
+        return int(found[1]), int(found[2])
 
 
 @click.command()
@@ -30,11 +47,18 @@ FORMATS = ("parquet", "jsonl", "fairseq")
 @tokenizer_options
 @click.option("--format", "format_", type=click.Choice(FORMATS), default="parquet", show_default=True)
 @click.option("--dedup", is_flag=True, help="Merge runs of equal frames, keeping their lengths.")
-@click.option("--flatten", is_flag=True, help="Interleave the codebooks into one stream (fairseq).")
-@click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True, help="Threads that read audio.")
-@click.option("--engine", type=click.Choice(["local"]), default="local", show_default=True)
+@click.option("--flatten", is_flag=True, help="Interleave the codebooks into one stream of units.")
+@click.option("--workers", type=click.IntRange(min=1), help="Processes.  [default: one for each usable core]")
+@click.option("--device", metavar="D,...", help="Run models here (cuda:0,cuda:1), and have workers read audio.")
+@click.option("--engine", type=click.Choice(["local", "ray"]), default="local", show_default=True)
+@click.option("--shard", type=Part(), help="Make part I of N, for `codectok merge` to join.")
 @click.option("--shard-size", type=click.IntRange(min=1), default=1000, show_default=True, help="Items in a shard.")
+@click.option(
+    "--batch-seconds", type=click.FloatRange(min=0, min_open=True), default=60.0, show_default=True, help="Of a batch."
+)
+@click.option("--max-errors", type=click.IntRange(min=0), metavar="N", help="Stop when more than N items have failed.")
 @click.option("--overwrite", is_flag=True, help="Delete a store or unfinished run that is in the folder.")
+@click.option("--dry-run", is_flag=True, help="Only estimate time and disk space, from a sample.")
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
 @handle_errors
 def tokenize(
@@ -45,46 +69,55 @@ def tokenize(
     bitrate: float | None,
     format_: str,
     dedup: bool,
-    flatten: bool,
-    workers: int,
-    engine: str,
-    shard_size: int,
-    overwrite: bool,
+    workers: int | None,
+    dry_run: bool,
     as_json: bool,
+    **options: Any,
 ) -> None:
     """Tokenize CORPUS, a folder of audio or a manifest (.txt, .tsv, .csv, .jsonl, wav.scp), into a token store.
 
     The same command again goes on with a run that was stopped. Files that fail are listed, and are in errors.jsonl.
     """
     from codectok.corpus.manifest import read_corpus
-    from codectok.corpus.pipeline import tokenize_corpus
 
     items = read_corpus(corpus)
     model, k = open_tokenizer(tokenizer, codebooks, bitrate)
-    with progress(1.0, "tokenizing") as bar:
-        before = 0
-
-        def advance(done: int, total: int) -> None:
-            nonlocal before
-            bar.note(f"{done}/{total}")
-            bar.advance((done - before) / total)
-            before = done
-
-        summary = tokenize_corpus(
-            items,
-            model,
-            output,
-            format=format_,
-            num_codebooks=k,
-            flatten=flatten,
-            dedup=dedup,
-            items_per_shard=shard_size,
-            workers=workers,
-            overwrite=overwrite,
-            progress=advance,
-        )
+    if dry_run:
+        _estimate(items, model, k, workers, format_, dedup, as_json)
+        return
+    options["items_per_shard"] = options.pop("shard_size")
+    summary = _run(items, model, output, format=format_, num_codebooks=k, dedup=dedup, workers=workers, **options)
     _report(summary, as_json)
     finish(summary.items, summary.failed)
+
+
+def _run(corpus: Corpus, tokenizer: Tokenizer, output: Path, **options: Any) -> Summary:
+    from codectok.corpus.pipeline import tokenize_corpus
+
+    done, total = 0, 0
+    try:
+        with progress(1.0, "tokenizing") as bar:
+
+            def advance(now: int, items: int) -> None:
+                nonlocal done, total
+                bar.note(f"{now}/{items}")
+                bar.advance((now - done) / items)
+                done, total = now, items
+
+            return tokenize_corpus(corpus, tokenizer, output, progress=advance, **options)
+    except KeyboardInterrupt:
+        click.echo(f"stopped after {done} of {total} items: the same command goes on from there", err=True)
+        raise click.exceptions.Exit(INTERRUPTED) from None
+
+
+def _estimate(
+    corpus: Corpus, tokenizer: Tokenizer, k: int, workers: int | None, format: str, dedup: bool, as_json: bool
+) -> None:
+    from codectok.corpus.estimate import estimate
+    from codectok.corpus.local import usable_cores
+
+    found = estimate(corpus, tokenizer, k, workers=workers or usable_cores(), format=format, dedup=dedup)
+    print_table("this would take, judging by a sample,", found.rows(), as_json)
 
 
 def _report(summary: Summary, as_json: bool) -> None:
@@ -97,15 +130,27 @@ def _report(summary: Summary, as_json: bool) -> None:
         print_json({"store": str(summary.out), "resumed_shards": summary.resumed_shards, **summary.stats})
         return
     print_table(f"wrote {summary.out}", [_figures(summary.stats)])
+    print_table("", [_run_figures(summary.stats["run"])])
 
 
 def _figures(stats: dict[str, Any]) -> dict[str, object]:
     return {
         "files": stats["items"],
         "failed": stats["failed"],
-        "seconds": stats["seconds_audio"],
+        "hours": stats["hours_audio"],
         "tokens/s": stats["token_rate"],
         "kbit/s": stats["bitrate_kbps"],
-        "x real time": stats["run"].get("x_real_time"),
         "MB": stats["bytes"] / 1e6,
+    }
+
+
+def _run_figures(run: dict[str, Any]) -> dict[str, object]:
+    """Of this run: seconds are of CPU time, but for the first."""
+    return {
+        "seconds": run["wall_seconds"],
+        "x real time": run["x_real_time"],
+        "read s": run.get("read_seconds"),
+        "encode s": run.get("encode_seconds"),
+        "workers": run.get("workers"),
+        "cores' time used": run.get("busy_share"),
     }

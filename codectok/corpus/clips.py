@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
-from codectok import audio
+from codectok.audio_reader import AudioReader
 from codectok.corpus.manifest import Item
+from codectok.corpus.sources import describe, open_item
 from codectok.errors import AudioError
+from codectok.samples import Resampler, check_samples
 
 ROUNDING_SECONDS = 0.1
 """A segment may end this much after its file: manifests round their times. More means a wrong or truncated file."""
@@ -20,7 +24,7 @@ def seconds_of(item: Item) -> float | None:
     if item.duration is not None:
         return item.duration
     try:
-        with audio.AudioReader(item.path) as reader:
+        with open_item(item) as reader:
             return max(0.0, reader.num_samples / reader.rate - (item.offset or 0.0))
     except (AudioError, OSError):
         return None
@@ -32,20 +36,31 @@ def read_clip(item: Item, rate: int) -> np.ndarray:
     Raises:
         AudioError: unreadable, empty or not finite; a segment outside its file.
     """
-    samples, found = audio.read_audio(item.path) if item.whole else _read_segment(item)
-    return audio.resample(samples, found, rate)
+    with open_item(item) as reader:
+        resampler = Resampler(reader.rate, rate)
+        # Block by block: an hour at the file's rate need not be held beside the same at the other.
+        parts = [resampler.push(block) for block in clip_blocks(item, reader)]
+        samples = np.concatenate([*parts, resampler.flush()])
+    check_samples(samples)
+    return samples
 
 
-def _read_segment(item: Item) -> tuple[np.ndarray, int]:
-    with audio.AudioReader(item.path) as reader:
-        rate, total = reader.rate, reader.num_samples
-        start = round((item.offset or 0.0) * rate)
-        stop = total if item.duration is None else start + round(item.duration * rate)
-        if start >= total or stop > total + ROUNDING_SECONDS * rate:
-            raise AudioError(
-                f"the segment from {start / rate:g} to {stop / rate:g} s is not in {item.path}, which has "
-                f"{total / rate:g} s: correct the manifest's offset and duration"
-            )
-        samples = np.concatenate([np.zeros(0, np.float32), *reader.blocks(start=start, stop=stop)])
-    audio.check_samples(samples)
-    return samples, rate
+def clip_blocks(item: Item, reader: AudioReader, seconds: float = 10.0) -> Iterator[np.ndarray]:
+    """Yield an item's samples out of its opened file, float32 [<= seconds * rate] at a time, at the file's rate.
+
+    Raises:
+        AudioError: a damaged file, samples that are not finite, or a segment outside its file.
+    """
+    if item.whole:
+        yield from reader.blocks(seconds)
+        return
+    rate, total = reader.rate, reader.num_samples
+    start = round((item.offset or 0.0) * rate)
+    # Ends are rounded as starts are, so that pieces that tile a recording share and miss no sample.
+    stop = total if item.duration is None else round(((item.offset or 0.0) + item.duration) * rate)
+    if reader.exact and (start >= total or stop > total + ROUNDING_SECONDS * rate):
+        raise AudioError(
+            f"the segment from {start / rate:g} to {stop / rate:g} s is not in {describe(item)}, which has "
+            f"{total / rate:g} s: correct the manifest's offset and duration"
+        )
+    yield from reader.blocks(seconds, start, stop)

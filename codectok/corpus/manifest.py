@@ -22,19 +22,21 @@ class Item:
 
     Attributes:
         id: unique in the corpus, one line of text.
-        path: of the audio file.
+        path: of the audio file, or of the tar, parquet or arrow file that holds it.
         offset: start of the utterance in the file, in seconds; None is the file's start.
         duration: length in seconds; None is up to the file's end.
+        member: which audio inside ``path``, as :mod:`codectok.corpus.sources` spells it; None is the file itself.
     """
 
     id: str
     path: str
     offset: float | None = None
     duration: float | None = None
+    member: str | None = None
 
     @property
     def whole(self) -> bool:
-        """Whether the item is a whole file, not a segment of one."""
+        """Whether the item is a whole file (or tar member, or row), not a segment of one."""
         return self.offset is None and self.duration is None
 
 
@@ -56,7 +58,8 @@ class ItemHash:
     def add(self, item: Item) -> None:
         """Take in one more item."""
         path = item.path.removeprefix(self._prefix)
-        line = json.dumps([item.id, Path(path).as_posix(), item.offset, item.duration])
+        fields = [item.id, Path(path).as_posix(), item.offset, item.duration]
+        line = json.dumps(fields if item.member is None else [*fields, item.member])
         self._hash.update(line.encode() + b"\n")
 
     def hexdigest(self) -> str:
@@ -93,7 +96,7 @@ class Corpus:
         digest, ids = ItemHash(self.root), array("Q")
         for item in self:
             digest.add(item)
-            ids.append(_short_hash(item.id))
+            ids.append(short_hash(item.id))
         if not ids:
             raise CodectokError(_nothing_in(self.source))
         self._refuse_duplicates(ids)
@@ -110,12 +113,12 @@ class Corpus:
             return
         seen: dict[str, str] = {}
         for item in self:
-            if _short_hash(item.id) not in suspects:
+            if short_hash(item.id) not in suspects:
                 continue
             if item.id in seen:
                 raise FormatError(
                     f"the id {item.id!r} comes twice in {self.source} ({seen[item.id]} and {item.path}): ids must be "
-                    "unique; rename one, or use a JSONL manifest with ids of your own"
+                    "unique; rename one, or give ids of your own (JSONL manifest, column id)"
                 )
             seen[item.id] = item.path
 
@@ -124,24 +127,29 @@ def read_corpus(path: str | os.PathLike[str]) -> Corpus:
     """Open a corpus: nothing but its kind is looked at until it is iterated.
 
     Args:
-        path: a folder (searched for audio files), or a manifest: a list of paths (.txt), fairseq .tsv, a table with
-            a header (.csv, .tsv), .jsonl, or Kaldi wav.scp. Relative paths in a manifest are relative to its folder
-            (fairseq: to its root line).
+        path: a folder (of audio files, tar shards, parquet or arrow files, or a Kaldi data folder), one such file, a
+            pattern of tar files, or a manifest: a list of paths (.txt), fairseq .tsv, a table with a header (.csv,
+            .tsv), .jsonl (also lhotse's), or Kaldi wav.scp with ``segments`` beside it. Relative paths in a manifest
+            are relative to its folder (fairseq: to its root line).
 
     Raises:
         CodectokError: there is no such folder or file.
         FormatError: a file that is none of these manifests, or a root line that is no folder.
     """
     from codectok.corpus.readers import reader_for, root_of
+    from codectok.corpus.readers.webdataset import is_pattern
 
     source = Path(path)
-    if not source.exists():
+    if not source.exists() and not is_pattern(str(source)):
         raise CodectokError(f"there is no corpus {source}: give a folder of audio files or a manifest file")
+    if source.exists() and not (source.is_dir() or source.is_file()):
+        raise FormatError(f"{source} is a pipe or device, and a corpus is read more than once: write it to a file")
     reader_for(source)
     return Corpus(source, root_of(source))
 
 
-def _short_hash(text: str) -> int:
+def short_hash(text: str) -> int:
+    """64 bits of a hash of ``text``, the same on every machine."""
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
 
 

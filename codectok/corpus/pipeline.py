@@ -1,25 +1,25 @@
-"""The local engine: a corpus through a tokenizer into a store, shard by shard, on one machine."""
+"""A corpus through a tokenizer into a store, shard by shard, on whichever engine."""
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from codectok.corpus.engines import Engine, run_engine
+from codectok.corpus.job import Job
+from codectok.corpus.local import name_anywhere
 from codectok.corpus.manifest import Corpus, Item, ItemHash, Scan
-from codectok.corpus.shards import Work, tokenize_items
+from codectok.corpus.plan import BATCH_SECONDS
+from codectok.corpus.totals import Progress, Totals
 from codectok.errors import CodectokError, FormatError
 from codectok.store.base import ItemError, StoreInfo, StoreOptions
 from codectok.store.reader import open_store
 from codectok.store.writer import StoreWriter
 from codectok.tokenizer import Tokenizer
-
-Progress = Callable[[int, int], None]
-"""Told (items of the corpus that are done, items in all)."""
 
 
 @dataclass(frozen=True)
@@ -53,38 +53,51 @@ def tokenize_corpus(
     flatten: bool = False,
     dedup: bool = False,
     items_per_shard: int = 1000,
-    workers: int = 1,
-    batch_seconds: float = 60.0,
+    workers: int | None = 1,
+    batch_seconds: float = BATCH_SECONDS,
     overwrite: bool = False,
     progress: Progress | None = None,
+    engine: Engine = "local",
+    shard: tuple[int, int] | None = None,
+    max_errors: int | None = None,
+    device: str | None = None,
 ) -> Summary:
     """Tokenize a corpus into a store; the same call again goes on with a run that was stopped.
 
     An item that fails is recorded and left out, and takes no other with it. A run that was killed and called again
     makes the same bytes as one that was not, but for the timings in ``stats.json``; a finished store is left as it is.
+    Neither ``workers`` nor ``engine`` nor ``shard`` changes a byte of a shard.
 
     Args:
         corpus: the items.
-        tokenizer: that encodes them.
+        tokenizer: that encodes them. Workers open it again by its name, where that gives the same fingerprint.
         out: folder of the store.
         format: name of a store format.
         num_codebooks: keep the first K codebooks; default all.
         flatten: interleave the codebooks into one stream, for single-stream formats.
         dedup: merge runs of equal frames, keeping their lengths.
         items_per_shard: unit of work and of what a killed run loses at most.
-        workers: threads that read and resample audio while the model runs.
+        workers: processes, each with the tokenizer on one torch thread. 1 is this process; None, as many as there are
+            usable cores, or this process where the corpus is small. In a script, more than 1 needs the call to stand
+            under ``if __name__ == "__main__":``, as for every use of multiprocessing.
         batch_seconds: most audio in one batch, padding included, in seconds.
         overwrite: delete a store or unfinished run that is in ``out``.
         progress: told how far it is.
+        engine: "local", or "ray" (:mod:`codectok.corpus.ray_engine`).
+        shard: (i, n), from 1: make the i-th of n parts of the store, for ``codectok merge`` to join.
+        max_errors: stop when more items than this have failed.
+        device: for workers to run on, separated by commas ("cuda:0,cuda:1"): a model process for each, and
+            ``workers`` processes that read audio for them. Default: the processor.
 
     Raises:
         FingerprintError: ``out`` holds tokens of another tokenizer.
         FormatError: ``out`` was made from another corpus or with other options, or the format cannot hold such
             tokens, or the manifest is malformed.
-        CodectokError: nothing to do, or the corpus changed meanwhile.
+        CodectokError: nothing to do, too many failures, workers that cannot run, or the disk takes no more.
     """
-    for name, number in (("items_per_shard", items_per_shard), ("workers", workers), ("batch_seconds", batch_seconds)):
-        if number <= 0:
+    given = (("items_per_shard", items_per_shard), ("workers", workers), ("batch_seconds", batch_seconds))
+    for name, number in given:
+        if number is not None and number <= 0:
             raise CodectokError(f"{name} must be above 0, not {number}")
     started = time.perf_counter()
     k = tokenizer.choose_codebooks(num_codebooks, None)
@@ -96,54 +109,37 @@ def tokenize_corpus(
         sample_rate=tokenizer.sample_rate,
         frame_rate=tokenizer.frame_rate,
         codebook_sizes=tokenizer.codebook_sizes[:k],
-        options=StoreOptions(dedup, flatten, items_per_shard),
+        options=StoreOptions(dedup, flatten, items_per_shard, float(batch_seconds)),
         manifest=scan.sha256,
     )
     num_shards = -(-scan.num_items // items_per_shard)
-    writer = StoreWriter(Path(out), info, num_shards, overwrite=overwrite)
-    if writer.complete:
-        return _finished(Path(out), num_shards)
-    work = Work(tokenizer, k, dedup, batch_seconds)
-    done = resumed = 0
-    samples = 0
-
-    def advance(items: int) -> None:
-        nonlocal done
-        done += items
-        if progress is not None:
-            progress(done, scan.num_items)
-
-    with ThreadPoolExecutor(workers, thread_name_prefix="codectok-audio") as pool:
-        try:
-            for shard, (items, digest) in enumerate(_shards(corpus, items_per_shard, scan)):
-                if writer.has_shard(shard, digest):
-                    resumed += 1
-                    advance(len(items))
-                    continue
-                rows, errors = tokenize_items(items, work, pool, advance)
-                samples += sum(tokens.num_samples for _, tokens in rows)
-                writer.write_shard(shard, rows, errors, digest)
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
-    wall = time.perf_counter() - started
-    speed = samples / tokenizer.sample_rate / wall
-    stats = writer.close({"wall_seconds": wall, "x_real_time": speed, "resumed_shards": resumed})
-    return _summary(Path(out), stats, resumed)
+    bpe = tokenizer.bpe if tokenizer.has_bpe else None
+    with StoreWriter(Path(out), info, num_shards, overwrite=overwrite, part=shard, bpe=bpe) as writer:
+        if writer.complete:
+            return _finished(Path(out), len(writer.numbers))
+        sizes = (min(items_per_shard, scan.num_items - n * items_per_shard) for n in writer.numbers)
+        totals = Totals(sum(sizes), progress, max_errors)
+        job = Job(name_anywhere(tokenizer), tokenizer.fingerprint, k, dedup, batch_seconds)
+        shards = (s for s in _shards(corpus, items_per_shard, scan) if s[0] in writer.numbers)
+        run_engine(engine, job, tokenizer, writer, shards, totals, workers, device, corpus)
+        wall = time.perf_counter() - started
+        stats = writer.close(totals.run(wall))
+    return _summary(Path(out), stats, totals.resumed_shards)
 
 
-def _shards(corpus: Corpus, items_per_shard: int, scan: Scan) -> Iterator[tuple[list[Item], str]]:
-    """Consecutive items, and their hash; fails if the corpus is no longer the one that was scanned."""
-    whole, part, items = ItemHash(corpus.root), ItemHash(corpus.root), []
+def _shards(corpus: Corpus, items_per_shard: int, scan: Scan) -> Iterator[tuple[int, list[Item], str]]:
+    """Consecutive items, numbered, and their hash; fails if the corpus is no longer the one that was scanned."""
+    whole, part, number = ItemHash(corpus.root), ItemHash(corpus.root), 0
+    items: list[Item] = []
     for item in corpus:
         whole.add(item)
         part.add(item)
         items.append(item)
         if len(items) == items_per_shard:
-            yield items, part.hexdigest()
-            part, items = ItemHash(corpus.root), []
+            yield number, items, part.hexdigest()
+            part, items, number = ItemHash(corpus.root), [], number + 1
     if items:
-        yield items, part.hexdigest()
+        yield number, items, part.hexdigest()
     if whole.hexdigest() != scan.sha256:
         raise FormatError(f"{corpus.source} changed while it was read: delete the unfinished store and run again")
 

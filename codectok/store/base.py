@@ -25,11 +25,13 @@ class StoreOptions:
         dedup: runs of equal columns are merged and their lengths kept.
         flatten: the K codebooks are interleaved into one stream (single-stream formats only).
         items_per_shard: manifest items to a shard, failed ones included.
+        batch_seconds: most audio that was tokenized together, padding included: what is in a batch may decide a tie.
     """
 
     dedup: bool = False
     flatten: bool = False
     items_per_shard: int = 1000
+    batch_seconds: float = 60.0
 
 
 @dataclass(frozen=True)
@@ -130,7 +132,9 @@ class StoreFormat(Protocol):
 
     name: str
     suffixes: tuple[str, ...]
-    """Of the files of one shard, with the dot; the first is the one that a reader is given."""
+    """Of all files that a shard may have, with the dot; the first is the one that a reader is given."""
+    extras: tuple[str, ...]
+    """Names of the files that ``write_extras`` writes."""
 
     def check(self, info: StoreInfo) -> None:
         """Refuse what this format cannot hold.
@@ -140,7 +144,10 @@ class StoreFormat(Protocol):
         """
 
     def write_shard(self, path: Path, rows: Sequence[Row], info: StoreInfo) -> None:
-        """Write ``path`` (and its sister files of the other suffixes), each whole or not at all."""
+        """Write ``path`` and its sister files of the other suffixes, each whole or not at all.
+
+        The same rows and ``info`` give the same bytes, wherever the store lies.
+        """
 
     def read_shard(self, path: Path, info: StoreInfo) -> Iterator[Row]:
         """Yield the rows of a shard.
@@ -150,12 +157,17 @@ class StoreFormat(Protocol):
         """
 
     def write_extras(self, folder: Path, info: StoreInfo) -> None:
-        """Write what the format needs once a store, such as a dictionary."""
+        """Write what the format needs once a store, such as a dictionary; all shards lie there."""
 
 
 def shard_path(folder: Path, shard: int, suffix: str) -> Path:
     """``shards/00000.EXT`` of a store."""
     return folder / "shards" / f"{shard:05d}{suffix}"
+
+
+def sister(path: Path, suffix: str) -> Path:
+    """Another file of the same shard."""
+    return path.with_name(path.name.split(".", 1)[0] + suffix)
 
 
 def need_pyarrow() -> None:

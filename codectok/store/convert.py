@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from codectok.errors import CodeRangeError, FormatError
-from codectok.store.base import Row
+from codectok.store.base import Row, StoreInfo
 from codectok.store.reader import Store, open_store
 from codectok.store.writer import StoreWriter
 from codectok.tokens import Tokens
@@ -22,10 +22,13 @@ def convert_store(
     format: str,
     num_codebooks: int | None = None,
     flatten: bool = False,
+    dedup: bool | None = None,
     overwrite: bool = False,
     progress: Callable[[int], None] | None = None,
 ) -> Store:
     """Write the same items in another format; goes on with a conversion that was stopped.
+
+    Only ``num_codebooks`` leaves anything out: a format holds ids, codes, durations and ``num_samples``, or refuses.
 
     Args:
         store: to read.
@@ -33,6 +36,7 @@ def convert_store(
         format: its format.
         num_codebooks: keep the first K codebooks; default all.
         flatten: interleave the codebooks into one stream, for single-stream formats.
+        dedup: merge runs of equal frames and keep their lengths (True), undo that (False), default as the store is.
         overwrite: delete a store or unfinished conversion that is in ``out``.
         progress: told the number of items of each shard that is done.
 
@@ -44,28 +48,38 @@ def convert_store(
     started = time.perf_counter()
     if Path(out).resolve() == store.folder.resolve():
         raise FormatError(f"{out} is the store that is read: choose another folder")
+    if store.part is not None:
+        raise FormatError(f"{store.folder} is part {store.part} of a job: join the parts first (codectok merge)")
     top = len(store.info.codebook_sizes)
     k = top if num_codebooks is None else num_codebooks
     if not 1 <= k <= top:
         raise CodeRangeError(f"{store.folder} has {top} codebooks, {k} asked for")
-    options = replace(store.info.options, flatten=flatten)
+    options = replace(store.info.options, flatten=flatten, dedup=store.info.options.dedup if dedup is None else dedup)
     info = replace(store.info, format=format, codebook_sizes=store.info.codebook_sizes[:k], options=options)
-    writer = StoreWriter(Path(out), info, store.num_shards, overwrite=overwrite)
-    if writer.complete:
-        return open_store(out)
-    for shard, entry in enumerate(store.shards):
-        source = ":".join(entry["files"].values())
-        if not writer.has_shard(shard, source):
-            rows: list[Row] = [(key, _first(tokens, k)) for key, tokens in store.read_shard(shard)]
-            # All failed items go with the first shard: only their order matters.
-            writer.write_shard(shard, rows, [] if shard else store.errors, source)
-        if progress is not None:
-            progress(entry["rows"])
-    writer.close({"wall_seconds": time.perf_counter() - started})
+    with StoreWriter(Path(out), info, store.num_shards, overwrite=overwrite) as writer:
+        if writer.complete:
+            return open_store(out)
+        for shard, entry in enumerate(store.shards):
+            source = ":".join(entry["files"].values())
+            if not writer.has_shard(shard, source):
+                rows: list[Row] = [(key, _changed(tokens, info)) for key, tokens in store.read_shard(shard)]
+                # All failed items go with the first shard: only their order matters.
+                writer.write_shard(shard, rows, [] if shard else store.errors, source)
+            if progress is not None:
+                progress(entry["rows"])
+        writer.close({"wall_seconds": time.perf_counter() - started})
     return open_store(out)
 
 
-def _first(tokens: Tokens, k: int) -> Tokens:
-    if tokens.durations is None or k == tokens.num_codebooks:
-        return tokens.first(k)
-    return tokens.expand().first(k).dedup()  # frames that differed in a codebook left out now form one run
+def left_out(old: StoreInfo, new: StoreInfo) -> list[str]:
+    """A line for each thing that ``old`` has and ``new``, converted from it, has not."""
+    top, k = len(old.codebook_sizes), len(new.codebook_sizes)
+    return [] if k == top else [f"codebooks {k + 1} to {top} of {top}" if k + 1 < top else f"codebook {top} of {top}"]
+
+
+def _changed(tokens: Tokens, info: StoreInfo) -> Tokens:
+    k, dedup = len(info.codebook_sizes), info.options.dedup
+    if (tokens.durations is not None) == dedup and k == tokens.num_codebooks:
+        return tokens
+    tokens = tokens.expand().first(k)  # frames that differed in a codebook left out now form one run
+    return tokens.dedup() if dedup else tokens

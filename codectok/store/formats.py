@@ -1,14 +1,26 @@
-"""The formats by name. A new one is a class after :class:`~codectok.store.base.StoreFormat` and an entry here."""
+"""The formats by name. A new one is a class after :class:`~codectok.store.base.StoreFormat`, an entry here and a name
+in ``names.py``.
+"""
 
 from __future__ import annotations
 
 from codectok.errors import FormatError
 from codectok.store.base import StoreFormat
+from codectok.store.espnet import EspnetFormat
 from codectok.store.fairseq import FairseqFormat
+from codectok.store.gslm import GslmFormat
 from codectok.store.jsonl import JsonlFormat
+from codectok.store.kaldi import KaldiFormat
+from codectok.store.lhotse import LhotseFormat
 from codectok.store.parquet import ParquetFormat
+from codectok.store.textless import TextlessFormat
+from codectok.store.webdataset import WebdatasetFormat
 
-FORMATS: dict[str, StoreFormat] = {f.name: f for f in (ParquetFormat(), JsonlFormat(), FairseqFormat())}
+_ALL: tuple[StoreFormat, ...] = (
+    ParquetFormat(), JsonlFormat(), FairseqFormat(), GslmFormat(), TextlessFormat(), EspnetFormat(), KaldiFormat(),
+    WebdatasetFormat(), LhotseFormat(),
+)  # fmt: skip
+FORMATS: dict[str, StoreFormat] = {f.name: f for f in _ALL}
 
 
 def get_format(name: str) -> StoreFormat:

@@ -16,6 +16,7 @@ import torch
 from codectok.atomic import atomic_path
 from codectok.errors import CodectokError, FormatError
 from codectok.store.base import Row, StoreInfo
+from codectok.store.flat import need_side_by_side
 
 
 class JsonlFormat:
@@ -23,11 +24,11 @@ class JsonlFormat:
 
     name = "jsonl"
     suffixes: tuple[str, ...] = (".jsonl",)
+    extras: tuple[str, ...] = ()
 
     def check(self, info: StoreInfo) -> None:
         """Refuse ``flatten``: a line holds all codebooks as they are."""
-        if info.options.flatten:
-            raise FormatError("jsonl holds all codebooks side by side: leave out --flatten, or use --format fairseq")
+        need_side_by_side(self.name, info)
 
     def write_shard(self, path: Path, rows: Sequence[Row], info: StoreInfo) -> None:
         """Write one .jsonl file."""

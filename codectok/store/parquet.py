@@ -16,12 +16,15 @@ import numpy as np
 from codectok.atomic import atomic_path
 from codectok.errors import CodectokError, FormatError
 from codectok.store.base import Row, StoreInfo, need_pyarrow
+from codectok.store.flat import need_side_by_side
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-ROWS_PER_GROUP = 256
-"""Rows read at a time: what bounds a reader's memory."""
+CODES_PER_GROUP = 2**19
+"""Codes in a row group (one utterance at least), 2 MB as int32: what a reader decodes for a single row, and what bounds
+its memory. Rows would be no measure: 15 s are 375 codes of one tokenizer and 36,000 of another."""
+ROWS_AT_A_TIME = 256
 
 
 class ParquetFormat:
@@ -29,13 +32,11 @@ class ParquetFormat:
 
     name = "parquet"
     suffixes: tuple[str, ...] = (".parquet",)
+    extras: tuple[str, ...] = ()
 
     def check(self, info: StoreInfo) -> None:
         """Refuse ``flatten``: parquet holds all codebooks as they are."""
-        if info.options.flatten:
-            raise FormatError("parquet holds all codebooks side by side: leave out --flatten, or use --format fairseq")
-        if max(info.codebook_sizes) > 2**31:
-            raise FormatError("parquet stores hold codes below 2^31: use a smaller codebook")
+        need_side_by_side(self.name, info)
 
     def write_shard(self, path: Path, rows: Sequence[Row], info: StoreInfo) -> None:
         """Write one parquet file."""
@@ -45,8 +46,7 @@ class ParquetFormat:
 
         schema = _schema(info)
         with atomic_path(path) as partial, pq.ParquetWriter(partial, schema, compression="zstd") as writer:
-            for start in range(0, len(rows), ROWS_PER_GROUP):
-                group = rows[start : start + ROWS_PER_GROUP]
+            for group in _groups(rows):
                 columns = [
                     pa.array([key for key, _ in group], pa.string()),
                     pa.array([t.num_samples for _, t in group], pa.int64()),
@@ -56,7 +56,7 @@ class ParquetFormat:
                         [None if t.durations is None else t.durations.numpy() for _, t in group], pa.list_(pa.int32())
                     ),
                 ]
-                writer.write_batch(pa.record_batch(columns, schema=schema))
+                writer.write_table(pa.table(columns, schema=schema), row_group_size=len(group))
 
     def read_shard(self, path: Path, info: StoreInfo) -> Iterator[Row]:
         """Yield the rows of one parquet file."""
@@ -73,7 +73,7 @@ class ParquetFormat:
                         f"{path} was made by tokenizer {found}, its store by {info.fingerprint}: shards of different "
                         "stores were mixed; make the store again"
                     )
-                for batch in file.iter_batches(batch_size=ROWS_PER_GROUP):
+                for batch in file.iter_batches(batch_size=ROWS_AT_A_TIME):
                     columns = (batch.column(name) for name in ("id", "num_samples", "codes", "durations"))
                     for key, samples, codes, runs in zip(*columns, strict=True):
                         tokens = info.tokens(
@@ -87,6 +87,18 @@ class ParquetFormat:
 
     def write_extras(self, folder: Path, info: StoreInfo) -> None:
         """Nothing."""
+
+
+def _groups(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
+    """Neighbouring rows with ``CODES_PER_GROUP`` codes at most."""
+    start = codes = 0
+    for i, (_, tokens) in enumerate(rows):
+        if i > start and codes + tokens.codes.numel() > CODES_PER_GROUP:
+            yield rows[start:i]
+            start, codes = i, 0
+        codes += tokens.codes.numel()
+    if start < len(rows):
+        yield rows[start:]
 
 
 def _schema(info: StoreInfo) -> pa.Schema:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from codectok.errors import FormatError
 from codectok.store.base import ItemError, Row, StoreInfo, need_pyarrow, shard_path
-from codectok.store.files import read_json
+from codectok.store.files import part_numbers, read_json
 from codectok.store.formats import get_format
 from codectok.tokens import Tokens
 
@@ -21,6 +21,7 @@ class IndexRow(NamedTuple):
 
     id: str
     shard: int
+    """Number of the shard in its job."""
     row: int
     num_frames: int
     num_samples: int
@@ -39,10 +40,19 @@ class Store:
         try:
             self.num_items = int(description["num_items"])
             self.num_shards = int(description["num_shards"])
+            """That are here: in a part of a job, not all."""
+            self.part: str | None = description.get("part")
+            """``I/N`` of a part of a job, from 1."""
+            self.job_shards = int(description.get("job_shards", self.num_shards))
+            part = None if self.part is None else tuple(int(n) for n in self.part.split("/"))
+            self.numbers = part_numbers(self.job_shards, part)  # type: ignore[arg-type]
+            """Of the shards that are here, as in their file names."""
             self.num_failed = int(description["num_failed"])
             self.shards: list[dict[str, Any]] = list(description["shards"])
-            """Rows and sha256 of the files of each shard."""
-        except (KeyError, TypeError, ValueError) as e:
+            """Rows, failed items and sha256 of the files of each shard."""
+            if not len(self.shards) == len(self.numbers) == self.num_shards:
+                raise ValueError(f"{len(self.shards)} shards")
+        except (KeyError, TypeError, ValueError, AttributeError) as e:
             raise FormatError(f"{folder / 'store.json'} is damaged: make the store again") from e
         self._cached_shard = lru_cache(maxsize=2)(lambda shard: list(self.read_shard(shard)))
 
@@ -54,34 +64,39 @@ class Store:
     @property
     def stats(self) -> dict[str, Any]:
         """What ``stats.json`` says."""
-        return read_json(self._part("stats.json"))
+        return read_json(self._file("stats.json"))
 
     @property
     def errors(self) -> list[ItemError]:
         """Items of the corpus that failed and are not in the store."""
-        path = self._part("errors.jsonl")
+        return list(self.iter_errors())
+
+    def iter_errors(self) -> Iterator[ItemError]:
+        """Yield ``errors`` one by one."""
+        path = self._file("errors.jsonl")
         try:
             with open(path, "rb") as f:
-                return [ItemError(**json.loads(line)) for line in f]
+                for line in f:
+                    yield ItemError(**json.loads(line))
         except (ValueError, TypeError) as e:
             raise FormatError(f"{path} is damaged: make the store again") from e
 
     def read_shard(self, shard: int) -> Iterator[Row]:
-        """Yield the rows of one shard.
+        """Yield the rows of one shard, counted from 0 among those that are here.
 
         Raises:
             FormatError: the shard is missing or damaged.
         """
         for name in self.shards[shard]["files"]:
-            self._part(f"shards/{name}")
-        return self.format.read_shard(shard_path(self.folder, shard, self.format.suffixes[0]), self.info)
+            self._file(f"shards/{name}")
+        return self.format.read_shard(shard_path(self.folder, self.numbers[shard], self.format.suffixes[0]), self.info)
 
     def index(self) -> Iterator[IndexRow]:
         """Yield the lines of the index, in manifest order."""
         need_pyarrow()
         import pyarrow.parquet as pq
 
-        with pq.ParquetFile(self._part("index.parquet")) as file:
+        with pq.ParquetFile(self._file("index.parquet")) as file:
             for batch in file.iter_batches():
                 yield from map(IndexRow._make, zip(*(c.to_pylist() for c in batch.columns), strict=True))
 
@@ -117,7 +132,7 @@ class Store:
     def _positions(self) -> dict[str, int]:
         return {row.id: i for i, row in enumerate(self.index())}
 
-    def _part(self, name: str) -> Path:
+    def _file(self, name: str) -> Path:
         path = self.folder / name
         if not path.is_file():
             raise FormatError(f"{self.folder} has no {name}: the store is incomplete, make it again")

@@ -32,7 +32,7 @@ def decode(entry: Entry, rate: int, scratch: str) -> np.ndarray:
         AudioError: missing, damaged, truncated, empty or not finite.
     """
     with _as_file(entry, scratch) as item:
-        if not item.whole:
+        if not item.whole or item.member is not None:
             return _int16(read_clip(item, rate))
         return np.concatenate([_int16(block) for block in resampled_blocks(item.path, rate)])
 

@@ -1,0 +1,60 @@
+"""``codectok convert``: a token store in another format."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from codectok.cli.common import handle_errors, print_json, print_table, progress
+from codectok.store.names import FORMATS, SINGLE_STREAM
+
+
+@click.command()
+@click.argument("store", type=click.Path(path_type=Path))
+@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Folder of the new store.")
+@click.option("--format", "format_", type=click.Choice(FORMATS), required=True)
+@click.option("--codebooks", type=click.IntRange(min=1), metavar="K", help="Keep the first K codebooks.")
+@click.option("--flatten", is_flag=True, help=f"Interleave the codebooks into one stream ({', '.join(SINGLE_STREAM)}).")
+@click.option("--dedup/--expand", default=None, help="Merge runs of equal frames, or undo it.  [default: as STORE is]")
+@click.option("--overwrite", is_flag=True, help="Delete a store or unfinished conversion that is in the folder.")
+@click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
+@handle_errors
+def convert(
+    store: Path,
+    output: Path,
+    format_: str,
+    codebooks: int | None,
+    flatten: bool,
+    dedup: bool | None,
+    overwrite: bool,
+    as_json: bool,
+) -> None:
+    """Write STORE in another format. The same command again goes on with a conversion that was stopped.
+
+    Ids, codes, durations and lengths are all kept; what --codebooks leaves out is printed. A format that cannot hold
+    the store is refused, with what to do.
+    """
+    from codectok.store import open_store
+    from codectok.store.convert import convert_store, left_out
+
+    opened = open_store(store)
+    with progress(len(opened), "converting") as bar:
+        made = convert_store(
+            opened,
+            output,
+            format=format_,
+            num_codebooks=codebooks,
+            flatten=flatten,
+            dedup=dedup,
+            overwrite=overwrite,
+            progress=bar.advance,
+        )
+    lost = left_out(opened.info, made.info)
+    row = {"format": made.info.format, "items": len(made), "shards": made.num_shards, "MB": made.stats["bytes"] / 1e6}
+    if as_json:
+        print_json({"store": str(output), **row, "left_out": lost})
+        return
+    print_table(f"wrote {output}", [row])
+    for line in lost:
+        click.echo(f"left out: {line}")

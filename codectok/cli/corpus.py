@@ -1,0 +1,93 @@
+"""``codectok corpus``: manifests of known corpora, and of the pieces of long recordings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from codectok.cli.common import finish, handle_errors, print_json, print_table, progress
+
+
+@click.group()
+def corpus() -> None:
+    """Make manifests that tokenize reads: of known corpora, or of pieces of long recordings."""
+
+
+@corpus.command()
+@click.argument("name", required=False)
+@click.argument("folder", required=False, type=click.Path(path_type=Path))
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder of the manifests, one a split.")
+@click.option("--list", "show", is_flag=True, help="List the corpora that are known.")
+@click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
+@handle_errors
+def prepare(name: str | None, folder: Path | None, output: Path | None, show: bool, as_json: bool) -> None:
+    """Write JSONL manifests of the corpus NAME, which lies in FOLDER as its makers lay it out.
+
+    What is missing is in OUTPUT/missing.jsonl: audio (exit status 1), transcripts, and files that no list names.
+    """
+    from codectok.corpus.prepare import CORPORA
+    from codectok.corpus.prepare import prepare as run
+
+    if show:
+        print_table("", [{"name": key, "folder": what} for key, what in CORPORA.items()], as_json)
+        return
+    if name is None or folder is None or output is None:
+        raise click.UsageError("give NAME, FOLDER and -o OUTPUT, or --list", click.get_current_context())
+    with progress(1.0, "preparing") as bar:
+        made = run(name, folder, output, lambda count: bar.note(f"{count} clips"))
+    figures = [
+        {
+            "split": split,
+            "clips": s.clips,
+            "hours": s.seconds / 3600 if s.seconds else None,
+            "speakers": len(s.speakers) or None,
+            "no audio": s.no_audio,
+            "no text": s.no_text,
+        }
+        for split, s in made.splits.items()
+    ]
+    if as_json:
+        print_json({"output": str(output), "splits": figures, "unlisted": made.unlisted})
+    else:
+        print_table(f"wrote {output}", figures)
+    if made.unlisted:
+        click.echo(f"{made.unlisted} audio files in {folder} are in none of the corpus's lists", err=True)
+    if made.problems:
+        click.echo(f"what is missing is listed in {output / 'missing.jsonl'}", err=True)
+    finish(sum(s.clips for s in made.splits.values()), made.no_audio)
+
+
+@corpus.command()
+@click.argument("corpus", type=click.Path(path_type=Path))
+@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Manifest, .jsonl.")
+@click.option("--max", "max_seconds", required=True, type=float, metavar="SECONDS", help="Longest piece.")
+@click.option("--vad", is_flag=True, help="Keep speech only, cut in pauses (needs webrtcvad-wheels).")
+@click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
+@handle_errors
+def segment(corpus: Path, output: Path, max_seconds: float, vad: bool, as_json: bool) -> None:
+    """Cut the files of CORPUS into pieces, as a manifest of offsets and durations: no audio is written."""
+    from codectok.corpus.manifest import read_corpus
+    from codectok.corpus.segment import segment_corpus
+    from codectok.corpus.voice import webrtc
+
+    if vad:
+        webrtc()  # says so now if it is not installed
+    with progress(1.0, "segmenting") as bar:
+        cuts = segment_corpus(
+            read_corpus(corpus), output, max_seconds, webrtc if vad else None, lambda n: bar.note(f"{n} files")
+        )
+    for key, reason in cuts.failed:
+        click.echo(f"failed: {key}: {reason}", err=True)
+    figures = {
+        "files": cuts.items,
+        "failed": len(cuts.failed),
+        "hours": cuts.seconds / 3600,
+        "pieces": cuts.pieces,
+        "hours kept": cuts.kept_seconds / 3600,
+    }
+    if as_json:
+        print_json({"output": str(output), **figures})
+    else:
+        print_table(f"wrote {output}", [figures])
+    finish(cuts.pieces, len(cuts.failed))

@@ -1,0 +1,105 @@
+"""Which engine makes the shards, and who writes them."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
+from itertools import chain
+from typing import Literal
+
+from codectok.corpus.job import Job, ShardWorker
+from codectok.corpus.local import in_process, in_workers, usable_cores
+from codectok.corpus.manifest import Corpus, Item
+from codectok.corpus.reading import measure
+from codectok.corpus.scheduler import Finished, Shard
+from codectok.corpus.totals import Totals
+from codectok.errors import CodectokError
+from codectok.store.record import read_record
+from codectok.store.writer import StoreWriter
+from codectok.tokenizer import Tokenizer
+
+Engine = Literal["local", "ray"]
+
+SMALL_ITEMS, SMALL_SECONDS = 200, 600.0
+"""A corpus with no more than this is done before worker processes could begin."""
+
+
+def run_engine(
+    engine: Engine,
+    job: Job,
+    tokenizer: Tokenizer,
+    writer: StoreWriter,
+    shards: Iterator[Shard],
+    totals: Totals,
+    workers: int | None,
+    device: str | None,
+    corpus: Corpus,
+) -> None:
+    """Make and write all shards that are not there yet. See :func:`codectok.corpus.pipeline.tokenize_corpus`.
+
+    Raises:
+        CodectokError: an unknown engine, too many failures, workers that cannot run, or the disk takes no more.
+    """
+    if engine not in ("local", "ray"):
+        raise CodectokError(f"there is no engine {engine!r}: give local or ray")
+    missing = _missing(writer, shards, totals)
+    first = next(missing, None)
+    if first is None:
+        return
+    missing = chain([first], missing)
+    if engine == "ray":
+        _run_ray(replace(job, device=device or job.device), writer, missing, totals, workers)
+        return
+    devices = [] if device is None else [d.strip() for d in device.split(",")]
+    count = workers or (1 if not devices and _is_small(corpus) else usable_cores())
+    if devices and devices != ["cpu"]:
+        readers = max(1, count // len(devices))
+        _write(in_workers(job, tokenizer, devices, missing, totals, readers), writer, totals)
+    elif count == 1:
+        _write(in_process(ShardWorker(job, tokenizer), missing, totals), writer, totals)
+    else:
+        _write(in_workers(job, tokenizer, ["cpu"] * count, missing, totals), writer, totals)
+
+
+def _missing(writer: StoreWriter, shards: Iterator[Shard], totals: Totals) -> Iterator[Shard]:
+    for number, items, digest in shards:
+        if writer.has_shard(number, digest):
+            totals.resumed(len(items), len(read_record(writer.out, number)["errors"]))
+        else:
+            yield number, items, digest
+
+
+def _write(finished: Iterator[Finished], writer: StoreWriter, totals: Totals) -> None:
+    """Write each shard on a thread, while the next is being made; one waits at most."""
+    writing: Future[None] | None = None
+    with ThreadPoolExecutor(1, thread_name_prefix="codectok-writer") as thread, contextlib.closing(finished) as found:  # type: ignore[type-var]
+        for number, digest, result in found:
+            totals.add(result.timing)
+            if writing is not None:
+                writing.result()
+            writing = thread.submit(writer.write_shard, number, result.rows, result.errors, digest)
+        if writing is not None:
+            writing.result()
+
+
+def _run_ray(job: Job, writer: StoreWriter, shards: Iterator[Shard], totals: Totals, workers: int | None) -> None:
+    from codectok.corpus.ray_engine import run_shards
+
+    if not job.tokenizer:
+        raise CodectokError("--engine ray needs a tokenizer that other processes can open: a name or a model folder")
+    totals.tick()
+    timing = run_shards(job, writer.info, writer.out, shards, totals.told, workers)
+    totals.tick()
+    totals.workers = int(timing.pop("workers", 1))
+    totals.add(timing)
+
+
+def _is_small(corpus: Corpus) -> bool:
+    items: list[Item] = []
+    for item in corpus:
+        if len(items) == SMALL_ITEMS:
+            return False
+        items.append(item)
+    return sum(measure(items)[0]) <= SMALL_SECONDS

@@ -1,0 +1,8 @@
+"""Manifests of known corpora from how they lie on disk: one module a corpus, :func:`prepare` for all."""
+
+from __future__ import annotations
+
+from codectok.corpus.prepare.registry import CORPORA
+from codectok.corpus.prepare.run import Prepared, Split, prepare
+
+__all__ = ["CORPORA", "Prepared", "Split", "prepare"]

@@ -1,0 +1,42 @@
+"""Common Voice (Ardila et al., 2020): ``LANGUAGE/clips/*.mp3``, ``LANGUAGE/train.tsv`` and others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from codectok.corpus.prepare.clip import Clip, folders, layout_error, rows
+from codectok.corpus.prepare.registry import CORPORA
+from codectok.errors import FormatError
+
+SPLITS = ("train", "dev", "test", "validated", "other", "invalidated")
+"""``train``, ``dev`` and ``test`` are parts of ``validated``."""
+
+
+def clips(root: Path) -> Iterator[Clip]:
+    """Each line of each table; with several languages, the splits are ``LANGUAGE/train`` and so on."""
+    if (root / "clips").is_dir():
+        yield from _language(root, "")
+        return
+    languages = [p for p in folders(root) if (p / "clips").is_dir()]
+    if not languages:
+        raise layout_error(root, CORPORA["commonvoice"])
+    for language in languages:
+        yield from _language(language, f"{language.name}/")
+
+
+def _language(folder: Path, prefix: str) -> Iterator[Clip]:
+    for split in SPLITS:
+        table = folder / f"{split}.tsv"
+        if not table.is_file():
+            continue
+        for row in rows(table, "\t"):
+            path = row.get("path", "")
+            if not path:
+                raise FormatError(f"{table} has a row without a path: download it again")
+            # The first releases leave the suffix out.
+            path = path if path.lower().endswith((".mp3", ".wav")) else f"{path}.mp3"
+            text = row.get("sentence", "").strip() or None
+            language = row.get("locale") or folder.name
+            speaker = row.get("client_id") or None
+            yield Clip(Path(path).stem, folder / "clips" / path, prefix + split, text, speaker, language)

@@ -1,0 +1,43 @@
+"""LibriSpeech (Panayotov et al., 2015): ``PART/SPEAKER/CHAPTER/SPEAKER-CHAPTER-NNNN.flac`` and ``*.trans.txt``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from codectok.corpus.prepare.clip import Clip, files, folders, layout_error
+from codectok.corpus.prepare.registry import CORPORA
+from codectok.corpus.readers.lines import numbered_lines
+
+PARTS = ("train-", "dev-", "test-")
+
+
+def parts_of(root: Path, name: str) -> list[Path]:
+    """The folders train-*, dev-*, test-* in ``root``, or in the one folder in it that has them.
+
+    Raises:
+        FormatError: there are none.
+    """
+    for folder in (root, *folders(root)):
+        found = [p for p in folders(folder) if p.name.startswith(PARTS)]
+        if found:
+            return found
+    raise layout_error(root, CORPORA[name])
+
+
+def clips(root: Path) -> Iterator[Clip]:
+    """Each utterance of a transcript, and each file without a line in it; a split is a part."""
+    for part in parts_of(root, "librispeech"):
+        for speaker in folders(part):
+            for chapter in folders(speaker):
+                yield from _chapter(chapter, speaker.name, part.name)
+
+
+def _chapter(chapter: Path, speaker: str, split: str) -> Iterator[Clip]:
+    texts: dict[str, str] = {}
+    for transcript in files(chapter, (".trans.txt",)):
+        for _, line in numbered_lines(transcript):
+            key, _, text = line.partition(" ")
+            texts[key] = text.strip()
+    for key in sorted(texts | {p.stem: "" for p in files(chapter, (".flac",))}):
+        yield Clip(key, chapter / f"{key}.flac", split, texts.get(key), speaker, "en")

@@ -1,0 +1,20 @@
+"""LJ Speech (Ito and Johnson, 2017): ``metadata.csv`` with ``id|text|normalized text``, ``wavs/ID.wav``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from codectok.corpus.prepare.clip import Clip, layout_error
+from codectok.corpus.prepare.registry import CORPORA
+from codectok.corpus.readers.lines import numbered_lines
+
+
+def clips(root: Path) -> Iterator[Clip]:
+    """Each line, with its normalized text; the corpus has no splits, so all are in ``all``."""
+    if not (root / "metadata.csv").is_file():
+        raise layout_error(root, CORPORA["ljspeech"])
+    for _, line in numbered_lines(root / "metadata.csv"):
+        key, *texts = line.split("|")
+        text = next((t.strip() for t in reversed(texts) if t.strip()), None)
+        yield Clip(key, root / "wavs" / f"{key}.wav", "all", text, "LJ", "en")

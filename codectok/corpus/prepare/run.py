@@ -1,0 +1,170 @@
+"""From a corpus on disk to its manifests: what is missing is counted and listed, never silent."""
+
+from __future__ import annotations
+
+import os
+from array import array
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TextIO
+
+import numpy as np
+
+from codectok.atomic import atomic_path
+from codectok.audio_reader import AudioReader, printable
+from codectok.corpus.manifest import AUDIO_SUFFIXES, short_hash
+from codectok.corpus.prepare.clip import Clip, layout_error
+from codectok.corpus.prepare.registry import CORPORA, reader_of
+from codectok.corpus.readers.folder import walk
+from codectok.corpus.written import audio_path, json_line
+from codectok.errors import AudioError, CodectokError
+
+EXACT = (".flac", ".wav")
+"""Files whose header states their length exactly; of others the manifest gives none."""
+MISSING = "missing.jsonl"
+
+
+@dataclass
+class Split:
+    """What one manifest has: clips, seconds of audio (of those whose length is known) and speakers."""
+
+    clips: int = 0
+    seconds: float = 0.0
+    no_text: int = 0
+    no_audio: int = 0
+    speakers: set[str] = field(default_factory=set)
+
+
+@dataclass
+class Prepared:
+    """The manifests that were written.
+
+    Attributes:
+        splits: by name.
+        unlisted: audio files that the corpus's own lists do not name.
+        problems: lines of ``missing.jsonl``.
+    """
+
+    splits: dict[str, Split] = field(default_factory=dict)
+    unlisted: int = 0
+    problems: int = 0
+
+    @property
+    def no_audio(self) -> int:
+        """Clips that are in no manifest, their audio being missing or unreadable."""
+        return sum(s.no_audio for s in self.splits.values())
+
+
+def prepare(
+    name: str,
+    folder: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    progress: Callable[[int], None] | None = None,
+) -> Prepared:
+    """Write ``OUT/SPLIT.jsonl`` for each split of a corpus, and what is missing to ``OUT/missing.jsonl``.
+
+    A line has id, path, duration, speaker, text, language and split, as far as the corpus has them. A clip without
+    audio is in no manifest; one without a transcript is, without ``text``.
+
+    Args:
+        name: of the corpus, one of ``CORPORA``.
+        folder: of the corpus.
+        out: folder of the manifests.
+        progress: told the number of clips so far.
+
+    Raises:
+        CodectokError: no such corpus or folder, or no clips in it.
+        FormatError: a folder that is laid out otherwise.
+    """
+    root, target, result = Path(folder).absolute(), Path(out).absolute(), Prepared()
+    read = reader_of(name)
+    if not root.is_dir():
+        raise CodectokError(f"there is no folder {root}: give the folder of the corpus")
+    seen = array("Q")
+    with ExitStack() as stack:
+        writers: dict[str, TextIO] = {}
+        problems = _open(stack, target / MISSING)
+
+        def problem(kind: str, path: str, **more: str) -> None:
+            result.problems += 1
+            problems.write(json_line({"kind": kind, **more, "path": path}))
+
+        for number, clip in enumerate(read(root), start=1):
+            split = result.splits.setdefault(clip.split, Split())
+            if clip.split not in writers:
+                writers[clip.split] = _open(stack, target / f"{clip.split}.jsonl")
+            seen.append(short_hash(printable(str(clip.path))))
+            try:
+                seconds = _seconds(clip)
+            except AudioError as error:
+                split.no_audio += 1
+                problem("audio", str(clip.path), split=clip.split, id=clip.id, message=str(error))
+                continue
+            if clip.text is None:
+                split.no_text += 1
+                problem("text", str(clip.path), split=clip.split, id=clip.id)
+            writers[clip.split].write(json_line(_line(clip, seconds, (target / f"{clip.split}.jsonl").parent)))
+            _count(split, clip, seconds)
+            if progress is not None:
+                progress(number)
+        if not any(s.clips for s in result.splits.values()):
+            raise layout_error(root, CORPORA[reader_name(name)])
+        for path in _unlisted(root, seen):
+            result.unlisted += 1
+            problem("unlisted", path)
+    return result
+
+
+def reader_name(name: str) -> str:
+    """The name of a corpus as the table has it."""
+    return name.lower().replace("-", "").replace("_", "").replace(" ", "")
+
+
+def _open(stack: ExitStack, path: Path) -> TextIO:
+    return stack.enter_context(open(stack.enter_context(atomic_path(path)), "w", encoding="utf-8"))
+
+
+def _seconds(clip: Clip) -> float | None:
+    if clip.path.suffix.lower() in EXACT and clip.duration is None:
+        with AudioReader(clip.path) as reader:
+            return reader.num_samples / reader.rate
+    if not clip.path.is_file():
+        raise AudioError(f"{printable(str(clip.path))} does not exist")
+    if clip.path.stat().st_size == 0:
+        raise AudioError(f"{printable(str(clip.path))} is an empty file")
+    return clip.duration
+
+
+def _line(clip: Clip, seconds: float | None, folder: Path) -> dict[str, object]:
+    fields = {
+        "id": clip.id,
+        "path": audio_path(str(clip.path), str(folder)),
+        "offset": clip.offset,
+        "duration": seconds,
+        "speaker": clip.speaker,
+        "text": clip.text,
+        "language": clip.language,
+        "split": clip.split,
+    }
+    return {key: value for key, value in fields.items() if value is not None}
+
+
+def _count(split: Split, clip: Clip, seconds: float | None) -> None:
+    split.clips += 1
+    split.seconds += seconds or 0.0
+    if clip.speaker is not None:
+        split.speakers.add(clip.speaker)
+
+
+def _unlisted(root: Path, seen: array[int]) -> list[str]:
+    """Audio files on disk that no clip named: forgotten by the corpus's lists, or not part of it."""
+    known = np.unique(np.frombuffer(seen, np.uint64)) if seen else np.zeros(0, np.uint64)
+    found = []
+    for relative in walk(str(root), AUDIO_SUFFIXES):
+        path = os.path.join(root, relative)
+        at = int(np.searchsorted(known, key := np.uint64(short_hash(printable(path)))))
+        if at == len(known) or known[at] != key:
+            found.append(path)
+    return found

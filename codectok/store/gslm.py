@@ -1,0 +1,18 @@
+"""The GSLM format (Lakhotia et al., 2021): ``name|units``.
+
+A shard is ``00000.txt`` (``103-1240-0000|17 17 296 296 20``), ``00000.tsv``, the manifest with ``num_samples`` that
+such a quantization starts from, and, where runs were merged, ``00000.dur`` with their lengths. ``cat shards/*.txt`` is
+one ``quantized.txt``.
+"""
+
+from __future__ import annotations
+
+from codectok.store.fairseq import MANIFEST
+from codectok.store.lines import LineFile, LineFormat
+
+
+class GslmFormat(LineFormat):
+    """See the module's docstring."""
+
+    def __init__(self) -> None:
+        super().__init__("gslm", MANIFEST, LineFile(".txt", "|"), LineFile(".dur"))
