@@ -1,0 +1,15 @@
+"""Data sets by their layout on disk, with splits that are checked when they are opened."""
+
+from benchmarks.datasets.audio import read_clip, read_targets
+from benchmarks.datasets.registry import DATASETS, DatasetEntry, dataset_names, open_dataset
+from benchmarks.datasets.splits import check_splits
+
+__all__ = [
+    "DATASETS",
+    "DatasetEntry",
+    "check_splits",
+    "dataset_names",
+    "open_dataset",
+    "read_clip",
+    "read_targets",
+]
