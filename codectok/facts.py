@@ -8,9 +8,10 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor
 
-from codectok.errors import CodectokError, CodeRangeError, FingerprintError
+from codectok.errors import AudioError, CodectokError, CodeRangeError, FingerprintError
 from codectok.tokens import Tokens
 
 if TYPE_CHECKING:
@@ -88,6 +89,19 @@ class TokenizerFacts:
                 f"{len(self.codebook_sizes)}: give tokens as encode returned them"
             )
         return tokens
+
+    def check_features(self, features: Tensor) -> Tensor:
+        """Features as float32 [T, D], if they are of this tokenizer's width.
+
+        Raises:
+            AudioError: another shape, or not finite.
+        """
+        features = torch.as_tensor(features).detach().float()
+        if features.dim() != 2 or features.shape[1] != self.feature_dim:
+            raise AudioError(f"features are {list(features.shape)}: {self.name} has [T, {self.feature_dim}]")
+        if not features.isfinite().all():
+            raise AudioError("a feature is NaN or infinite")
+        return features
 
     def tokens(self, codes: Tensor, num_samples: int) -> Tokens:
         """Wrap codes [K, T] of this tokenizer."""

@@ -57,6 +57,10 @@ class Tokenizer(TokenizerFacts, abc.ABC):
         """Float32 [T, D] on the CPU: what codes int64 [K, T] of the first codebooks say of the features."""
         raise CodectokError(f"{self.name} has no quantized features: its codes stand for no vectors of a codebook")
 
+    def _decode_features(self, features: Tensor, num_samples: int) -> np.ndarray:
+        """Audio float32 [num_samples] of float32 [T, D]."""
+        raise CodectokError(f"{self.name} cannot decode features: its decoder, if any, takes codes")
+
     # Streaming, for causal tokenizers: pure functions on explicit state; None is the start of a stream.
 
     def encode_step(self, state: Any, chunk: Tensor, num_codebooks: int, final: bool = False) -> tuple[Any, Tensor]:
@@ -117,9 +121,7 @@ class Tokenizer(TokenizerFacts, abc.ABC):
     def decode_batch(self, many: Sequence[Tokens]) -> list[np.ndarray]:
         """Decode several utterances; each result equals ``decode`` of it alone."""
         expanded = [self.check(tokens).expand() for tokens in many]
-        if not expanded:
-            return []
-        return self._decode([t.codes for t in expanded], [t.num_samples for t in expanded])
+        return self._decode([t.codes for t in expanded], [t.num_samples for t in expanded]) if expanded else []
 
     def features(self, audio: AudioOrPath, rate: int | None = None) -> Tensor:
         """The continuous representation just before quantization, float32 [T, D], at the codes' frame rate."""
@@ -156,6 +158,15 @@ class Tokenizer(TokenizerFacts, abc.ABC):
         """
         found = self._quantized_features(self.check(tokens).expand().codes)
         return found.clone() if found.is_inference() else found
+
+    def decode_features(self, features: Tensor, num_samples: int) -> np.ndarray:
+        """Audio float32 [num_samples] of float [T, D], as ``features`` or a model gives them: nothing is quantized.
+
+        Raises:
+            CodectokError: this tokenizer's decoder takes codes only, or it has none.
+            AudioError: features of another width, or not finite.
+        """
+        return self._decode_features(self.check_features(features), max(0, num_samples))
 
     def stream_encoder(self, num_codebooks: int | None = None, rate: int | None = None) -> StreamEncoder:
         """An encoder to push chunks of audio into (at ``rate`` Hz; default the tokenizer's own)."""

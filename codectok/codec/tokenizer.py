@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from codectok.codec.base import CodecModel, State
+from codectok.errors import CodectokError
 from codectok.tokenizer import Tokenizer
 from codectok.trees import take_rows
 
@@ -86,6 +87,16 @@ class CodecTokenizer(Tokenizer):
                 for row, x in zip(rows, samples.float().cpu(), strict=True):
                     parts[chosen[row]].append(x)
         return [self._trim(torch.cat(p), n) for p, n in zip(parts, num_samples, strict=True)]
+
+    @torch.inference_mode()
+    def _decode_features(self, features: Tensor, num_samples: int) -> np.ndarray:
+        if not self.can_decode:
+            raise CodectokError(f"{self.name} cannot decode: it has no decoder or vocoder")
+        parts = [torch.zeros(0)]
+        if len(features):
+            blocks = self._lockstep([features], self.block_frames, self.model.decode_step)
+            parts += [x[0].float().cpu() for _, x in blocks]
+        return self._trim(torch.cat(parts), num_samples)
 
     @torch.inference_mode()
     def _code_vectors(self, codebook: int) -> Tensor:

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, Literal
 
 import numpy as np
 
 from codectok.errors import CodectokError
 
-MetricFunction = Callable[[np.ndarray, np.ndarray, int], float]
-"""(reference float [S], estimate float [S], sample rate in Hz) -> one finite number."""
+Kind = Literal["pair", "reference-free", "corpus", "system"]
+"""What a metric looks at:
+
+pair: (reference float [S], estimate float [S], rate in Hz) -> one finite number;
+reference-free: (estimate float [S], rate) -> one finite number;
+corpus: (all references, all predictions), as the function says, for rates that are no means over clips;
+system: a property of the tokenizer or of the run, which nothing here computes from clips (the function is None).
+"""
 
 
 class MetricError(CodectokError):
@@ -23,36 +31,58 @@ class MetricUnavailable(MetricError):
 
 @dataclass(frozen=True)
 class Metric:
-    """One way to compare a reconstruction with the original.
+    """One figure that tables can show.
 
     Attributes:
         name: how it is asked for.
         label: how tables head it.
-        function: see :data:`MetricFunction`; raises MetricError rather than return a number that means failure.
+        function: see :data:`Kind`; raises MetricError rather than return a number that means failure. Or where it
+            stands, "module:name", imported when it is first called; None for kind "system".
         unit: "" where it has none.
         higher_is_better: direction.
         reference: paper or standard.
         decimals: that tables show.
         install: the line that installs what it needs; "" where codectok's own requirements suffice.
+        kind: see :data:`Kind`.
     """
 
     name: str
     label: str
-    function: MetricFunction
+    function: Callable[..., Any] | str | None
     unit: str
     higher_is_better: bool
     reference: str
     decimals: int = 2
     install: str = ""
+    kind: Kind = "pair"
 
-    def __call__(self, reference: np.ndarray, estimate: np.ndarray, rate: int) -> float:
-        """Compare float [S] with float [S], both at ``rate`` Hz.
+    def __call__(self, *arguments: Any) -> Any:
+        """What the function gives for the arguments of its kind; both clips of a pair at the same ``rate`` in Hz.
 
         Raises:
             MetricUnavailable: its package is missing.
-            MetricError: unequal lengths, silence, too short, or not finite.
+            MetricError: clips of unequal lengths, silent, too short, or not finite; a metric of kind "system".
         """
-        return self.function(reference, estimate, rate)
+        if self.function is None:
+            raise MetricError(f"{self.name} is a property of a tokenizer or a run: it is not computed from clips")
+        function = self.function
+        if isinstance(function, str):
+            module, name = function.split(":")
+            function = getattr(import_module(module), name)
+        return function(*arguments)
+
+    def of_clip(self, reference: np.ndarray, estimate: np.ndarray, rate: int) -> float:
+        """Of one clip (float [S] each), whether or not the metric looks at the reference.
+
+        Raises:
+            MetricUnavailable: its package is missing.
+            MetricError: as in a call; or a metric that is not computed clip by clip.
+        """
+        if self.kind == "pair":
+            return float(self(reference, estimate, rate))
+        if self.kind == "reference-free":
+            return float(self(estimate, rate))
+        raise MetricError(f"{self.name} is not computed clip by clip")
 
 
 _METRICS: dict[str, Metric] = {}
@@ -81,9 +111,9 @@ def get_metric(name: str) -> Metric:
     return _METRICS[name]
 
 
-def metric_names() -> tuple[str, ...]:
-    """Names of all registered metrics, in order of registration."""
-    return tuple(_METRICS)
+def metric_names(kind: Kind | None = None) -> tuple[str, ...]:
+    """Names of all registered metrics, or of those of one kind, in order of registration."""
+    return tuple(name for name, metric in _METRICS.items() if kind in (None, metric.kind))
 
 
 def compute(
@@ -101,7 +131,7 @@ def compute(
     failures: dict[str, str] = {}
     for name in names:
         try:
-            values[name] = get_metric(name)(reference, estimate, rate)
+            values[name] = get_metric(name).of_clip(reference, estimate, rate)
         except MetricError as error:
             failures[name] = str(error)
     return values, failures

@@ -37,7 +37,24 @@ def aligned_pair(reference: np.ndarray, estimate: np.ndarray, rate: int) -> tupl
     return first, second
 
 
-def _finite(value: float, name: str) -> float:
+def one_clip(estimate: np.ndarray, rate: int) -> np.ndarray:
+    """A clip that is judged alone, float64 [S'] at 16 kHz.
+
+    Raises:
+        MetricError: not [S], empty, silent, or not finite.
+    """
+    clip = aligned_pair(estimate, estimate, rate)[0]
+    if not clip.any():
+        raise MetricError("a silent clip has nothing to judge")
+    return clip
+
+
+def finite(value: float, name: str) -> float:
+    """The value.
+
+    Raises:
+        MetricError: it is NaN or infinite.
+    """
     if not np.isfinite(value):
         raise MetricError(f"{name} is {value} on this clip")
     return float(value)
@@ -63,7 +80,7 @@ def pesq_wb(reference: np.ndarray, estimate: np.ndarray, rate: int) -> float:
     except pesq.PesqError as error:
         reason = error.args[0] if error.args else error
         raise MetricError(f"PESQ: {reason.decode() if isinstance(reason, bytes) else reason}") from error
-    return _finite(value, "PESQ")
+    return finite(value, "PESQ")
 
 
 def _stoi(reference: np.ndarray, estimate: np.ndarray, rate: int, extended: bool) -> float:
@@ -82,7 +99,7 @@ def _stoi(reference: np.ndarray, estimate: np.ndarray, rate: int, extended: bool
             value = pystoi.stoi(ref, est, RATE, extended=extended)
         except (RuntimeWarning, ValueError, IndexError) as error:
             raise MetricError(f"{name}: less than 0.4 s of audible speech") from error
-    return _finite(value, name)
+    return finite(value, name)
 
 
 def stoi(reference: np.ndarray, estimate: np.ndarray, rate: int) -> float:
@@ -125,7 +142,7 @@ def mel_distance(reference: np.ndarray, estimate: np.ndarray, rate: int) -> floa
         ).mean()
         for window, bands in _MEL_SCALES
     ]
-    return _finite(float(np.mean(distances)), "mel distance")
+    return finite(float(np.mean(distances)), "mel distance")
 
 
 METRICS = (

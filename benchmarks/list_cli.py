@@ -1,0 +1,87 @@
+"""`codectok bench list`."""
+
+from __future__ import annotations
+
+import click
+
+from codectok.cli.common import Row, handle_errors, print_table
+
+KINDS = ("suites", "tasks", "inputs", "probes", "metrics", "datasets")
+
+
+@click.command("list")
+@click.argument("what", type=click.Choice(KINDS), required=False)
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+@handle_errors
+def list_names(what: str | None, as_json: bool) -> None:
+    """List what suites can name: suites, tasks, inputs, probes, metrics or datasets; default suites."""
+    print_table("", _TABLES[what or "suites"](), as_json)
+
+
+def _suites() -> list[Row]:
+    from benchmarks.runner.suite import read_suite, suite_names
+
+    many = [(name, read_suite(name)) for name in suite_names()]
+    return [
+        {"suite": n, "tasks": " ".join(dict.fromkeys(e.task for e in s.entries)), "about": s.about} for n, s in many
+    ]
+
+
+def _tasks() -> list[Row]:
+    from benchmarks.tasks import get_task, task_names
+
+    return [
+        {"task": t.name, "label": t.label, "metrics": " ".join(t.metrics), "probes": " ".join(t.probes) or "-"}
+        for t in map(get_task, task_names())
+    ]
+
+
+def _inputs() -> list[Row]:
+    from benchmarks.inputs import INPUTS
+
+    return [{"input": name, "about": about} for name, about in INPUTS.items()]
+
+
+def _probes() -> list[Row]:
+    from benchmarks.tasks import get_task, task_names
+
+    tasks = [get_task(name) for name in task_names()]
+    names = dict.fromkeys(p for t in tasks for p in t.probes)
+    return [
+        *({"probe": name, "tasks": " ".join(t.name for t in tasks if name in t.probes)} for name in names),
+        {"probe": "llm:MODEL", "tasks": "any causal language model; see suites study and the how-to"},
+    ]
+
+
+def _metrics() -> list[Row]:
+    from benchmarks.tasks import get_task, task_names
+    from codectok.metrics import get_metric, metric_names
+
+    for name in task_names():  # tasks bring metrics of their own
+        get_task(name)
+    return [
+        {
+            "metric": m.name,
+            "unit": m.unit or "-",
+            "better": "higher" if m.higher_is_better else "lower",
+            "install": m.install or "-",
+            "reference": m.reference,
+        }
+        for m in map(get_metric, metric_names())
+    ]
+
+
+def _datasets() -> list[Row]:
+    from benchmarks.datasets import DATASETS
+
+    return [{"dataset": d.name, "task": d.task, "folder": d.folder or "in the package"} for d in DATASETS.values()]
+
+
+_TABLES = {
+    "suites": _suites,
+    "tasks": _tasks,
+    "inputs": _inputs,
+    "probes": _probes,
+    "metrics": _metrics,
+    "datasets": _datasets,
+}

@@ -1,0 +1,35 @@
+"""`codectok bench report` and `codectok bench compare`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from codectok.cli.common import handle_errors, print_table
+
+RESULTS = click.Path(exists=True, path_type=Path)
+
+
+@click.command()
+@click.argument("results", type=RESULTS)
+@click.option("-o", "--out", required=True, type=click.Path(path_type=Path), help="Folder of the report.")
+@handle_errors
+def report(results: Path, out: Path) -> None:
+    """Write Markdown, CSV and one HTML page of RESULTS, a folder that `codectok bench run` made."""
+    from benchmarks.report import write_report
+
+    write_report(results, out)
+    click.echo(f"Report: {out}")
+
+
+@click.command()
+@click.argument("a", type=RESULTS)
+@click.argument("b", type=RESULTS)
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+@handle_errors
+def compare(a: Path, b: Path, as_json: bool) -> None:
+    """Compare results A and B: the same cells, difference and paired test."""
+    from benchmarks.report import compare as compare_results
+
+    print_table("", compare_results(a, b), as_json)

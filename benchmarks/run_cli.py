@@ -1,0 +1,134 @@
+"""`codectok bench run`."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+
+import click
+
+from benchmarks.runner import Summary, read_suite, run_suite
+from benchmarks.runner.estimate import words
+from benchmarks.runner.headline import headline
+from benchmarks.runner.results import Row
+from benchmarks.runner.run import CACHE, Watcher
+from codectok.cli.common import Progress, finish, handle_errors, print_table, progress
+from codectok.errors import CodectokError
+
+
+@click.command()
+@click.argument("suite")
+@click.option("-o", "--out", type=click.Path(path_type=Path), help="Results folder.  [default: runs/bench-SUITE]")
+@click.option(
+    "--jobs", type=click.IntRange(min=0), help="Worker processes, one thread each; 0: none.  [default: cores]"
+)
+@click.option("--seeds", type=click.IntRange(min=1), help="Seeds of every task, instead of the suite's.")
+@click.option("--only", multiple=True, metavar="TASK/INPUT", help="Only these cells: TASK, TASK/INPUT or /INPUT.")
+@click.option("--data", multiple=True, metavar="NAME=DIR", help="Folder of a data set, or of a family (librispeech).")
+@click.option("--folder", multiple=True, metavar="NAME=DIR", help="Folder of a model that the suite names {NAME}.")
+@click.option("--judge", metavar="FOLDER", help="Whisper that transcribes what generative tasks make, for dWER.")
+@click.option("--cache", type=click.Path(path_type=Path), default=CACHE, show_default=True, help="Tokens and features.")
+@click.option("--device", default="cpu", show_default=True, help="Of tokenizers and probes; on cuda, use --jobs 1.")
+@click.option("--dry-run", is_flag=True, help="Say what would be run, and how long it will take.")
+@handle_errors
+def run(
+    suite: str,
+    out: Path | None,
+    jobs: int | None,
+    seeds: int | None,
+    only: tuple[str, ...],
+    data: tuple[str, ...],
+    folder: tuple[str, ...],
+    judge: str | None,
+    cache: Path,
+    device: str,
+    dry_run: bool,
+) -> None:
+    """Run SUITE (a packaged name or a YAML file); a run that was stopped goes on where it was.
+
+    Exit status: 0 all done or not computed for a stated reason, 1 some cells failed, 2 nothing could be done.
+    """
+    chosen = read_suite(suite).with_overrides(seeds, judge)
+    out = out or Path("runs") / f"bench-{chosen.name}"
+    watcher = _Shown()
+    with watcher:
+        summary = run_suite(
+            chosen,
+            out,
+            jobs=len(os.sched_getaffinity(0)) if jobs is None else jobs,
+            only=only,
+            data=_pairs(data, "--data"),
+            folders=_pairs(folder, "--folder"),
+            cache=cache,
+            device=device,
+            dry_run=dry_run,
+            watcher=watcher,
+        )
+    if not dry_run:
+        _tell(summary, out)
+
+
+def _tell(summary: Summary, out: Path) -> None:
+    print_table("", headline(summary.rows))
+    for status, words_of in (("failed", "failed"), ("nc", "not computed")):
+        reasons = [row["reason"] for row in summary.rows if row["status"] == status]
+        for reason in dict.fromkeys(reasons):
+            click.echo(f"{reasons.count(reason)} cells {words_of}: {reason}")
+    from benchmarks.report import write_report
+
+    write_report(out, out / "report")
+    click.echo(f"Results: {out / 'results.jsonl'}\nReport:  {out / 'report'}")
+    done = summary.count("done")
+    finish(done, summary.count("failed") if done else 1)
+
+
+def _pairs(values: tuple[str, ...], option: str) -> dict[str, str]:
+    found = {}
+    for value in values:
+        name, sign, folder = value.partition("=")
+        if not (name and sign and folder):
+            raise CodectokError(f"{option} {value}: write {option} NAME=DIR")
+        if not Path(folder).is_dir():
+            raise CodectokError(f"{option} {value}: {folder} is not a folder")
+        found[name] = str(Path(folder).resolve())
+    return found
+
+
+class _Shown(Watcher):
+    """A bar for each stage on a terminal, and a line a cell elsewhere."""
+
+    LABELS = {"extract": "tokens and features", "cells": "cells"}  # noqa: RUF012
+
+    def __init__(self) -> None:
+        self.stack = contextlib.ExitStack()
+        self.bar: Progress | None = None
+        self.done = self.total = 0
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, *_: object) -> None:
+        self.stack.close()
+
+    def planned(self, cells: int, to_do: int, seconds: float) -> None:
+        self.total = to_do
+        there = f", {cells - to_do} of them done before" if to_do < cells else ""
+        click.echo(f"{cells} cells{there}; {words(seconds)}" if to_do else f"{cells} cells, all done before", err=True)
+
+    def stage(self, name: str, steps: int) -> None:
+        self.stack.close()
+        if steps:
+            self.bar = self.stack.enter_context(progress(steps, self.LABELS[name]))
+
+    def advance(self, steps: float, name: str) -> None:
+        if self.bar is not None:
+            self.bar.advance(steps)
+            self.bar.note(name)
+
+    def row(self, row: Row, name: str) -> None:
+        self.done += 1
+        if not os.isatty(2):
+            score = next((f"{s['metric']} {s['value']:.4g}" for s in row["scores"] if s["value"] is not None), "")
+            what = score if row["status"] == "done" else f"{row['status']}: {row['reason']}"
+            click.echo(f"[{self.done}/{self.total}] {name}: {what}", err=True)

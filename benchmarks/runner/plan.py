@@ -1,0 +1,122 @@
+"""The plan of a suite: opens its inputs and data sets, checks what it says, and lists its cells in order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from benchmarks.datasets import DATASETS
+from benchmarks.inputs import Input, open_input
+from benchmarks.inputs.spec import parse_spec
+from benchmarks.nouns import Dataset, NotComputed
+from benchmarks.runner.cache import Cache
+from benchmarks.runner.cells import Cell, entry_cells
+from benchmarks.runner.row import Place
+from benchmarks.runner.suite import Entry, Suite, SuiteError
+from benchmarks.runner.work import Job, needs_cache, root_of, the_dataset
+from benchmarks.tasks import get_task
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Cells in order, and the jobs that fill the caches they need."""
+
+    cells: tuple[Cell, ...]
+    inputs: Mapping[str, Input]
+
+    def chunks(self, cells: Sequence[Cell], place: Place) -> list[Job]:
+        """One job for each file of a cache that these cells need and that is not there."""
+        jobs: dict[tuple[str, int], Job] = {}
+        for cell in cells:
+            task, opened = get_task(cell.entry.task), self.inputs.get(cell.spec)
+            if cell.reason or opened is None or not needs_cache(task, opened):
+                continue
+            dataset = the_dataset(cell.entry.dataset, root_of(cell.entry.dataset, place.data))
+            cache = Cache(place.cache, dataset, opened, task.generative)
+            for number in cache.missing():
+                jobs.setdefault((str(cache.folder), number), Job(cell, place, number))
+        return list(jobs.values())
+
+
+def make_plan(suite: Suite, place: Place) -> Plan:
+    """List the cells of a suite.
+
+    What is not here (a folder, a program, a package) becomes the reason of its cells. What the suite says wrongly is
+    an error before anything runs.
+
+    Raises:
+        LeakageError: splits of a data set that share what they must not, or an input fitted on its test clips.
+        SuiteError: a probe or input that the suite names wrongly.
+        CodectokError: no such task, data set or tokenizer.
+    """
+    inputs: dict[str, Input] = {}
+    reasons: dict[str, str] = {}
+    cells: dict[str, Cell] = {}
+    for entry in suite.entries:
+        task = get_task(entry.task)
+        _check(entry, task.probes)
+        for spec in entry.inputs:
+            if spec not in inputs and spec not in reasons:
+                try:
+                    inputs[spec] = open_input(spec, device=place.device, folders=place.folders)
+                except NotComputed as error:
+                    reasons[spec] = str(error)
+        dataset = _dataset(entry.dataset, place, reasons)
+        for cell in entry_cells(suite.name, entry, task, dataset, inputs, reasons):
+            cells.setdefault(cell.id, cell)
+    return Plan(tuple(cells.values()), inputs)
+
+
+def choose(cells: Sequence[Cell], only: Sequence[str]) -> list[Cell]:
+    """Cells of some tasks or inputs: "si", "si/speech@1.5", "/speech@1.5"; all where nothing is asked for.
+
+    Raises:
+        SuiteError: one that chooses nothing.
+    """
+    if not only:
+        return list(cells)
+    chosen: set[str] = set()
+    for words in only:
+        task, _, spec = words.partition("/")
+        found = {c.id for c in cells if task in ("", c.entry.task, c.entry.dataset) and spec in ("", c.spec)}
+        if not found:
+            tasks = ", ".join(dict.fromkeys(c.entry.task for c in cells))
+            raise SuiteError(f"--only {words} chooses nothing: write TASK, TASK/INPUT or /INPUT; there are {tasks}")
+        chosen |= found
+    return [c for c in cells if c.id in chosen]
+
+
+def _check(entry: Entry, probes: Sequence[str]) -> None:
+    for probe in entry.probes:
+        if probe not in probes and not probe.startswith("llm:"):
+            raise SuiteError(f"{entry.task} has no probe {probe!r}: take one of {', '.join(probes)}")
+    for spec in entry.shuffled or ():
+        if spec not in entry.inputs:
+            raise SuiteError(f"{entry.task}: shuffled names {spec}, which is not among its inputs")
+
+
+def _dataset(name: str, place: Place, reasons: dict[str, str]) -> Dataset | None:
+    known, root = DATASETS.get(name), root_of(name, place.data)
+    if known is not None and known.folder and root is None:
+        reasons[name] = f"give --data {name}=DIR: {known.folder}"
+        return None
+    try:
+        return the_dataset(name, root)
+    except NotComputed as error:
+        reasons[name] = str(error)
+        return None
+
+
+def check_names(suite: Suite) -> None:
+    """Tasks, probes and inputs of a suite are written as they should be; opens nothing.
+
+    Raises:
+        SuiteError, TaskError, CodectokError: one that is not.
+    """
+    for entry in suite.entries:
+        _check(entry, get_task(entry.task).probes)
+        for spec in entry.inputs:
+            try:
+                parse_spec(spec)
+            except NotComputed:  # a folder that is given when the suite is run
+                continue

@@ -1,0 +1,110 @@
+"""A folder of results: rows as they are finished, in the order of the plan in the end; items and audio beside them."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from codectok.atomic import atomic_path
+from codectok.errors import CodectokError, FormatError
+
+Row = dict[str, Any]
+ROWS, SUITE, OLD, LOCK = "results.jsonl", "suite.yaml", "results-old.jsonl", ".lock"
+NOT_SETTLED = ("cost", "provenance")
+"""Parts of a row that differ from run to run; all others are the same for the same id."""
+TIMED = ("rtf",)
+"""Scores that are times."""
+
+
+def read_rows(path: str | os.PathLike[str]) -> list[Row]:
+    """Rows of a results folder or of its ``results.jsonl``; a last line that was cut off is left out.
+
+    Raises:
+        FormatError: no such file, or another line that is not a row.
+    """
+    file = Path(path) / ROWS if Path(path).is_dir() else Path(path)
+    if not file.is_file():
+        raise FormatError(f"no results at {path}: give a folder that codectok bench run made")
+    lines = file.read_text(encoding="utf-8", errors="replace").split("\n")
+    rows = []
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError:
+            row = None
+        if not isinstance(row, dict) or "cell" not in row:
+            if number == len(lines):  # the only line without a newline at its end
+                break
+            raise FormatError(f"line {number} of {file} is not a row of results: remove it, and run the suite again")
+        rows.append(row)
+    return rows
+
+
+def settled(row: Row) -> Row:
+    """A row without what differs from run to run: cost, provenance, and scores that are times."""
+    same = {k: v for k, v in row.items() if k not in NOT_SETTLED}
+    return same | {"scores": [s for s in row["scores"] if s["metric"] not in TIMED]}
+
+
+class Results:
+    """The results folder of one run."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """For the length of a with block, no other run writes here.
+
+        Raises:
+            CodectokError: another run does.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with open(self.folder / LOCK, "w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise CodectokError(f"another run writes to {self.folder}: wait for it, or give another -o") from None
+            yield
+
+    def rows(self) -> list[Row]:
+        """What is there; [] in a new folder."""
+        return read_rows(self.folder) if (self.folder / ROWS).is_file() else []
+
+    def append(self, row: Row) -> None:
+        """One more row, on disk when this returns."""
+        with open(self.folder / ROWS, "a", encoding="utf-8") as file:
+            file.write(_line(row))
+            file.flush()
+            os.fsync(file.fileno())
+
+    def order(self, rows: Sequence[Row], ids: Sequence[str]) -> list[Row]:
+        """Write the rows that have these ids in their order, one each, the last of each; put others aside.
+
+        Returns:
+            The rows kept.
+        """
+        known = {row["cell"]: row for row in rows}
+        kept = [known[i] for i in ids if i in known]
+        others = [row for row in rows if row["cell"] not in set(ids)]
+        if others:
+            with open(self.folder / OLD, "a", encoding="utf-8") as file:
+                file.writelines(map(_line, others))
+        self.write_text(ROWS, "".join(map(_line, kept)))
+        return kept
+
+    def write_text(self, name: str, text: str) -> None:
+        """A file beside the rows, whole or not at all."""
+        with atomic_path(self.folder / name) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+
+
+def _line(row: Mapping[str, Any]) -> str:
+    return json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n"

@@ -1,0 +1,135 @@
+"""Runs a suite into a results folder: what is there is kept, what is missing is run, and the rows end in order."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.runner.estimate import estimate
+from benchmarks.runner.plan import choose, make_plan
+from benchmarks.runner.pool import Crash, run_jobs
+from benchmarks.runner.provenance import provenance
+from benchmarks.runner.results import SUITE, Results, Row
+from benchmarks.runner.row import Place, empty_row
+from benchmarks.runner.suite import Suite
+from benchmarks.runner.work import Job, run
+
+CACHE = Path(".cache") / "bench"
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a run leaves: rows in the order of the plan, and how many of them it made itself."""
+
+    rows: list[Row]
+    made: int
+
+    def count(self, status: str) -> int:
+        """Rows that are "done", "failed" or "nc"."""
+        return sum(row["status"] == status for row in self.rows)
+
+
+class Watcher:
+    """What a caller may see of a run; does nothing by itself."""
+
+    def planned(self, cells: int, to_do: int, seconds: float) -> None:
+        """Before the first cell: cells in all, those to run, and an estimate of the seconds."""
+
+    def stage(self, name: str, steps: int) -> None:
+        """So many steps of a kind begin: "extract" or "cells"."""
+
+    def advance(self, steps: float, name: str) -> None:
+        """A step or a share of one is done."""
+
+    def row(self, row: Row, name: str) -> None:
+        """A cell has ended."""
+
+
+def run_suite(
+    suite: Suite,
+    out: str | os.PathLike[str],
+    *,
+    jobs: int = 1,
+    only: Sequence[str] = (),
+    data: Mapping[str, str] | None = None,
+    folders: Mapping[str, str] | None = None,
+    cache: str | os.PathLike[str] = CACHE,
+    device: str = "cpu",
+    dry_run: bool = False,
+    setup: str = "",
+    watcher: Watcher | None = None,
+) -> Summary:
+    """Run what a results folder lacks of a suite.
+
+    A cell that is done there (the same id: the same data, input, probe, budget and seed) is not run again; those that
+    failed or could not be computed are tried again. Rows of cells that the suite no longer has are put aside.
+
+    Args:
+        suite: to run.
+        out: results folder, made if missing.
+        jobs: worker processes, each on one thread; 0 runs cells in this process.
+        only: see :func:`~benchmarks.runner.plan.choose`.
+        data: {name of a data set: its folder}.
+        folders: {name: folder} for inputs that are written with {name}.
+        cache: folder of tokens and features.
+        device: of tokenizers and probes.
+        dry_run: plan and estimate, and write nothing.
+        setup: "module:function" that each worker calls first.
+        watcher: is told what happens.
+
+    Raises:
+        LeakageError, CodectokError: what the suite says cannot be run; see :func:`~benchmarks.runner.plan.make_plan`.
+    """
+    watcher = watcher or Watcher()
+    place = Place(Path(out), Path(cache), data or {}, folders or {}, device, provenance())
+    results = Results(Path(out))
+    plan = make_plan(suite, place)
+    wanted = choose(plan.cells, only)
+    if dry_run:
+        done = {row["cell"] for row in results.rows() if row["status"] == "done"}
+        todo = [c for c in wanted if c.id not in done]
+        watcher.planned(len(wanted), len(todo), estimate(todo, results.rows(), jobs))
+        return Summary(results.rows(), 0)
+    with results.locked():
+        results.write_text(SUITE, suite.text())
+        rows = results.order(results.rows(), [c.id for c in plan.cells])
+        done = {row["cell"] for row in rows if row["status"] == "done"}
+        todo = [c for c in wanted if c.id not in done]
+        watcher.planned(len(wanted), len(todo), estimate(todo, rows, jobs))
+        rows += _run(plan.chunks(todo, place), [Job(c, place) for c in todo], results, jobs, setup, watcher)
+        return Summary(results.order(rows, [c.id for c in plan.cells]), len(todo))
+
+
+def _run(
+    chunks: Sequence[Job], cells: Sequence[Job], results: Results, jobs: int, setup: str, watcher: Watcher
+) -> list[Row]:
+    """Caches first, then the cells, by the same workers."""
+    rows: list[Row] = []
+    many, first = [*chunks, *cells], len(chunks)
+    shares = dict.fromkeys(range(len(many)), 0.0)
+    left = len(chunks)
+
+    def report(number: int, share: float) -> None:
+        watcher.advance(share - shares[number], many[number].cell.name)
+        shares[number] = share
+
+    watcher.stage("extract" if chunks else "cells", len(chunks) or len(cells))
+    for number, found in run_jobs(run, many, jobs, after=first, setup=setup, report=report):
+        report(number, 1.0)
+        if number < first:
+            left -= 1
+            if not left:
+                watcher.stage("cells", len(cells))
+            continue
+        cell, place = many[number].cell, many[number].place
+        if isinstance(found, Crash):
+            row = empty_row(cell, place) | {"status": "failed", "reason": found.reason}
+        else:
+            assert found is not None
+            row = found
+        results.append(row)
+        rows.append(row)
+        watcher.row(row, cell.name)
+    return rows

@@ -1,0 +1,164 @@
+"""What a worker does: makes a piece of a cache, or runs a cell and gives its row."""
+
+from __future__ import annotations
+
+import functools
+import random
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from benchmarks.datasets import open_dataset
+from benchmarks.inputs import Input, open_input
+from benchmarks.nouns import RATE, Clip, Dataset, Example, NotComputed, Split
+from benchmarks.runner.cache import Cache, Extracted
+from benchmarks.runner.cells import SHUFFLED, Cell, all_clips
+from benchmarks.runner.floors import shuffle_labels
+from benchmarks.runner.memory import peak_mb, reset_peak
+from benchmarks.runner.pool import Report
+from benchmarks.runner.results import Row
+from benchmarks.runner.row import Place, empty_row, outcome_row, write_files
+from benchmarks.tasks import Task, TaskContext, get_task
+
+
+@dataclass(frozen=True)
+class Job:
+    """A cell to run; or, with a chunk, the part of the cache that a cell will need."""
+
+    cell: Cell
+    place: Place
+    chunk: int | None = None
+
+
+@functools.lru_cache(maxsize=4)
+def the_dataset(name: str, root: str | None) -> Dataset:
+    """Opened once a process."""
+    return open_dataset(name, root)
+
+
+@functools.lru_cache(maxsize=4)
+def _input(spec: str, device: str, folders: tuple[tuple[str, str], ...]) -> Input:
+    return open_input(spec, device=device, folders=dict(folders))
+
+
+@functools.lru_cache(maxsize=1)
+def _extracted(cache: Path, name: str, root: str | None, opened: Input, targets: bool) -> Extracted:
+    return Cache(cache, the_dataset(name, root), opened, targets).load()
+
+
+def root_of(dataset: str, data: Mapping[str, str]) -> str | None:
+    """Folder of a data set: given by its name, or by the first part of it ("librispeech" for "librispeech-asr")."""
+    parts = dataset.split("-")
+    names = ("-".join(parts[:n]) for n in range(len(parts), 0, -1))
+    return next((data[name] for name in names if name in data), None)
+
+
+def needs_cache(task: Task, opened: Input) -> bool:
+    """Whether a task is fed with what the input extracts: one that trains nothing reads the clips itself."""
+    return task.trained and opened.info.kind != "audio"
+
+
+def run(job: Job, report: Report) -> Row | None:
+    """A cell's row, whatever becomes of it; nothing for a chunk."""
+    if job.chunk is not None:
+        _make_chunk(job)
+        return None
+    reset = reset_peak()
+    row = empty_row(job.cell, job.place)
+    started = time.perf_counter()
+    try:
+        _fill(row, job, report)
+    except NotComputed as error:
+        row |= {"status": "nc", "reason": _line(error)}
+    except MemoryError:
+        row |= {"status": "failed", "reason": "out of memory: give a smaller batch or fewer --jobs"}
+    except Exception as error:
+        row |= {"status": "failed", "reason": f"{type(error).__name__}: {_line(error)}"}
+    row["cost"].setdefault("wall_seconds", round(time.perf_counter() - started, 3))
+    row["cost"] |= {"peak_rss_mb": round(peak_mb(), 1), "peak_of": "cell" if reset else "process"}
+    return row
+
+
+def _make_chunk(job: Job) -> None:
+    """Errors are left to the cells that need it, which meet them again and have rows to tell them in."""
+    cell, place = job.cell, job.place
+    try:
+        dataset = the_dataset(cell.entry.dataset, root_of(cell.entry.dataset, place.data))
+        opened = _input(cell.spec, place.device, tuple(sorted(place.folders.items())))
+        assert job.chunk is not None
+        Cache(place.cache, dataset, opened, get_task(cell.entry.task).generative).make(job.chunk)
+    except Exception:
+        return
+
+
+def _fill(row: Row, job: Job, report: Report) -> None:
+    cell, place, entry = job.cell, job.place, job.cell.entry
+    if cell.reason:
+        raise NotComputed(cell.reason)
+    root = root_of(entry.dataset, place.data)
+    dataset, task = the_dataset(entry.dataset, root), get_task(entry.task)
+    opened = _input(cell.spec, place.device, tuple(sorted(place.folders.items())))
+    if needs_cache(task, opened):
+        found = _extracted(place.cache, entry.dataset, root, opened, task.generative)
+        split, failures = found.split(dataset), found.failures
+        row["cost"]["extract_seconds"] = round(found.seconds, 3)
+    elif task.trained:
+        opened.extract([np.zeros(RATE, dtype=np.float32)])  # raises NotComputed, with the input's reason
+        raise NotComputed(f"{opened.info.label} is not for {task.name}")
+    else:
+        split, failures = _bare(dataset), {}
+    if cell.floor == SHUFFLED:
+        dataset, split = shuffle_labels(dataset, split, cell.seed)
+    last = time.monotonic()
+
+    def progress(done: int, total: int) -> None:
+        nonlocal last
+        if time.monotonic() - last > 0.5:
+            last = time.monotonic()
+            report(done / max(total, 1))
+
+    context = TaskContext(opened, entry.judge, place.device, progress, entry.options)
+    started = time.perf_counter()
+    with _seeded(cell.seed):
+        outcome = task.run(dataset, cell.info or opened.info, split, cell.probe, entry.budget, cell.seed, context)
+    row["cost"]["wall_seconds"] = round(time.perf_counter() - started, 3)
+    write_files(place.out, cell.id, outcome, row)
+    row |= outcome_row(outcome, failures)
+    if cell.note:
+        row["notes"]["fitted"] = cell.note
+
+
+def _bare(dataset: Dataset) -> Split:
+    """Clips with nothing extracted, for tasks that read them themselves."""
+    nothing = {c: Example(c, torch.zeros(0)) for c in all_clips(dataset)}
+
+    def of(clips: tuple[Clip, ...]) -> tuple[Example, ...]:
+        return tuple(nothing[c] for c in clips)
+
+    return Split(of(dataset.train), of(dataset.valid), {k: of(v) for k, v in dataset.tests.items()})
+
+
+class _seeded:
+    """Global generators from the seed, for libraries that draw from them; given back as they were."""
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+
+    def __enter__(self) -> None:
+        self.before = random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002
+        random.seed(self.seed)
+        np.random.seed(self.seed)  # noqa: NPY002
+        torch.manual_seed(self.seed)
+
+    def __exit__(self, *_: object) -> None:
+        random.setstate(self.before[0])
+        np.random.set_state(self.before[1])  # noqa: NPY002
+        torch.set_rng_state(self.before[2])
+
+
+def _line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:500]

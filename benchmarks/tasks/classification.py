@@ -1,0 +1,130 @@
+"""One class a clip: emotion, intent, keyword, speaker, language."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from benchmarks.nouns import Budget, Clip, Dataset, Example, InputInfo, ItemScore, Score, Split
+from benchmarks.probes import ProbeOptions
+from benchmarks.probes.crop import crop
+from benchmarks.probes.frontend import collate
+from benchmarks.probes.heads import ClipProbe
+from benchmarks.tasks.base import TaskContext, TaskError
+from benchmarks.tasks.chance import Interval, class_chance
+from benchmarks.tasks.discriminative import Answers, Discriminative, code_vectors, labelled
+from benchmarks.training import Fitted, fit
+from codectok.metrics.classification import accuracy, f1
+
+
+class Classification(Discriminative):
+    """A clip-level classifier; its classes are the labels of the training clips.
+
+    A test clip of another label cannot be told rightly by any probe: it is a failure, not a wrong answer.
+    """
+
+    metrics = ("accuracy", "f1")
+
+    def __init__(self, name: str, label: str, *probes: str) -> None:
+        self.name, self.label, self.probes = name, label, probes
+
+    def _fit(
+        self,
+        dataset: Dataset,
+        info: InputInfo,
+        split: Split,
+        probe: str,
+        budget: Budget,
+        seed: int,
+        context: TaskContext,
+        options: ProbeOptions,
+    ) -> tuple[Fitted, Callable[[Sequence[Example]], list[str]], dict[str, str]]:
+        classes = sorted({example.clip.label for example in split.train})
+        if len(classes) < 2:
+            raise TaskError(f"{self.name} on {dataset.name}: the training clips have {len(classes)} class(es), not two")
+        index = {name: i for i, name in enumerate(classes)}
+        vectors, start = code_vectors(context, options, info)
+        fitted = fit(
+            lambda: ClipProbe(probe, info, len(classes), options, vectors),
+            clip_loss(index, info, options, context.device),
+            split.train,
+            labelled(split.valid, index),
+            budget,
+            seed,
+            lambda model, examples: right_share(model, examples, index, context.device),
+            device=context.device,
+            progress=context.progress,
+        )
+
+        def predict(examples: Sequence[Example]) -> list[str]:
+            return [classes[i] for i in logits(fitted.model, examples, context.device).argmax(1).tolist()]
+
+        return fitted, predict, {"embeddings": start}
+
+    def score(
+        self, dataset: Dataset, test: str, said: Answers, train: Sequence[Clip]
+    ) -> tuple[list[Score], list[ItemScore], dict[str, str]]:
+        """Accuracy and macro F1 of the clips that have an answer and a label that could be learned."""
+        known = {clip.label for clip in train}
+        clips = dataset.tests[test]
+        lost = {c.id: f"no training clip has its label {c.label!r}" for c in clips if c.label not in known}
+        scored = [c for c in clips if c.id in said and c.id not in lost]
+        truth, guess = [c.label for c in scored], [str(said[c.id]) for c in scored]
+        failures = len(clips) - len(scored)
+        figures = {"accuracy": accuracy, "f1": f1}
+        scores = [
+            Score(name, test, figure(truth, guess) if scored else None, len(scored), failures)
+            for name, figure in figures.items()
+        ]
+        rows = [ItemScore(test, "accuracy", c.id, float(c.label == g)) for c, g in zip(scored, guess, strict=True)]
+        return scores, rows, lost
+
+    def chance(self, dataset: Dataset, test: str, train: Sequence[Clip]) -> dict[str, Interval]:
+        """See :mod:`benchmarks.tasks.chance`."""
+        known = {clip.label for clip in train}
+        clips = [clip for clip in dataset.tests[test] if clip.label in known]
+        if not clips:
+            return {}
+        # Macro F1 goes over the pairs once a class: fewer draws.
+        return {"accuracy": class_chance(train, clips, accuracy), "f1": class_chance(train, clips, f1, 100)}
+
+
+def clip_loss(
+    index: dict[str, int], info: InputInfo, options: ProbeOptions, device: str
+) -> Callable[[nn.Module, list[Example], torch.Generator], Tensor]:
+    """Loss of a :class:`ClipProbe` on the examples' labels."""
+
+    def loss(model: nn.Module, examples: list[Example], generator: torch.Generator) -> Tensor:
+        assert isinstance(model, ClipProbe)
+        x, lengths = collate([crop(e, info, options.crop_seconds, generator) for e in examples], device)
+        return model.loss(x, lengths, torch.tensor([index[e.clip.label] for e in examples], device=device))
+
+    return loss
+
+
+def logits(model: nn.Module, examples: Sequence[Example], device: str, batch: int = 32) -> Tensor:
+    """Logits of examples in their order, on the CPU."""
+    with torch.no_grad():
+        parts = [model(*collate(examples[i : i + batch], device)).cpu() for i in range(0, len(examples), batch)]
+    return torch.cat(parts)
+
+
+def right_share(model: nn.Module, examples: Sequence[Example], index: dict[str, int], device: str) -> float:
+    """Accuracy on validation clips; of equal ones, the state of lower cross-entropy is the better by a hair."""
+    found = logits(model, examples, device)
+    truth = torch.tensor([index[e.clip.label] for e in examples])
+    entropy = F.cross_entropy(found, truth).item()
+    if not math.isfinite(entropy):
+        return math.nan
+    return (found.argmax(1) == truth).double().mean().item() - 1e-4 * min(entropy, 10.0)
+
+
+ER = Classification("er", "emotion", "ecapa", "linear")
+IC = Classification("ic", "intent", "bilstm", "linear")
+KS = Classification("ks", "keyword", "xvector", "ecapa", "linear")
+SI = Classification("si", "speaker", "ecapa", "xvector", "linear")
+LID = Classification("lid", "language", "ecapa", "xvector", "linear", "bilstm")

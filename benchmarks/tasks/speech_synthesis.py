@@ -1,0 +1,108 @@
+"""Text to speech of one voice (DASB, Mousavi et al. 2024: LJSpeech): text to what an input says, then its decoder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from benchmarks.batches import num_frames
+from benchmarks.datasets import read_clip
+from benchmarks.nouns import RATE, Budget, Dataset, Example, InputInfo, ItemScore, Outcome, Score, Split
+from benchmarks.tasks.base import Task, TaskContext, TaskError, answers
+from benchmarks.tasks.restoration import split_options
+from benchmarks.tasks.resynthesis import AUDIO_CLIPS
+from benchmarks.tasks.scoring import score_clips
+from codectok.metrics.intelligibility import normalise
+
+
+class SpeechSynthesis(Task):
+    """Examples are the speech; the text is their clips' label. ``options``: of probes, and of resynthesis."""
+
+    name = "tts"
+    label = "text to speech"
+    probes = ("tokotron-small", "tokotron-deep")
+    metrics = ("utmos", "distillmos", "dwer", "dcer", "spk_sim")
+    generative = True
+    shuffled_floor = False
+
+    def _run(
+        self,
+        dataset: Dataset,
+        info: InputInfo,
+        split: Split,
+        probe: str,
+        budget: Budget,
+        seed: int,
+        context: TaskContext,
+    ) -> Outcome:
+        from benchmarks.probes.generative import moments_of
+        from benchmarks.probes.generative_speech import Alphabet, Speaker
+        from benchmarks.training import fit
+
+        opened = context.input
+        assert opened is not None
+        options, own = split_options(context.options)
+        train = [e for e in split.train if normalise(e.clip.label) and num_frames(e)]
+        if not train:
+            raise TaskError("tts needs training clips with a text: their label is empty")
+        opened.to_audio([train[0].x], [train[0].num_samples])  # there must be a way back
+        alphabet = Alphabet([e.clip.label for e in train])
+        pace = max(num_frames(e) / len(normalise(e.clip.label)) for e in train)
+        moments = None if info.kind == "discrete" else moments_of([e.x for e in train])
+
+        def loss(model: Any, examples: Sequence[Example]) -> Any:
+            return model.loss(examples)
+
+        fitted = fit(
+            lambda: Speaker(probe, info, alphabet, pace, options, moments),
+            lambda model, examples, generator: loss(model, examples),
+            train,
+            split.valid,
+            budget,
+            seed,
+            lambda model, examples: -float(loss(model, examples)),
+            device=context.device,
+            progress=context.progress,
+        )
+        model: Any = fitted.model
+
+        def predict(examples: Sequence[Example]) -> list[np.ndarray]:
+            said = model.speak([e.clip.label for e in examples])
+            frames = [s.shape[1] if info.kind == "discrete" else len(s) for s in said]
+            return opened.to_audio(said, [int(n * RATE / info.frame_rate) for n in frames])
+
+        scores: list[Score] = []
+        items: list[ItemScore] = []
+        notes: dict[str, str] = {}
+        failures: dict[str, str] = {}
+        audio: dict[str, np.ndarray] = {}
+        for test, clips in dataset.tests.items():
+            found, missing = answers(predict, clips, split.tests[test], batch=8)
+            triples = []
+            for clip in clips:
+                try:
+                    triples += [(clip.id, read_clip(clip), found[clip.id])] if clip.id in found else []
+                except Exception as error:
+                    missing[clip.id] = f"{type(error).__name__}: {error}"
+            names = tuple(own.get("metrics", self.metrics))
+            scored = score_clips(names, triples, {c.id: c for c in clips}, context, test=test, missing=missing)
+            scores += scored.scores
+            items += scored.items
+            failures |= scored.failures
+            notes |= scored.notes
+            audio = audio or {i: y for i, _, y in triples[: int(own.get("audio_clips", AUDIO_CLIPS))]}
+        return Outcome(
+            tuple(scores),
+            tuple(items),
+            rate=fitted.rate,
+            steps=fitted.steps,
+            parameters=fitted.parameters,
+            notes=notes,
+            failures=failures,
+            audio=audio,
+        )
+
+
+TTS = SpeechSynthesis()
