@@ -11,7 +11,6 @@ from benchmarks.report.items import Items, interval_over_clips, read_items
 from benchmarks.report.stats import t_interval
 from benchmarks.report.systems import System, system_of
 from benchmarks.runner.results import Row
-from codectok.metrics import Metric, get_metric
 
 
 @dataclass(frozen=True)
@@ -87,14 +86,6 @@ class Figure:
         return chance_of(self.group.rows, self.metric)
 
 
-def metric_of(name: str) -> Metric:
-    """Of the registry; one that is not in it (a later version's) is shown under its own name."""
-    try:
-        return get_metric(name)
-    except ValueError:
-        return Metric(name, name, None, "", True, "not known to this version", kind="system")
-
-
 def chance_of(rows: Iterable[Row], metric: str) -> tuple[float, float] | None:
     """The widest interval of guesses that rows name for a metric."""
     pairs = [r["chance"][metric] for r in rows if metric in r["chance"] and None not in r["chance"][metric]]
@@ -131,7 +122,7 @@ def group_rows(rows: Sequence[Row]) -> list[Group]:
             system = system_of(part[0], used[name])
             if len(specs[system_of(part[0]).label]) > 1:
                 system = replace(system, label=f"{system.label} [{system.spec}]")
-            out.append(Group(*key[:3], system, key[6:], tuple(part)))
+            out.append(Group(key[0], key[1], key[2], system, key[6:], tuple(part)))
     return out
 
 
@@ -169,7 +160,7 @@ def _figure(group: Group, metric: str, test: str, items: Sequence[Mapping[tuple[
         return Figure(group, metric, test, None, failures=failed, missing=status, reasons=why)
     interval, over = t_interval(values), "seeds" if len(values) > 1 else ""
     all_items = tuple(kept) if len(kept) == len(values) else ()
-    if not over and all_items and (by_clips := interval_over_clips(all_items[0], values[0])):
+    if not over and all_items and (by_clips := interval_over_clips(all_items[0], values[0], metric)):
         interval, over = by_clips, "clips"
     mean, low, high = sum(values) / len(values), interval.low, interval.high
     return Figure(

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from benchmarks.report.aggregate import Figure, Group, figures_of, group_rows
 from benchmarks.report.paired import Pair, all_pairs, marks
+from benchmarks.report.systems import CEILING, FLOOR
 from benchmarks.runner.results import Row, read_rows
 
 Key = tuple[str, str, str]
@@ -81,13 +82,20 @@ class Book:
         found = [c for name in wanted for c in with_values if c.metric == name]
         return found or [c for c in columns if c.metric == columns[0].metric]
 
+    def measured(self, key: Key) -> dict[str, float]:
+        """{label: kbit/s as used}, where a task measured them."""
+        figures = (f for c in self.columns[key] if c.metric == "bitrate" for f in c.figures)
+        return {f.group.system.label: f.mean for f in figures if f.mean is not None}
+
     def _columns(self, key: Key) -> Iterator[Column]:
         groups = self.of(key)
         names = dict.fromkeys((f.metric, f.test) for g in groups for f in self.figures[id(g)] if f.metric)
         for metric, test in names or {("", ""): None}:
             figures = [self._figure(g, metric, test) for g in groups]
             tested = [f for f in figures if f.mean is not None]
-            pairs = [] if metric in RATES else all_pairs(tested)
+            # Floors and ceilings are not rivals: tests of theirs would only weaken the correction of the others.
+            rivals = [f for f in tested if f.group.system.group not in (FLOOR, CEILING)]
+            pairs = [] if metric in RATES else all_pairs(rivals)
             found = {} if metric in RATES else marks(tested, pairs)
             by_label = {tested[i].group.system.label: mark for i, mark in found.items()}
             yield Column(key, metric, test, tuple(figures), tuple(pairs), by_label)

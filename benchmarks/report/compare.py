@@ -6,8 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks.report.aggregate import Figure, metric_of
+from benchmarks.report.aggregate import Figure
 from benchmarks.report.book import Book
+from benchmarks.report.items import metric_of
 from benchmarks.report.paired import Pair, pair_test
 from benchmarks.report.stats import holm
 

@@ -50,7 +50,7 @@ def input_table(book: Book) -> Table:
 
 def _codebooks(sizes: Sequence[int]) -> str:
     few, many = min(sizes), max(sizes)
-    return f"{len(sizes)} × {few}" if few == many else f"{len(sizes)} codebooks of {few} to {many}"
+    return f"{len(sizes)} x {few}" if few == many else f"{len(sizes)} codebooks of {few} to {many}"
 
 
 def budget_table(book: Book) -> Table:
@@ -60,12 +60,12 @@ def budget_table(book: Book) -> Table:
         row = group.rows[0]
         budget = row["budget"]
         rates = ", ".join(f"{r:g}" for r in budget["rates"])
-        chosen = ", ".join(f"{r['rate']:g}" if r["rate"] is not None else "–" for r in group.rows)
+        chosen = ", ".join(f"{r['rate']:g}" if r["rate"] is not None else "-" for r in group.rows)
         parameters = max(r["parameters"] for r in group.rows)
         macs = row["macs_per_second"]
         cells = [
             task_label(group.task), group.probe, group.system.label, str(budget["steps"]), str(budget["batch"]),
-            f"{rates} × {budget['sweep_steps']}", chosen, f"{parameters:,}" if parameters else "",
+            f"{rates} x {budget['sweep_steps']}", chosen, f"{parameters:,}" if parameters else "",
             f"{macs / 1e6:.2f}" if macs else "",
         ]  # fmt: skip
         lines.append(Line(tuple(map(Cell, cells))))
@@ -75,7 +75,7 @@ def budget_table(book: Book) -> Table:
         "input",
         "steps",
         "batch",
-        "rates tried × steps",
+        "rates tried x steps",
         "chosen, by seed",
         "parameters",
         "M MAC/s",
@@ -96,8 +96,8 @@ def cost_table(book: Book) -> Table:
         extract = max((c.get("extract_seconds") or 0.0 for c in costs), default=0.0)
         mean = sum(wall) / len(wall) if wall else 0.0
         cells = [
-            task_label(group.task), group.probe or "–", group.system.label, str(len(costs)), f"{mean:.1f}",
-            f"{extract:.1f}", f"{max(peak):.0f}" if peak else "–",
+            task_label(group.task), group.probe or "-", group.system.label, str(len(costs)), f"{mean:.1f}",
+            f"{extract:.1f}", f"{max(peak):.0f}" if peak else "-",
         ]  # fmt: skip
         lines.append(Line(tuple(map(Cell, cells))))
     head = ("task", "probe", "input", "cells", "s a cell", "s to extract, once", "peak MB")

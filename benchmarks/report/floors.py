@@ -40,4 +40,4 @@ def _cell(value: object, name: str) -> Cell:
     try:
         return Cell(number(float(str(value)), metric))
     except ValueError:
-        return Cell("–" if value == "" else "N.C.", note=str(value), missing=bool(value))
+        return Cell("-" if value == "" else "N.C.", note=str(value), missing=bool(value))

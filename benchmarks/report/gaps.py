@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from benchmarks.report.aggregate import Figure, metric_of
+from benchmarks.report.aggregate import Figure
 from benchmarks.report.book import Book, Column
+from benchmarks.report.items import metric_of
 from benchmarks.report.stats import t_interval
 from benchmarks.report.systems import CONTINUOUS, QUANTIZED
 from benchmarks.report.table import Cell, Line, Table, number
@@ -42,9 +43,9 @@ def gaps(book: Book) -> Iterator[Gap]:
                     continue
                 for codes in column.figures:
                     system = codes.group.system
-                    if (system.codes or system.group == QUANTIZED) and codes.mean is not None:
-                        if system.family == features.group.system.family:
-                            yield _gap(column, codes, features)
+                    same = system.family == features.group.system.family
+                    if same and (system.codes or system.group == QUANTIZED) and codes.mean is not None:
+                        yield _gap(column, codes, features)
 
 
 def _gap(column: Column, codes: Figure, features: Figure) -> Gap:
@@ -87,8 +88,9 @@ def gap_table(found: list[Gap]) -> Table:
         )
     head = ("task", "codes", "metric", "codes' figure", "features' figure", "difference", "better", "p (clips, Holm)")
     about = (
-        "Difference: codes minus the continuous features of the same tokenizer, with the same probe, budget and seeds; ± is "
-        "half the 95 % interval over the seeds' differences (Student's t). p: paired test over the same clips."
+        "Difference: codes minus the continuous features of the same tokenizer, with the same probe, budget and "
+        "seeds; ± is half the 95 % interval over the seeds' differences (Student's t). p: paired test over the same "
+        "clips."
     )
     return Table("gaps", "Discrete minus continuous", head, tuple(lines), about, 3)
 

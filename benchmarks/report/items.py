@@ -9,10 +9,19 @@ from pathlib import Path
 
 import numpy as np
 
+from codectok.metrics import Metric, get_metric
 from codectok.metrics.bootstrap import Interval, bootstrap_mean, bootstrap_ratio
 
 Items = Mapping[str, tuple[float, float]]
 """{clip: (value, weight)} of one metric on one test set."""
+
+
+def metric_of(name: str) -> Metric:
+    """Of the registry; one that is not in it (a later version's) is shown under its own name."""
+    try:
+        return get_metric(name)
+    except ValueError:
+        return Metric(name, name, None, "", True, "not known to this version", kind="system")
 
 
 def read_items(folder: Path, cell: str) -> dict[tuple[str, str], Items]:
@@ -32,15 +41,17 @@ def figure_of(items: Items) -> float:
     return math.fsum(v for v, _ in items.values()) / weight if weight else math.nan
 
 
-def scale_of(items: Items, value: float) -> float | None:
+def scale_of(items: Items, value: float, metric: str) -> float | None:
     """What turns the ratio of the items into the score: 1, or 100 for one in %; None where they do not make it up."""
     ratio = figure_of(items)
-    return next((s for s in (1.0, 100.0) if math.isclose(ratio * s, value, rel_tol=1e-6, abs_tol=1e-9)), None)
+    # A score of 0 fits both: the metric's unit says which.
+    scales = (100.0, 1.0) if metric_of(metric).unit == "%" else (1.0, 100.0)
+    return next((s for s in scales if math.isclose(ratio * s, value, rel_tol=1e-6, abs_tol=1e-9)), None)
 
 
-def interval_over_clips(items: Items, value: float) -> Interval | None:
+def interval_over_clips(items: Items, value: float, metric: str) -> Interval | None:
     """Bootstrap interval of a score over its clips; None where the items do not make it up, or for one clip."""
-    scale = scale_of(items, value)
+    scale = scale_of(items, value, metric)
     if scale is None or len(items) < 2:
         return None
     values, weights = zip(*items.values(), strict=True)

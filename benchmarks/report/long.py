@@ -7,7 +7,8 @@ from benchmarks.report.book import Book
 from benchmarks.report.table import Cell, Line, Table
 
 _HEAD = (
-    "task", "dataset", "probe", "metric", "test", "input", "written", "kind", "group", "floor", "kbps", "tokens_per_second",
+    "task", "dataset", "probe", "metric", "test", "input", "written", "kind", "group", "floor", "kbps",
+    "tokens_per_second",
     "mean", "low", "high", "interval_over", "seeds", "n", "failures", "mark", "chance_low", "chance_high", "missing",
     "reasons", "table", "row", "column",
 )  # fmt: skip

@@ -73,19 +73,25 @@ def _curves(book: Book) -> Iterator[Column]:
 
 
 def _rates(book: Book, colours: dict[str, tuple[str, str]]) -> str:
-    figures = [html.figure(_caption(c), plots.rate_plot(c, colours)) for c in _curves(book)]
+    if not plots.available():
+        return "<p>No plots: matplotlib is not installed: pip install 'codectok[bench]', then report again.</p>"
+    many = ((c, book.measured(c.key)) for c in _curves(book))
+    figures = [html.figure(_caption(c), plots.rate_plot(c, colours, measured)) for c, measured in many]
     return f'{html.legend(colours)}<div class="plots">{"".join(figures)}</div>' if figures else ""
 
 
 def _gaps(found: list[Gap], colours: dict[str, tuple[str, str]]) -> str:
     if not found:
         return ""
+    table = gap_table(found)
+    if not plots.available():
+        return html.table(table, False)
     columns = list({id(gap.column): gap.column for gap in found}.values())
     figures = [html.figure(_caption(c), plots.gap_plot([g for g in found if g.column is c], colours)) for c in columns]
-    table = gap_table(found)
     return (
         f"<p>{escape(table.about)}</p>"
-        f'<div class="plots">{"".join(figures)}</div><details><summary>As a table</summary>{html.table(table, False)}</details>'
+        f'<div class="plots">{"".join(figures)}</div>'
+        f"<details><summary>As a table</summary>{html.table(table, False)}</details>"
     )
 
 

@@ -6,8 +6,8 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from benchmarks.report.aggregate import Figure, metric_of
-from benchmarks.report.items import is_mean, over_seeds, scale_of, shared_clips
+from benchmarks.report.aggregate import Figure
+from benchmarks.report.items import is_mean, metric_of, over_seeds, scale_of, shared_clips
 from benchmarks.report.stats import holm, paired_bootstrap, sign_flip
 
 LEVEL = 0.05
@@ -40,7 +40,7 @@ def pair_test(first: Figure, second: Figure) -> Pair | None:
 
     Clips count with the mean over their seeds, so the test tells how sure the difference is over *clips*.
     """
-    scales = [scale_of(f.items[0], f.values[0]) if f.items else None for f in (first, second)]
+    scales = [scale_of(f.items[0], f.values[0], f.metric) if f.items else None for f in (first, second)]
     if scales[0] is None or scales[0] != scales[1]:
         return None
     clips = shared_clips([*first.items, *second.items])

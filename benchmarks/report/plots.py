@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.report.aggregate import Figure, metric_of
+from benchmarks.report.aggregate import Figure
 from benchmarks.report.book import Book, Column
 from benchmarks.report.gaps import Gap
+from benchmarks.report.items import metric_of
 from benchmarks.report.systems import CEILING, CONTINUOUS, FLOOR, QUANTIZED
+from benchmarks.report.table import metric_head
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,35 +29,45 @@ _WIDTH = 4.4
 
 def families(book: Book) -> dict[str, tuple[str, str]]:
     """{tokenizer or coder: its colour and marker}, the same in every plot."""
-    names = dict.fromkeys(
-        g.system.family for g in book.groups if g.system.group not in (CEILING, FLOOR) and not g.system.floor
-    )
+    figures = (f for key in book.keys for c in book.columns[key] for f in c.figures if f.mean is not None)
+    names = dict.fromkeys(f.group.system.family for f in figures if f.group.system.group not in (CEILING, FLOOR))
     return {n: (PALETTE[i % len(PALETTE)], _MARKERS[i % len(_MARKERS)]) for i, n in enumerate(names)}
+
+
+def available() -> bool:
+    """Whether matplotlib is installed."""
+    return importlib.util.find_spec("matplotlib") is not None
 
 
 def has_rates(column: Column) -> bool:
     """Whether there is something to plot against kbit/s: codes at two rates or more."""
-    return len({round(_rate(column, f), 3) for f in _points(column)}) > 1
+    return len({round(f.group.system.bitrate or 0.0, 3) for f in _points(column)}) > 1
 
 
 def _points(column: Column) -> list[Figure]:
     return [f for f in column.figures if f.mean is not None and f.group.system.codes and f.group.system.bitrate]
 
 
-def _rate(column: Column, figure: Figure) -> float:
-    return figure.group.system.bitrate or 0.0
+def rate_plot(column: Column, colours: dict[str, tuple[str, str]], measured: Mapping[str, float]) -> str:
+    """A metric against kbit/s: a line a tokenizer, dashed ones for what has no rate, a band where guesses lie.
 
-
-def rate_plot(column: Column, colours: dict[str, tuple[str, str]]) -> str:
-    """A metric against kbit/s: a line a tokenizer, dashed ones for what has no rate, a band where guesses lie."""
+    Args:
+        column: with rates (see :func:`has_rates`).
+        colours: of :func:`families`.
+        measured: {label: kbit/s as used}, for coders whose rate is not what was asked for.
+    """
     fig, ax = _axes(2.9)
+
+    def rate(f: Figure) -> float:
+        return measured.get(f.group.system.label) or f.group.system.bitrate or 0.0
+
     chance = next((f.chance for f in column.figures if f.chance), None)
     if chance:
         ax.axhspan(*chance, color=GREY, alpha=0.18, lw=0)
     for name, (colour, marker) in colours.items():
-        many = sorted((f for f in _points(column) if f.group.system.family == name), key=lambda f: _rate(column, f))
+        many = sorted((f for f in _points(column) if f.group.system.family == name), key=rate)
         if many:
-            x, y = [_rate(column, f) for f in many], [f.mean or 0.0 for f in many]
+            x, y = [rate(f) for f in many], [f.mean or 0.0 for f in many]
             ax.errorbar(x, y, yerr=_bars(many), color=colour, marker=marker, ms=5, lw=1.6, capsize=2, elinewidth=1)
     for f in column.figures:
         system = f.group.system
@@ -67,14 +80,11 @@ def rate_plot(column: Column, colours: dict[str, tuple[str, str]]) -> str:
             ax.plot([system.bitrate], [f.mean], "x", color=GREY, ms=6, mew=1.6)
         elif system.bitrate and system.group == QUANTIZED:
             ax.plot([system.bitrate], [f.mean], marker="o", mfc="none", color=colours[system.family][0], ms=6, lw=0)
-    rates = [_rate(column, f) for f in _points(column)]
+    rates = [rate(f) for f in _points(column)]
     ax.set_xscale("log")
     _rate_ticks(ax, min(rates), max(rates))
-    metric = metric_of(column.metric)
     ax.set_xlabel("kbit/s")
-    ax.set_ylabel(
-        f"{metric.label}{f' ({metric.unit})' if metric.unit else ''} {'↑' if metric.higher_is_better else '↓'}"
-    )
+    ax.set_ylabel(metric_head(column.metric))
     return _svg(fig, f"rate {column.key} {column.metric} {column.test}")
 
 
@@ -87,14 +97,14 @@ def gap_plot(gaps: Sequence[Gap], colours: dict[str, tuple[str, str]]) -> str:
     for y, gap in enumerate(gaps):
         colour, marker = colours[gap.codes.group.system.family]
         half = 0.0 if gap.low is None or gap.high is None else (gap.high - gap.low) / 2
-        hollow = {"mfc": "none"} if gap.codes.group.system.group == QUANTIZED else {}
+        inside = "none" if gap.codes.group.system.group == QUANTIZED else colour
         ax.errorbar([sign * gap.mean], [y], xerr=[half], color=colour, marker=marker, ms=6, lw=0, elinewidth=1.4,
-                    capsize=3, **hollow)  # fmt: skip
+                    capsize=3, mfc=inside)  # fmt: skip
     ax.set_yticks(range(len(gaps)), [gap.codes.group.system.label for gap in gaps])
     ax.set_ylim(len(gaps) - 0.4, -0.6)
     widest = max(abs(v) for v in ax.get_xlim())
     ax.set_xlim(-widest, widest)
-    ax.set_xlabel(f"← features better · {metric.label}{f', {metric.unit}' if metric.unit else ''} · codes better →")
+    ax.set_xlabel("← features better · codes better →", size=8)
     return _svg(fig, f"gap {gaps[0].column.key} {gaps[0].column.metric} {gaps[0].column.test}")
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.report.book import Book, labels
+from benchmarks.report.systems import CEILING
 from codectok.inspect.pictures import audio_uri, data_uri
 
 LIMIT = 3_000_000
@@ -36,13 +37,15 @@ def choose(book: Book) -> tuple[list[Heard], int]:
     found: list[tuple[int, int, tuple[str, str, str], str, Sequence[tuple[str, Path]]]] = []
     for place, key in enumerate(book.keys):
         groups = labels(book.of(key))
-        audio = {label: g.done[0].get("audio", {}) for label, g in groups.items() if g.done}
+        # What all others are to sound like comes first.
+        first = sorted(groups.items(), key=lambda item: (item[1].system.group != CEILING, item[0] != "original"))
+        audio = {label: g.done[0].get("audio", {}) for label, g in first if g.done}
         for turn, clip in enumerate(dict.fromkeys(c for names in audio.values() for c in names)):
             paths = [(label, book.folder / names[clip]) for label, names in audio.items() if clip in names]
             found.append((turn, place, key, clip, [(label, p) for label, p in paths if p.is_file()]))
     size = left_out = 0
-    for turn, place, key, clip, paths in sorted(found, key=lambda f: f[:2]):
-        versions = tuple((label, _uri(path)) for label, path in paths)
+    for turn, place, key, clip, files in sorted(found, key=lambda f: f[:2]):
+        versions = tuple((label, _uri(path)) for label, path in files)
         more = sum(len(uri) for _, uri in versions)
         if size + more > LIMIT or not versions:
             left_out += 1

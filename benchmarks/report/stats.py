@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
 import numpy as np
@@ -52,12 +53,26 @@ def sign_flip(differences: np.ndarray, draws: int = DRAWS, seed: int = 0) -> flo
     if data.size <= EXACT:
         patterns = np.arange(2**data.size)[:, None] >> np.arange(data.size) & 1
         return float((np.abs((1.0 - 2.0 * patterns) @ data) >= least).mean())
-    rng = np.random.default_rng(seed)
-    reached = 0
-    for start in range(0, draws, _AT_ONCE):
-        signs = 1.0 - 2.0 * rng.integers(0, 2, (min(_AT_ONCE, draws - start), data.size))
-        reached += int((np.abs(signs @ data) >= least).sum())
+    signs = _signs(data.size, draws, seed)
+    parts = (signs[i : i + _AT_ONCE].astype(np.float64) for i in range(0, draws, _AT_ONCE))
+    reached = sum(int((np.abs(part @ data) >= least).sum()) for part in parts)
     return (reached + 1) / (draws + 1)
+
+
+@functools.lru_cache(maxsize=8)
+def _signs(n: int, draws: int, seed: int) -> np.ndarray:
+    """Int8 [draws, n] of -1 and 1: the pairs of a column share them."""
+    rng = np.random.default_rng(seed)
+    bits = np.unpackbits(rng.integers(0, 256, (draws, -(-n // 8)), dtype=np.uint8), axis=1, count=n)
+    return (1 - 2 * bits.astype(np.int8)).astype(np.int8)
+
+
+@functools.lru_cache(maxsize=2)
+def _counts(n: int, draws: int, seed: int) -> np.ndarray:
+    """Uint8 [draws, n]: how often each clip is in a sample of n."""
+    rng = np.random.default_rng(seed)
+    rows = (np.bincount(rng.integers(0, n, n), minlength=n) for _ in range(draws))
+    return np.stack([row.astype(np.uint8) for row in rows])
 
 
 def paired_bootstrap(
@@ -80,12 +95,10 @@ def paired_bootstrap(
     observed = _ratio(first.sum(0)) - _ratio(second.sum(0))
     if np.array_equal(first, second):
         return observed, observed, observed, 1.0
-    rng, n = np.random.default_rng(seed), len(first)
-    both = np.concatenate([first, second], axis=1)
+    counts, both = _counts(len(first), draws, seed), np.concatenate([first, second], axis=1)
     parts = []
     for start in range(0, draws, _AT_ONCE):
-        counts = rng.multinomial(n, np.full(n, 1 / n), size=min(_AT_ONCE, draws - start))
-        sums = counts @ both
+        sums = counts[start : start + _AT_ONCE].astype(np.float64) @ both
         kept = sums[(sums[:, 1] > 0) & (sums[:, 3] > 0)]
         parts.append(kept[:, 0] / kept[:, 1] - kept[:, 2] / kept[:, 3])
     found = np.concatenate(parts)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from benchmarks.report.aggregate import Figure, metric_of
+from benchmarks.report.aggregate import Figure
+from benchmarks.report.items import metric_of
 
 MARKS = {"best": "★", "tied": "≈", "chance": "°"}
 """Best of its column; not told apart from the best; within the interval of guesses."""
@@ -90,7 +91,7 @@ def number(value: float, metric: str) -> str:
 def figure_cell(figure: Figure | None, mark: str = "", over: str = "") -> Cell:
     """A figure as a cell; ``over`` is what the intervals of the table are over, others are footnoted."""
     if figure is None:
-        return Cell("–")
+        return Cell("-")
     if figure.mean is None:
         return Cell(figure.missing, note="; ".join(figure.reasons), missing=True)
     digits, half = metric_of(figure.metric).decimals, figure.half_width

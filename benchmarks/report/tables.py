@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from benchmarks.report.aggregate import chance_of, metric_of
+from benchmarks.report.aggregate import chance_of
 from benchmarks.report.book import RATES, Book, Column, Key, labels
+from benchmarks.report.items import metric_of
 from benchmarks.report.stats import ranks
 from benchmarks.report.systems import FLOOR, System
 from benchmarks.report.table import Cell, Line, Table, figure_cell, intervals_words, metric_head, number
@@ -138,7 +139,7 @@ def _counts(book: Book, key: Key, label: str) -> list[Cell]:
     failed = max([len(clips), *(f.failures for f in figures)])
     reasons = dict.fromkeys(r for row in figures[0].group.rows for r in row["failures"].values())
     note = "; ".join(list(reasons)[:3]) + (f"; and {len(reasons) - 3} other reasons" if len(reasons) > 3 else "")
-    many = str(ns[0]) if len(ns) == 1 else f"{ns[0]}–{ns[-1]}"
+    many = str(ns[0]) if len(ns) == 1 else f"{ns[0]} to {ns[-1]}"
     return [Cell(str(max(len(f.values) for f in figures))), Cell(many), Cell(str(failed), note=note if failed else "")]
 
 
@@ -149,7 +150,7 @@ def _chance_line(columns: Sequence[Column], start: list[str], more: int) -> Line
         # Probes trained on permuted labels have the same test labels: any row's interval will do.
         pair = chance_of((r for f in column.figures for r in f.group.rows), column.metric)
         found |= pair is not None
-        cells.append(Cell("–".join(number(v, column.metric) for v in pair) if pair else ""))
+        cells.append(Cell(" to ".join(number(v, column.metric) for v in pair) if pair else ""))
     return Line((*cells, *[Cell("")] * more)) if found else None
 
 

@@ -16,11 +16,12 @@ READ = (
     "the other way round. Clips of one speaker are not independent, so intervals and tests over clips are narrower "
     "than they would be over speakers.",
     "★ and ≈ come from paired tests on the same clips, each with the mean of its seeds: sign-flip permutation "
-    "for means, paired bootstrap for corpus-level rates such as WER, Holm's correction over all pairs of the column. "
+    "for means, paired bootstrap for corpus-level rates such as WER, Holm's correction over all pairs of the column "
+    "(floors and ceilings left out). "
     "≈ means that these clips cannot tell the two apart, not that they are equal. Metrics that are no sum over "
     "clips (EER, F1) have no such test, and only their best is marked.",
-    "Floors: random codes know a clip's length alone; a probe trained on shuffled labels hears everything and can learn "
-    "nothing; the chance interval holds 95 % of the scores of guessers that know the labels' frequencies. "
+    "Floors: random codes know a clip's length alone; a probe trained on shuffled labels hears everything and can "
+    "learn nothing; the chance interval holds 95 % of the scores of guessers that know the labels' frequencies. "
     "A figure within it (°) shows nothing. Ceilings: the clips themselves and 8-bit PCM, where sound is made.",
     "N.C.: not computed, for the reason in the footnote (a package, folder or program is missing, or the input has no "
     "way to do it). failed: it was tried and broke. Neither is a number, and neither enters a mean or a rank. A clip "

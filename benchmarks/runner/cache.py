@@ -25,6 +25,7 @@ from benchmarks.inputs import Input
 from benchmarks.nouns import Clip, Dataset, Example, NotComputed, Split
 from benchmarks.runner.cells import all_clips
 from codectok.atomic import atomic_path
+from codectok.errors import CodectokError
 
 VERSION = 1
 CHUNK = 256
@@ -97,7 +98,10 @@ class Cache:
             if found is None:
                 self._write(number)
                 found = self._read(number)
-                assert found is not None, f"{self._path(number)} is damaged as soon as it is written"
+                if found is None:
+                    raise CodectokError(
+                        "the audio of this data set changes while it is read: run again when it is still"
+                    )
             tensors, head = found
             values = [_cut(tensors[f"v{i}"], head["lengths"][i]) for i in range(head["parts"])]
             for at, (index, samples) in enumerate(head["clips"]):

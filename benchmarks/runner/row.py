@@ -60,8 +60,10 @@ def empty_row(cell: Cell, place: Place) -> Row:
         "parameters": 0,
         "macs_per_second": None,
         "budget": {**asdict(entry.budget), "rates": list(entry.budget.rates)},
+        "options": dict(entry.options),
         "failures": {},
-        "notes": {},
+        # Where in a table of its own a cell stands, also when it failed.
+        "notes": {k: str(entry.options[k]) for k in ("table", "row", "column") if k in entry.options},
         "audio": {},
         "data": dict(cell.data),
         "cost": {"extract_seconds": 0.0},

@@ -17,7 +17,9 @@ def toy_info(kind: str, frame_rate: Fraction = Fraction(50)) -> InputInfo:
     return InputInfo("toy", "toy", kind, "toy", "0" * 8, frame_rate, sizes, dim)
 
 
-def toy_x(kind: str, symbols: Sequence[int], frames: int, generator: torch.Generator, noise: float = 0.3) -> torch.Tensor:
+def toy_x(
+    kind: str, symbols: Sequence[int], frames: int, generator: torch.Generator, noise: float = 0.3
+) -> torch.Tensor:
     """``frames`` frames that spell out the symbols (0 to 5) one after another."""
     which = torch.tensor(symbols)[torch.arange(frames) * len(symbols) // frames]
     if kind == "discrete":
