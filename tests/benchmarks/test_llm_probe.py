@@ -231,3 +231,20 @@ def test_the_shipped_study_has_every_arm_in_one_table_under_one_budget():
         assert all(name.removeprefix("llm:") in ARMS for name in entry.probes)
         kind = {"": "discrete", "features": "continuous", "quantized": "quantized"}[entry.inputs[0].partition(":")[2]]
         assert all(read_arm(name, toy_info(kind)) for name in entry.probes)
+
+
+@pytest.mark.parametrize("arm", ["discrete", "continuous", "no-audio"])
+def test_low_rank_updates_of_a_model_folder(arm, tmp_path):
+    from tests.llm.tiny_models import folder
+
+    path = folder(tmp_path / "lm", "qwen2", padding=3)
+    kind = "continuous" if arm == "continuous" else "discrete"
+    options = {"llm": str(path), "tune": "lora", "rank": 2, "table": "LLMs", "column": "{llm}"}
+    budget = Budget(3, 6, (1e-3, 1e-2), 2)
+    found = [run("asr", arm, kind, budget, data=toy_split(kind, TEXTS, 8), **options) for _ in range(2)]
+    full = run("asr", arm, kind, budget, data=toy_split(kind, TEXTS, 8), **options | {"tune": "full"})
+    assert found[0] == found[1]
+    assert found[0].scores[0].n == 8
+    assert 0 < found[0].parameters < full.parameters / 2
+    assert found[0].notes["column"] == "lm"
+    assert found[0].notes["llm"].startswith("lm, ")

@@ -1,0 +1,10 @@
+"""The LLM probe: what a causal language model makes of each input, in the arms of the study of speech LLMs.
+
+After Wang et al. 2025 (arXiv 2508.17863): the same language model reads codes as new tokens, features through a
+projector, or the vectors of the codes through the same projector, and says the label as text.
+"""
+
+from benchmarks.llm_probe.arms import ARMS
+from benchmarks.llm_probe.probe import run
+
+__all__ = ["ARMS", "run"]
