@@ -157,7 +157,7 @@ def test_options(audio: Path, tmp_path: Path) -> None:
     assert one.stats["tokens"] < one.stats["frames"]
     with pytest.raises(FormatError, match=r"--codebooks 1 .*--flatten"):
         run(audio, tmp_path / "x", format="fairseq")
-    with pytest.raises(CodectokError, match="workers must be above 0"):
+    with pytest.raises(CodectokError, match="workers must be a number above 0"):
         run(audio, tmp_path / "x", workers=0)
     assert not (tmp_path / "x").exists()
 
@@ -296,7 +296,7 @@ def test_another_job_in_the_same_folder_is_refused(audio: Path, tmp_path: Path, 
         run(audio, tmp_path / "s")
     else:
         with pytest.raises(KeyboardInterrupt):
-            run(audio, tmp_path / "s", StoppedAfter(1))
+            run(audio, tmp_path / "s", StoppedAfter(4))
     other = EnergyTokenizer()
     other.fingerprint = "other"
     with pytest.raises(FingerprintError, match=r"delete .*--overwrite.* or choose another"):

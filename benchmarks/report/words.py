@@ -20,7 +20,8 @@ READ = (
     "(floors and ceilings left out). "
     "≈ means that these clips cannot tell the two apart, not that they are equal. Metrics that are no sum over "
     "clips (EER, F1) have no such test, and only their best is marked.",
-    "Floors: random codes are drawn anew for each clip and tell nothing of it; a probe trained on shuffled labels hears everything and can "
+    "Floors: random codes are drawn anew for each clip and tell nothing of it; "
+    "a probe trained on shuffled labels hears everything and can "
     "learn nothing; the chance interval holds 95 % of the scores of guessers that know the labels' frequencies. "
     "A figure within it (°) shows nothing. Ceilings: the clips themselves and 8-bit PCM, where sound is made.",
     "N.C.: not computed, for the reason in the footnote (a package, folder or program is missing, or the input has no "

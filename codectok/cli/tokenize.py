@@ -17,11 +17,13 @@ from codectok.cli.common import (
     progress,
     tokenizer_options,
 )
-from codectok.store.names import FORMATS
+from codectok.cli.sections import SectionedCommand
+from codectok.store.names import FORMATS, SINGLE_STREAM
 
 if TYPE_CHECKING:
     from codectok.corpus.manifest import Corpus
     from codectok.corpus.pipeline import Summary
+    from codectok.store.base import StoreOptions
     from codectok.tokenizer import Tokenizer
 
 INTERRUPTED = 130
@@ -41,20 +43,55 @@ class Part(click.ParamType):
         return int(found[1]), int(found[2])
 
 
-@click.command()
+SECTIONS = {
+    "Store": ("output", "format_", "dedup", "flatten"),
+    "Tokenizer": ("tokenizer", "codebooks", "bitrate"),
+    "Work": ("dry_run", "workers", "device", "max_errors", "overwrite", "as_json"),
+    "Many machines": ("shard", "engine"),
+    "What bytes depend on": ("shard_size", "batch_seconds"),
+}
+
+
+@click.command(cls=SectionedCommand, sections=SECTIONS)
 @click.argument("corpus", type=click.Path(path_type=Path))
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Folder of the store.")
 @tokenizer_options
-@click.option("--format", "format_", type=click.Choice(FORMATS), default="parquet", show_default=True)
-@click.option("--dedup", is_flag=True, help="Merge runs of equal frames, keeping their lengths.")
-@click.option("--flatten", is_flag=True, help="Interleave the codebooks into one stream of units.")
-@click.option("--workers", type=click.IntRange(min=1), help="Processes.  [default: one for each usable core]")
-@click.option("--device", metavar="D,...", help="Run models here (cuda:0,cuda:1), and have workers read audio.")
-@click.option("--engine", type=click.Choice(["local", "ray"]), default="local", show_default=True)
-@click.option("--shard", type=Part(), help="Make part I of N, for `codectok merge` to join.")
-@click.option("--shard-size", type=click.IntRange(min=1), default=1000, show_default=True, help="Items in a shard.")
 @click.option(
-    "--batch-seconds", type=click.FloatRange(min=0, min_open=True), default=60.0, show_default=True, help="Of a batch."
+    "--format",
+    "format_",
+    type=click.Choice(FORMATS),
+    metavar="F",
+    default="parquet",
+    show_default=True,
+    help=f"One of {', '.join(FORMATS)}.",
+)
+@click.option("--dedup", is_flag=True, help="Merge runs of equal frames, keeping their lengths.")
+@click.option("--flatten", is_flag=True, help=f"Interleave the codebooks into one stream ({', '.join(SINGLE_STREAM)}).")
+@click.option("--workers", type=click.IntRange(min=1), metavar="N", help="Processes.  [default: one a usable core]")
+@click.option("--device", metavar="D,...", help="Run models here (cuda:0,cuda:1), and have workers read audio.")
+@click.option(
+    "--engine",
+    type=click.Choice(["local", "ray"]),
+    default="local",
+    show_default=True,
+    help="This machine, or Ray: the cluster of RAY_ADDRESS.",
+)
+@click.option("--shard", type=Part(), help="Make part I of N, for `codectok merge` to join.")
+@click.option(
+    "--shard-size",
+    type=click.IntRange(min=1),
+    metavar="N",
+    default=1000,
+    show_default=True,
+    help="Items in a shard: what a killed run loses at most.",
+)
+@click.option(
+    "--batch-seconds",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="S",
+    default=60.0,
+    show_default=True,
+    help="Most audio that is encoded together.",
 )
 @click.option("--max-errors", type=click.IntRange(min=0), metavar="N", help="Stop when more than N items have failed.")
 @click.option("--overwrite", is_flag=True, help="Delete a store or unfinished run that is in the folder.")
@@ -70,25 +107,44 @@ def tokenize(
     format_: str,
     dedup: bool,
     workers: int | None,
+    shard_size: int,
+    batch_seconds: float,
     dry_run: bool,
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Tokenize CORPUS, a folder of audio or a manifest (.txt, .tsv, .csv, .jsonl, wav.scp), into a token store.
+    """Tokenize CORPUS into a token store: a folder of audio, tar, parquet or arrow files, a manifest (.txt, .tsv,
+    .csv, .jsonl), or a Kaldi or lhotse one.
 
     The same command again goes on with a run that was stopped. Files that fail are listed, and are in errors.jsonl.
     """
     from codectok.corpus.manifest import read_corpus
 
+    if dry_run:
+        _refuse_with_dry_run(options, workers)
     items = read_corpus(corpus)
     model, k = open_tokenizer(tokenizer, codebooks, bitrate)
     if dry_run:
-        _estimate(items, model, k, workers, format_, dedup, as_json)
+        from codectok.store.base import StoreOptions
+
+        arranged = StoreOptions(dedup, options["flatten"], shard_size, batch_seconds)
+        _estimate(items, model, k, workers, format_, arranged, as_json)
         return
-    options["items_per_shard"] = options.pop("shard_size")
-    summary = _run(items, model, output, format=format_, num_codebooks=k, dedup=dedup, workers=workers, **options)
+    options |= {"format": format_, "num_codebooks": k, "dedup": dedup, "workers": workers}
+    options |= {"items_per_shard": shard_size, "batch_seconds": batch_seconds}
+    summary = _run(items, model, output, **options)
     _report(summary, as_json)
     finish(summary.items, summary.failed)
+
+
+def _refuse_with_dry_run(options: dict[str, Any], workers: int | None) -> None:
+    """An estimate that left out what was asked for would be of another run."""
+    context = click.get_current_context(silent=True)
+    for name in ("device", "shard"):
+        if options[name] is not None:
+            raise click.UsageError(f"--dry-run is of the whole corpus on processor cores: leave out --{name}", context)
+    if options["engine"] != "local" and workers is None:
+        raise click.UsageError("--dry-run cannot see the cluster: give --workers, the cores that it has", context)
 
 
 def _run(corpus: Corpus, tokenizer: Tokenizer, output: Path, **options: Any) -> Summary:
@@ -111,13 +167,19 @@ def _run(corpus: Corpus, tokenizer: Tokenizer, output: Path, **options: Any) -> 
 
 
 def _estimate(
-    corpus: Corpus, tokenizer: Tokenizer, k: int, workers: int | None, format: str, dedup: bool, as_json: bool
+    corpus: Corpus,
+    tokenizer: Tokenizer,
+    k: int,
+    workers: int | None,
+    format: str,
+    options: StoreOptions,
+    as_json: bool,
 ) -> None:
+    from codectok.corpus.engines import default_workers
     from codectok.corpus.estimate import estimate
-    from codectok.corpus.local import usable_cores
 
-    found = estimate(corpus, tokenizer, k, workers=workers or usable_cores(), format=format, dedup=dedup)
-    print_table("this would take, judging by a sample,", found.rows(), as_json)
+    found = estimate(corpus, tokenizer, k, workers=workers or default_workers(corpus), format=format, options=options)
+    print_table("this would take, judging by a sample, and some seconds to start", found.rows(), as_json)
 
 
 def _report(summary: Summary, as_json: bool) -> None:
@@ -127,8 +189,15 @@ def _report(summary: Summary, as_json: bool) -> None:
         more = summary.failed - len(summary.first_errors)
         click.echo(f"failed: {more} more, see {summary.out / 'errors.jsonl'}", err=True)
     if as_json:
-        print_json({"store": str(summary.out), "resumed_shards": summary.resumed_shards, **summary.stats})
+        facts = {"already_finished": summary.already_finished, "resumed_shards": summary.resumed_shards}
+        print_json({"store": str(summary.out), **facts, **summary.stats})
         return
+    if summary.already_finished:
+        again = " (--overwrite makes it anew, and tries what failed again)" if summary.failed else ""
+        print_table(f"{summary.out} was finished before: nothing to do{again}", [_figures(summary.stats)])
+        return
+    if summary.resumed_shards:
+        click.echo(f"{summary.resumed_shards} shards were there already: seconds and speed are of the others")
     print_table(f"wrote {summary.out}", [_figures(summary.stats)])
     print_table("", [_run_figures(summary.stats["run"])])
 

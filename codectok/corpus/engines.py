@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
@@ -24,6 +25,25 @@ Engine = Literal["local", "ray"]
 
 SMALL_ITEMS, SMALL_SECONDS = 200, 600.0
 """A corpus with no more than this is done before worker processes could begin."""
+
+
+def device_kind(device: str | None) -> str:
+    """What a store says of where its tokens were made: "cpu", "cuda".
+
+    Args:
+        device: one or more, separated by commas; None is the processor.
+
+    Raises:
+        CodectokError: no devices, or of several kinds.
+    """
+    kinds = {d.partition(":")[0] for d in _devices(device)}
+    if len(kinds) != 1 or "" in kinds:
+        raise CodectokError(f"--device {device} is not one kind of device: give one, or several as cuda:0,cuda:1")
+    return kinds.pop()
+
+
+def _devices(device: str | None) -> list[str]:
+    return ["cpu"] if device is None else [d.strip() for d in device.split(",")]
 
 
 def run_engine(
@@ -52,9 +72,9 @@ def run_engine(
     if engine == "ray":
         _run_ray(replace(job, device=device or job.device), writer, missing, totals, workers)
         return
-    devices = [] if device is None else [d.strip() for d in device.split(",")]
-    count = workers or (1 if not devices and _is_small(corpus) else usable_cores())
-    if devices and devices != ["cpu"]:
+    devices = _devices(device)
+    count = workers or (default_workers(corpus) if device is None else usable_cores())
+    if devices != ["cpu"]:
         readers = max(1, count // len(devices))
         _write(in_workers(job, tokenizer, devices, missing, totals, readers), writer, totals)
     elif count == 1:
@@ -96,10 +116,16 @@ def _run_ray(job: Job, writer: StoreWriter, shards: Iterator[Shard], totals: Tot
     totals.add(timing)
 
 
+def default_workers(corpus: Corpus) -> int:
+    """Processes that a run uses if nothing is said: one for each usable core, or this one for a small corpus."""
+    return 1 if _is_small(corpus) else usable_cores()
+
+
 def _is_small(corpus: Corpus) -> bool:
     items: list[Item] = []
     for item in corpus:
         if len(items) == SMALL_ITEMS:
             return False
         items.append(item)
-    return sum(measure(items)[0]) <= SMALL_SECONDS
+    # What has no length is no audio, and fails at once.
+    return sum(seconds for seconds in measure(items)[0] if seconds < math.inf) <= SMALL_SECONDS

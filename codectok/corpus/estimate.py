@@ -14,11 +14,10 @@ import numpy as np
 
 from codectok.corpus.clips import seconds_of
 from codectok.corpus.job import Job, ShardWorker
-from codectok.corpus.manifest import Corpus, Item
+from codectok.corpus.manifest import Corpus, Item, nothing_in
 from codectok.errors import CodectokError
 from codectok.store.base import Row, StoreInfo, StoreOptions, shard_path
 from codectok.store.formats import get_format
-from codectok.store.names import SINGLE_STREAM
 from codectok.tokenizer import Tokenizer
 
 MEASURED_ITEMS = 2000
@@ -78,7 +77,8 @@ class Estimate:
     def rows(self) -> list[dict[str, object]]:
         """As a table: what, the estimate, and from where to where it may lie (None: counted, or not known)."""
         many = f"{self.workers} worker{'s' if self.workers > 1 else ''}"
-        unit, scale = ("hours", 1) if self.run_hours.high >= 2 else ("minutes", 60)
+        most = self.run_hours.high
+        unit, scale = ("hours", 1) if most >= 2 else ("minutes", 60) if most >= 1 / 30 else ("seconds", 3600)
         size, shrink = ("GB", 1e-3) if self.megabytes.value >= 1000 else ("MB", 1)
         ranges = {
             "hours of audio": self.hours,
@@ -100,8 +100,8 @@ def estimate(
     *,
     sample_items: int = 64,
     workers: int = 1,
+    options: StoreOptions | None = None,
     format: str = "parquet",
-    dedup: bool = False,
     seed: int = 0,
 ) -> Estimate:
     """Estimate a run on this machine.
@@ -115,16 +115,15 @@ def estimate(
         num_codebooks: to keep.
         sample_items: to tokenize.
         workers: processes that would do it, taken to be as fast as this one.
+        options: of the store.
         format: of the store.
-        dedup: whether runs would be merged.
         seed: of the choice.
 
     Raises:
         CodectokError: there are no items, or none of the sample could be tokenized.
         FormatError: the format cannot hold such tokens.
     """
-    flat = format in SINGLE_STREAM and num_codebooks > 1
-    options = StoreOptions(dedup, flat)
+    options = options or StoreOptions()
     sizes = tokenizer.codebook_sizes[:num_codebooks]
     facts = (tokenizer.name, tokenizer.fingerprint, tokenizer.sample_rate, tokenizer.frame_rate, sizes)
     info = StoreInfo(format, *facts, options, "")
@@ -132,10 +131,10 @@ def estimate(
     generator = random.Random(seed)
     items, known, sample = _count(corpus, generator)
     if not items:
-        raise CodectokError(f"{corpus.source} lists no items: there is nothing to estimate")
+        raise CodectokError(nothing_in(corpus.source))
     hours = _hours(items, known, sample)
     chosen = generator.sample(sample, min(sample_items, len(sample)))
-    job = Job("", tokenizer.fingerprint, num_codebooks, dedup)
+    job = Job("", tokenizer.fingerprint, num_codebooks, options.dedup, options.batch_seconds)
     groups, rows, failed, done = _tokenize(ShardWorker(job, tokenizer), chosen)
     if not rows:
         raise CodectokError(f"none of {done} items of {corpus.source} could be tokenized: tokenize one to see why")

@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from codectok.audio_reader import printable
 from codectok.corpus.manifest import Item
 from codectok.corpus.plan import BATCH_SECONDS, Batch, plan
 from codectok.corpus.reading import Failure, measure, readers
@@ -143,7 +144,7 @@ def shard_result(
     errors: list[ItemError] = []
     for item, outcome in zip(items, outcomes, strict=True):
         if isinstance(outcome, Failure):
-            errors.append(ItemError(item.id, item.path, outcome.kind, outcome.message))
+            errors.append(ItemError(item.id, printable(item.path), outcome.kind, outcome.message))
         else:
             rows.append((item.id, outcome.tokens(tokenizer)))
     seconds = sum(tokens.num_samples for _, tokens in rows) / tokenizer.sample_rate

@@ -98,7 +98,7 @@ class Corpus:
             digest.add(item)
             ids.append(short_hash(item.id))
         if not ids:
-            raise CodectokError(_nothing_in(self.source))
+            raise CodectokError(nothing_in(self.source))
         self._refuse_duplicates(ids)
         return Scan(len(ids), digest.hexdigest())
 
@@ -153,7 +153,8 @@ def short_hash(text: str) -> int:
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
 
 
-def _nothing_in(source: Path) -> str:
+def nothing_in(source: Path) -> str:
+    """What to say of a corpus without items."""
     if source.is_dir():
         return f"no audio files ({' '.join(AUDIO_SUFFIXES)}) under {source}: give the folder that holds them"
     return f"{source} lists no items: give a manifest with at least one"

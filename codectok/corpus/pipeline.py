@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from codectok.corpus.engines import Engine, run_engine
+from codectok.corpus.engines import Engine, device_kind, run_engine
 from codectok.corpus.job import Job
 from codectok.corpus.local import name_anywhere
 from codectok.corpus.manifest import Corpus, Item, ItemHash, Scan
 from codectok.corpus.plan import BATCH_SECONDS
+from codectok.corpus.readers.kinds import kind_of
 from codectok.corpus.totals import Progress, Totals
 from codectok.errors import CodectokError, FormatError
 from codectok.store.base import ItemError, StoreInfo, StoreOptions
 from codectok.store.reader import open_store
 from codectok.store.writer import StoreWriter
 from codectok.tokenizer import Tokenizer
+
+SHOWN_ERRORS = 20
+"""Failed items that a summary has."""
 
 
 @dataclass(frozen=True)
@@ -30,9 +36,10 @@ class Summary:
         out: folder of the store.
         items: utterances in the store.
         failed: items that are not, each listed in ``errors.jsonl``.
-        first_errors: the first of these, at most 20.
+        first_errors: the first of these, at most ``SHOWN_ERRORS``.
         resumed_shards: shards that an earlier run had finished.
         stats: what ``stats.json`` says.
+        already_finished: the store was whole before, and nothing was done.
     """
 
     out: Path
@@ -41,6 +48,7 @@ class Summary:
     first_errors: list[ItemError]
     resumed_shards: int
     stats: dict[str, Any]
+    already_finished: bool = False
 
 
 def tokenize_corpus(
@@ -87,7 +95,8 @@ def tokenize_corpus(
         shard: (i, n), from 1: make the i-th of n parts of the store, for ``codectok merge`` to join.
         max_errors: stop when more items than this have failed.
         device: for workers to run on, separated by commas ("cuda:0,cuda:1"): a model process for each, and
-            ``workers`` processes that read audio for them. Default: the processor.
+            ``workers`` processes that read audio for them. Default: where the tokenizer is. Its kind is an option of
+            the store: a run that goes on elsewhere is refused.
 
     Raises:
         FingerprintError: ``out`` holds tokens of another tokenizer.
@@ -97,9 +106,12 @@ def tokenize_corpus(
     """
     given = (("items_per_shard", items_per_shard), ("workers", workers), ("batch_seconds", batch_seconds))
     for name, number in given:
-        if number is not None and number <= 0:
-            raise CodectokError(f"{name} must be above 0, not {number}")
+        if number is not None and not 0 < number < math.inf:
+            raise CodectokError(f"{name} must be a number above 0, not {number}")
+    _refuse_inside(corpus, Path(out))
     started = time.perf_counter()
+    own = str(getattr(tokenizer, "device", "cpu"))
+    device = own if device is None and not own.startswith("cpu") else device
     k = tokenizer.choose_codebooks(num_codebooks, None)
     scan = corpus.scan()
     info = StoreInfo(
@@ -109,14 +121,14 @@ def tokenize_corpus(
         sample_rate=tokenizer.sample_rate,
         frame_rate=tokenizer.frame_rate,
         codebook_sizes=tokenizer.codebook_sizes[:k],
-        options=StoreOptions(dedup, flatten, items_per_shard, float(batch_seconds)),
+        options=StoreOptions(dedup, flatten, items_per_shard, float(batch_seconds), device_kind(device)),
         manifest=scan.sha256,
     )
     num_shards = -(-scan.num_items // items_per_shard)
     bpe = tokenizer.bpe if tokenizer.has_bpe else None
     with StoreWriter(Path(out), info, num_shards, overwrite=overwrite, part=shard, bpe=bpe) as writer:
         if writer.complete:
-            return _finished(Path(out), len(writer.numbers))
+            return _summary(Path(out), open_store(out).stats, len(writer.numbers), already_finished=True)
         sizes = (min(items_per_shard, scan.num_items - n * items_per_shard) for n in writer.numbers)
         totals = Totals(sum(sizes), progress, max_errors)
         job = Job(name_anywhere(tokenizer), tokenizer.fingerprint, k, dedup, batch_seconds)
@@ -144,9 +156,16 @@ def _shards(corpus: Corpus, items_per_shard: int, scan: Scan) -> Iterator[tuple[
         raise FormatError(f"{corpus.source} changed while it was read: delete the unfinished store and run again")
 
 
-def _finished(out: Path, num_shards: int) -> Summary:
-    return _summary(out, open_store(out).stats, num_shards)
+def _refuse_inside(corpus: Corpus, out: Path) -> None:
+    """A store holds parquet and perhaps tar files, which the next reading of such a corpus would take for its own."""
+    source = corpus.source.resolve()
+    if not (source.is_dir() and out.resolve().is_relative_to(source)):
+        return
+    if (kind := kind_of(source)) in ("parquet", "webdataset"):
+        files = {"parquet": "parquet files", "webdataset": "tar files"}[kind]
+        raise CodectokError(f"{out} is inside the corpus, and all {files} there are read: choose a folder outside")
 
 
-def _summary(out: Path, stats: dict[str, Any], resumed: int) -> Summary:
-    return Summary(out, stats["items"], stats["failed"], open_store(out).errors[:20], resumed, stats)
+def _summary(out: Path, stats: dict[str, Any], resumed: int, already_finished: bool = False) -> Summary:
+    errors = list(islice(open_store(out).iter_errors(), SHOWN_ERRORS))
+    return Summary(out, stats["items"], stats["failed"], errors, resumed, stats, already_finished)

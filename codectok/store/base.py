@@ -26,12 +26,15 @@ class StoreOptions:
         flatten: the K codebooks are interleaved into one stream (single-stream formats only).
         items_per_shard: manifest items to a shard, failed ones included.
         batch_seconds: most audio that was tokenized together, padding included: what is in a batch may decide a tie.
+        device: kind of device that models ran on ("cpu", "cuda"): each adds floats in its own order, which may decide
+            a tie too.
     """
 
     dedup: bool = False
     flatten: bool = False
     items_per_shard: int = 1000
     batch_seconds: float = 60.0
+    device: str = "cpu"
 
 
 @dataclass(frozen=True)

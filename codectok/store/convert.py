@@ -11,6 +11,7 @@ from pathlib import Path
 from codectok.errors import CodeRangeError, FormatError
 from codectok.store.base import Row, StoreInfo
 from codectok.store.reader import Store, open_store
+from codectok.store.record import is_whole
 from codectok.store.writer import StoreWriter
 from codectok.tokens import Tokens
 
@@ -62,6 +63,8 @@ def convert_store(
         for shard, entry in enumerate(store.shards):
             source = ":".join(entry["files"].values())
             if not writer.has_shard(shard, source):
+                if not is_whole(store.folder, entry):  # a flipped bit may give another code, and no error
+                    raise FormatError(f"shard {shard} of {store.folder} is damaged: make the store again")
                 rows: list[Row] = [(key, _changed(tokens, info)) for key, tokens in store.read_shard(shard)]
                 # All failed items go with the first shard: only their order matters.
                 writer.write_shard(shard, rows, [] if shard else store.errors, source)

@@ -19,6 +19,8 @@ REMEDIES = {
     errno.EDQUOT: "free some space",
     errno.EFBIG: "free some space",
     errno.EROFS: "choose another folder",
+    errno.ENOTDIR: "choose another folder",
+    errno.ENOENT: "choose another folder",
     errno.EACCES: "get leave to write there, or choose another folder",
     errno.EPERM: "get leave to write there, or choose another folder",
 }
@@ -49,6 +51,12 @@ def sha256_of(path: Path) -> str:
     """Hex sha256 of a file's content."""
     with open(path, "rb") as f:
         return hashlib.file_digest(f, "sha256").hexdigest()
+
+
+def checksum(value: dict[str, Any]) -> str:
+    """Hex sha256 of a JSON object, its entry ``sha256`` apart, however it is laid out."""
+    rest = {key: entry for key, entry in value.items() if key != "sha256"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
 
 
 def part_numbers(num_shards: int, part: tuple[int, int] | None) -> range:

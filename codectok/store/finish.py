@@ -13,14 +13,14 @@ from typing import Any
 
 from codectok.atomic import atomic_path
 from codectok.store.base import ItemError, StoreInfo
-from codectok.store.files import write_json, writing
+from codectok.store.files import checksum, sha256_of, write_json, writing
 from codectok.store.formats import FORMATS, get_format
 from codectok.store.page import write_page
 from codectok.store.record import Record, read_record
 from codectok.store.stats import UnitCounts
 
-INDEX_ROWS = 65536
-"""Rows of the index that are written, and read, together."""
+INDEX_ROWS = 16384
+"""Rows of the index that are written, and read, together: some 200 bytes each, as Python objects."""
 
 
 def finish_store(
@@ -59,7 +59,9 @@ def finish_store(
         stats = {**found, "run": run}
         write_json(out / "stats.json", stats)
         totals = {"num_shards": len(numbers), "num_items": counts.items, "num_failed": failed}
-        _write_description(out / "store.json", {**info.to_json(), **part, **totals}, shards)
+        beside = ("index.parquet", "errors.jsonl", "stats.html", *get_format(info.format).extras)
+        files = {"files": {name: sha256_of(out / name) for name in beside}}
+        _write_description(out / "store.json", {**info.to_json(), **part, **totals, **files}, shards)
     return stats
 
 
@@ -78,6 +80,7 @@ def _tidy(out: Path, info: StoreInfo, known: set[str]) -> None:
 
 def _write_description(path: Path, head: dict[str, Any], shards: Sequence[dict[str, Any]]) -> None:
     """``store.json``, with a line a shard: a million hours have many."""
+    head = {**head, "sha256": checksum({**head, "shards": shards})}
     lines = ",\n".join(f"    {json.dumps(entry, ensure_ascii=False)}" for entry in shards)
     with atomic_path(path) as partial, open(partial, "w", encoding="utf-8", newline="\n") as f:
         text = json.dumps(head, indent=2, ensure_ascii=False).removesuffix("\n}")

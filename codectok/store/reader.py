@@ -7,13 +7,15 @@ import os
 from collections.abc import Iterator
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
-from codectok.errors import FormatError
+from codectok.errors import CodectokError, FormatError
 from codectok.store.base import ItemError, Row, StoreInfo, need_pyarrow, shard_path
 from codectok.store.files import part_numbers, read_json
 from codectok.store.formats import get_format
 from codectok.tokens import Tokens
+
+T = TypeVar("T")
 
 
 class IndexRow(NamedTuple):
@@ -89,16 +91,18 @@ class Store:
         """
         for name in self.shards[shard]["files"]:
             self._file(f"shards/{name}")
-        return self.format.read_shard(shard_path(self.folder, self.numbers[shard], self.format.suffixes[0]), self.info)
+        path = shard_path(self.folder, self.numbers[shard], self.format.suffixes[0])
+        return _or_damaged(path, self.format.read_shard(path, self.info))
 
     def index(self) -> Iterator[IndexRow]:
-        """Yield the lines of the index, in manifest order."""
-        need_pyarrow()
-        import pyarrow.parquet as pq
+        """Yield the lines of the index, in manifest order.
 
-        with pq.ParquetFile(self._file("index.parquet")) as file:
-            for batch in file.iter_batches():
-                yield from map(IndexRow._make, zip(*(c.to_pylist() for c in batch.columns), strict=True))
+        Raises:
+            FormatError: it is missing or damaged.
+        """
+        need_pyarrow()
+        path = self._file("index.parquet")
+        return _or_damaged(path, _index_rows(path))
 
     def __len__(self) -> int:
         return self.num_items
@@ -137,6 +141,27 @@ class Store:
         if not path.is_file():
             raise FormatError(f"{self.folder} has no {name}: the store is incomplete, make it again")
         return path
+
+
+def _or_damaged(path: Path, rows: Iterator[T]) -> Iterator[T]:
+    """Yield ``rows``. Damage makes libraries raise whatever they like: it becomes one line that names the file."""
+    try:
+        yield from rows
+    except CodectokError:
+        raise
+    except Exception as e:
+        if isinstance(e, OSError) and e.errno is not None:  # of the disk; those of a damaged file have no number
+            raise
+        reason = " ".join(str(e).split())[:200] or type(e).__name__
+        raise FormatError(f"{path} is damaged ({reason}): make the store again") from e
+
+
+def _index_rows(path: Path) -> Iterator[IndexRow]:
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(path) as file:
+        for batch in file.iter_batches():
+            yield from map(IndexRow._make, zip(*(c.to_pylist() for c in batch.columns), strict=True))
 
 
 def open_store(folder: str | os.PathLike[str]) -> Store:

@@ -65,7 +65,7 @@ class StoreWriter:
 
     def _begin(self, overwrite: bool) -> bool:
         found = self._found()
-        if found is not None and not overwrite:
+        if found is not None and not overwrite and self._has_work():
             self._refuse_other_job(found)
         if (self.out / "store.json").exists() and not overwrite and (self._part or not self._work.exists()):
             return True
@@ -75,7 +75,7 @@ class StoreWriter:
                 found = self._found()  # again: another run may just have ended
                 if overwrite and found is not None:
                     self._clear()
-                elif found is not None:
+                elif found is not None and self._has_work():
                     self._refuse_other_job(found)
                 if (self.out / "store.json").exists():
                     self._close_work()
@@ -144,6 +144,10 @@ class StoreWriter:
             raise FormatError(f"{self.out} holds other files than a store: choose another folder")
         return None
 
+    def _has_work(self) -> bool:
+        """Whether there is more in the folder than a job that was begun: without, another one may take its place."""
+        return (self.out / "store.json").exists() or next(self._work.glob("[0-9]*.json"), None) is not None
+
     def _sweep(self) -> None:
         """Remove the temporary files that a killed run left."""
         for folder in (self.out, self.out / "shards", self._work):
@@ -172,13 +176,24 @@ class StoreWriter:
             )
         if was.manifest != wanted.manifest:
             raise FormatError(f"{out} was made from another corpus, or the corpus has changed since: {remedy}")
-        old, new = was.to_json(), wanted.to_json()
-        changed = [
-            f"{key} {old[key]} is now {new[key]}" for key in ("format", "codebook_sizes") if old[key] != new[key]
-        ]
-        changed += [f"{k} {v} is now {new['options'][k]}" for k, v in old["options"].items() if v != new["options"][k]]
+        old, new = _as_given(was), _as_given(wanted)
+        changed = [f"{name} {old[name]} is now {new[name]}" for name in old if old[name] != new[name]]
         if changed:
             raise FormatError(f"{out} was made with other options ({', '.join(changed)}): {remedy}")
         if found.get("part") != self._part.get("part"):
             names = [f"part {p}" if p else "the whole corpus" for p in (found.get("part"), self._part.get("part"))]
             raise FormatError(f"{out} holds {names[0]}, not {names[1]}: give each part a folder of its own")
+
+
+def _as_given(info: StoreInfo) -> dict[str, object]:
+    """What the commands' options decide, by their names."""
+    options, sizes = info.options, info.codebook_sizes
+    return {
+        "--format": info.format,
+        "--codebooks": len(sizes),
+        "--dedup": "yes" if options.dedup else "no",
+        "--flatten": "yes" if options.flatten else "no",
+        "--shard-size": options.items_per_shard,
+        "--batch-seconds": f"{options.batch_seconds:g}",
+        "--device": options.device,
+    }

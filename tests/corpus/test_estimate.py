@@ -39,7 +39,7 @@ def test_a_whole_sample_says_what_the_run_says(folder: Path, tmp_path: Path, for
     assert found.run_hours.value == pytest.approx(found.hours.value / found.x_real_time.value)
     for r in (found.x_real_time, found.run_hours, found.megabytes):
         assert 0 < r.low <= r.value <= r.high
-    assert [row["what"] for row in found.rows()][3] == "minutes to run, 3 workers"
+    assert [row["what"] for row in found.rows()][3] == "seconds to run, 3 workers"
 
 
 def test_workers_divide_the_time(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:

@@ -13,6 +13,7 @@ import pytest
 import soundfile
 
 from codectok.corpus.manifest import Item, read_corpus
+from codectok.corpus.readers.braces import expand_braces
 from codectok.corpus.sources import describe, open_item
 from codectok.errors import AudioError, CodectokError, FormatError
 
@@ -369,3 +370,9 @@ def test_a_channel_that_is_not_there(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "a.wav", clip(0), RATE)
     with pytest.raises(AudioError, match="has 1 channels, and not channel 1"):
         open_item(Item("a", str(tmp_path / "a.wav"), member="channel:1"))
+
+
+def test_braces_are_written_out_as_the_shell_does() -> None:
+    assert expand_braces("a{08..11}.tar") == ["a08.tar", "a09.tar", "a10.tar", "a11.tar"]
+    assert expand_braces("{2..0,7}{x,y}") == [f"{n}{c}" for n in (2, 1, 0, 7) for c in "xy"]
+    assert expand_braces("plain") == ["plain"]

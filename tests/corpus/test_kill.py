@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -65,6 +66,8 @@ def fork(command: list[str]) -> int:
     """Run the command in a fork of this process, which has all that takes long to import; returns its id."""
     pid = os.fork()
     if pid:
+        with contextlib.suppress(OSError):  # both do, so that it is done before either goes on
+            os.setpgid(pid, pid)
         return pid
     try:
         os.setpgid(0, 0)

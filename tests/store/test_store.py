@@ -85,7 +85,7 @@ def test_other_jobs_are_refused_and_overwritten(tmp_path: Path) -> None:
         StoreWriter(tmp_path / "s", replace(info, fingerprint="0"), 1)
     with pytest.raises(FormatError, match="another corpus"):
         StoreWriter(tmp_path / "s", replace(info, manifest="1"), 1)
-    with pytest.raises(FormatError, match=r"format fairseq is now jsonl.*items_per_shard 3 is now 5.*delete"):
+    with pytest.raises(FormatError, match=r"--format fairseq is now jsonl, --shard-size 3 is now 5\): delete"):
         StoreWriter(tmp_path / "s", replace(info, format="jsonl", options=StoreOptions(items_per_shard=5)), 1)
     (tmp_path / "other").mkdir()
     (tmp_path / "other/thesis.tex").touch()

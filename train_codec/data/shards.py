@@ -12,12 +12,11 @@ import tarfile
 from pathlib import Path
 
 from codectok.corpus.manifest import AUDIO_SUFFIXES, Item
+from codectok.corpus.readers.braces import expand_braces
 from codectok.errors import AudioError, FormatError
 from train_codec.data.entries import Entry
 from train_codec.data.files import SPEAKER_KEYS, USE_KEYS, label
 
-_BRACE = re.compile(r"\{([^{}]*)\}")
-_RANGE = re.compile(r"(\d+)\.\.(\d+)")
 _BETWEEN = re.compile(r"(?<=\.tar)\s+")
 
 
@@ -46,7 +45,7 @@ def find_shards(source: str) -> list[str]:
     else:
         patterns = [source] if path.is_file() else _BETWEEN.split(source.strip())
     files: list[str] = []
-    for pattern in (p for written in patterns for p in _braces(written)):
+    for pattern in (p for written in patterns for p in expand_braces(written)):
         found = [pattern] if Path(pattern).is_file() else sorted(glob.glob(pattern))
         if not found:
             raise AudioError(f"there is no shard {pattern}: check the pattern {source!r}")
@@ -107,18 +106,3 @@ def _key(name: str) -> tuple[str, str]:
 
 def _lines(path: Path) -> list[str]:
     return [line.strip() for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
-
-
-def _braces(pattern: str) -> list[str]:
-    """``{000..009}`` and ``{a,b}`` written out, as the shell does."""
-    match = _BRACE.search(pattern)
-    if match is None:
-        return [pattern]
-    bounds = _RANGE.fullmatch(match[1])
-    if bounds:
-        first, last = int(bounds[1]), int(bounds[2])
-        step = 1 if last >= first else -1
-        choices = [f"{n:0{len(bounds[1])}d}" for n in range(first, last + step, step)]
-    else:
-        choices = match[1].split(",")
-    return [whole for c in choices for whole in _braces(pattern[: match.start()] + c + pattern[match.end() :])]

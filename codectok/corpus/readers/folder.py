@@ -29,15 +29,16 @@ def walk(root: str, suffixes: tuple[str, ...], unlisted: bool = False) -> Iterat
     Links to folders are followed, but none into a folder that contains it. With ``unlisted``, a folder that cannot be
     listed is yielded too, with a slash at its end.
     """
-    stack: list[tuple[str, bool, frozenset[str]]] = [("", True, frozenset())]
+    stack: list[tuple[str, bool, frozenset[tuple[int, int]]]] = [("", True, frozenset())]
     while stack:
         relative, is_folder, above = stack.pop()
         path = os.path.join(root, relative)
         if is_folder:
-            real = os.path.realpath(path)
-            if real in above:  # a link to a folder that contains it
-                continue
             try:
+                state = os.stat(path)
+                here = state.st_dev, state.st_ino  # not its real path: looking that up costs the square of its depth
+                if here in above:  # a link to a folder that contains it
+                    continue
                 found = sorted(_list(path), reverse=True)
             except OSError:
                 if not relative:
@@ -45,7 +46,7 @@ def walk(root: str, suffixes: tuple[str, ...], unlisted: bool = False) -> Iterat
                 if unlisted:
                     yield relative + "/"
                 continue
-            inside = above | {real}
+            inside = above | {here}
             stack += [(os.path.join(relative, name), is_folder, inside) for name, is_folder in found]
         elif relative.lower().endswith(suffixes):
             yield relative

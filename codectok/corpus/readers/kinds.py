@@ -35,6 +35,10 @@ def kind_of(source: Path) -> str:
         return kind
     if suffix in (".tar", ".tgz"):
         raise FormatError(f"{source} is compressed, so its members cannot be read in place: unpack it to a .tar")
+    if suffix in AUDIO_SUFFIXES:
+        raise FormatError(
+            f"{source} is one recording: give its folder or a manifest of recordings, or use `codectok encode`"
+        )
     raise FormatError(
         f"{source} is not a known kind of manifest: use .txt (a path a line), .tsv (fairseq), .csv, .jsonl, wav.scp, "
         ".tar or .parquet, or a folder"

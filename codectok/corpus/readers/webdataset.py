@@ -10,12 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from codectok.corpus.manifest import AUDIO_SUFFIXES, Item
+from codectok.corpus.readers.braces import expand_braces
 from codectok.corpus.readers.folder import walk
 from codectok.corpus.readers.lines import escaped, make_item, numbered_lines
 from codectok.errors import FormatError
-
-_BRACES = re.compile(r"\{([^{}]*)\}")
-_RANGE = re.compile(r"(\d+)\.\.(\d+)")
 
 
 def read_webdataset(source: Path, root: str) -> Iterator[Item]:
@@ -46,25 +44,11 @@ def _shards(source: Path, root: str) -> Iterator[str]:
 
 def _expanded(pattern: str) -> Iterator[str]:
     """The files of a pattern: braces in the order written, stars sorted."""
-    braces = _BRACES.search(pattern)
-    if braces:
-        for option in _options(braces[1]):
-            yield from _expanded(pattern[: braces.start()] + option + pattern[braces.end() :])
-        return
-    found = sorted(glob.glob(pattern)) if re.search(r"[*?\[]", pattern) and not os.path.exists(pattern) else [pattern]
-    if not found:
-        raise FormatError(f"no file matches {pattern}: correct the pattern")
-    yield from found
-
-
-def _options(text: str) -> Iterator[str]:
-    for part in text.split(","):
-        span = _RANGE.fullmatch(part)
-        if span is None:
-            yield part
-            continue
-        first, last = int(span[1]), int(span[2])
-        yield from (f"{n:0{len(span[1])}d}" for n in range(first, last + 1))
+    for name in expand_braces(pattern):
+        found = sorted(glob.glob(name)) if re.search(r"[*?\[]", name) and not os.path.exists(name) else [name]
+        if not found:
+            raise FormatError(f"no file matches {name}: correct the pattern")
+        yield from found
 
 
 def _members(source: Path, path: str, root: str) -> Iterator[Item]:
