@@ -49,7 +49,7 @@ def _probes() -> list[Row]:
     names = dict.fromkeys(p for t in tasks for p in t.probes)
     return [
         *({"probe": name, "tasks": " ".join(t.name for t in tasks if name in t.probes)} for name in names),
-        {"probe": "llm:MODEL", "tasks": "any causal language model; see suites study and the how-to"},
+        {"probe": "llm:ARM", "tasks": "a causal language model; arms and options: see the suite study"},
     ]
 
 

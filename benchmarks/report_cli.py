@@ -13,12 +13,13 @@ RESULTS = click.Path(exists=True, path_type=Path)
 
 @click.command()
 @click.argument("results", type=RESULTS)
-@click.option("-o", "--out", required=True, type=click.Path(path_type=Path), help="Folder of the report.")
+@click.option("-o", "--out", type=click.Path(path_type=Path), help="Folder of the report.  [default: RESULTS/report]")
 @handle_errors
-def report(results: Path, out: Path) -> None:
+def report(results: Path, out: Path | None) -> None:
     """Write Markdown, CSV and one HTML page of RESULTS, a folder that `codectok bench run` made."""
     from benchmarks.report import write_report
 
+    out = out or (results if results.is_dir() else results.parent) / "report"
     write_report(results, out)
     click.echo(f"Report: {out}")
 

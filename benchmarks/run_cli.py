@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from pathlib import Path
 
 import click
@@ -11,7 +12,7 @@ import click
 from benchmarks.runner import Summary, read_suite, run_suite
 from benchmarks.runner.estimate import words
 from benchmarks.runner.headline import headline
-from benchmarks.runner.results import Row
+from benchmarks.runner.results import OLD, Row
 from benchmarks.runner.run import CACHE, Watcher
 from codectok.cli.common import Progress, finish, handle_errors, print_table, progress
 from codectok.errors import CodectokError
@@ -27,7 +28,11 @@ from codectok.errors import CodectokError
 @click.option("--only", multiple=True, metavar="TASK/INPUT", help="Only these cells: TASK, TASK/INPUT or /INPUT.")
 @click.option("--data", multiple=True, metavar="NAME=DIR", help="Folder of a data set, or of a family (librispeech).")
 @click.option("--folder", multiple=True, metavar="NAME=DIR", help="Folder of a model that the suite names {NAME}.")
-@click.option("--judge", metavar="FOLDER", help="Whisper that transcribes what generative tasks make, for dWER.")
+@click.option(
+    "--judge",
+    metavar="WHISPER",
+    help="Whisper (folder or hub id) that transcribes what generative tasks make, for dWER.",
+)
 @click.option("--cache", type=click.Path(path_type=Path), default=CACHE, show_default=True, help="Tokens and features.")
 @click.option("--device", default="cpu", show_default=True, help="Of tokenizers and probes; on cuda, use --jobs 1.")
 @click.option("--dry-run", is_flag=True, help="Say what would be run, and how long it will take.")
@@ -49,6 +54,8 @@ def run(
 
     Exit status: 0 all done or not computed for a stated reason, 1 some cells failed, 2 nothing could be done.
     """
+    if judge and not Path(judge).is_dir() and not re.fullmatch(r"[\w.-]+/[\w.-]+", judge):
+        raise CodectokError(f"--judge {judge} is no folder, and no hub id such as openai/whisper-small")
     chosen = read_suite(suite).with_overrides(seeds, judge)
     out = out or Path("runs") / f"bench-{chosen.name}"
     watcher = _Shown()
@@ -115,6 +122,9 @@ class _Shown(Watcher):
         self.total = to_do
         there = f", {cells - to_do} of them done before" if to_do < cells else ""
         click.echo(f"{cells} cells{there}; {words(seconds)}" if to_do else f"{cells} cells, all done before", err=True)
+
+    def put_aside(self, rows: int) -> None:
+        click.echo(f"{rows} rows of cells that the suite no longer has are kept in {OLD}", err=True)
 
     def stage(self, name: str, steps: int) -> None:
         self.stack.close()

@@ -23,7 +23,7 @@ CLASSES: dict[str, tuple[float, float]] = {"low": (0.0, 1.5), "medium": (2.9, 6.
 """kbit/s, from and to. DASB's high class is 24 kbit/s; from 20 on counts, for not all codebooks divide it."""
 SETTINGS = "@1.5 (kbit/s), @k8 (codebooks), @300tok (tokens per second), @low, @medium or @high"
 _SETTING = re.compile(r"k[1-9]\d*|\d+(\.\d+)?(tok)?|low|medium|high")
-_FOLDER = re.compile(r"\{([\w-]+)\}")
+FOLDER = re.compile(r"\{([\w-]+)\}")
 _SLACK = 1.0005  # as TokenizerFacts.choose_codebooks: 1.1 kbit/s means the 1.1 of 8 x 11 bit
 
 
@@ -77,11 +77,11 @@ def parse_spec(text: str, folders: Mapping[str, str] | None = None) -> Spec:
         raise CodectokError(f"input {text!r}: give the kbit/s of {rest}, e.g. {rest}@6")
     if rest == "logmel" and setting not in ("", "50", "100"):
         raise CodectokError(f"input {text!r}: log-mel has 50 or 100 frames a second: write logmel@50 or logmel@100")
-    for name in _FOLDER.findall(rest):
+    for name in FOLDER.findall(rest):
         if not (folders or {}).get(name):
             raise NotComputed(f"{text} needs a folder: give --folder {name}=DIR")
-    source = _FOLDER.sub(lambda m: (folders or {})[m[1]], rest)
-    shown = _FOLDER.sub(lambda m: m[1], rest)
+    source = FOLDER.sub(lambda m: (folders or {})[m[1]], rest)
+    shown = FOLDER.sub(lambda m: m[1], rest)
     if "/" in shown:
         prefix = "km:" if shown.startswith("km:") else ""
         shown = prefix + shown.rstrip("/").rpartition("/")[2]

@@ -49,8 +49,8 @@ class Cell:
     @property
     def name(self) -> str:
         """For people, e.g. "si speech@1.5 linear seed 0"."""
-        floor = f" {self.floor}" if self.floor else ""
-        return f"{self.entry.task} {self.spec} {self.probe}{floor} seed {self.seed}"
+        parts = (self.entry.task, self.spec, self.probe, self.floor, f"seed {self.seed}")
+        return " ".join(part for part in parts if part)
 
 
 def entry_cells(

@@ -7,14 +7,15 @@ from dataclasses import dataclass
 
 from benchmarks.datasets import DATASETS
 from benchmarks.inputs import Input, open_input
-from benchmarks.inputs.spec import parse_spec
+from benchmarks.inputs.spec import FOLDER, parse_spec
 from benchmarks.nouns import Dataset, NotComputed
 from benchmarks.runner.cache import Cache
 from benchmarks.runner.cells import Cell, entry_cells
 from benchmarks.runner.row import Place
 from benchmarks.runner.suite import Entry, Suite, SuiteError
 from benchmarks.runner.work import Job, needs_cache, root_of, the_dataset
-from benchmarks.tasks import get_task
+from benchmarks.tasks import Task, get_task
+from codectok.errors import CodectokError
 
 
 @dataclass(frozen=True)
@@ -49,12 +50,13 @@ def make_plan(suite: Suite, place: Place) -> Plan:
         SuiteError: a probe or input that the suite names wrongly.
         CodectokError: no such task, data set or tokenizer.
     """
+    check_folders(suite, place)
     inputs: dict[str, Input] = {}
     reasons: dict[str, str] = {}
     cells: dict[str, Cell] = {}
     for entry in suite.entries:
         task = get_task(entry.task)
-        _check(entry, task.probes)
+        _check(entry, task)
         for spec in entry.inputs:
             if spec not in inputs and spec not in reasons:
                 try:
@@ -81,15 +83,31 @@ def choose(cells: Sequence[Cell], only: Sequence[str]) -> list[Cell]:
         found = {c.id for c in cells if task in ("", c.entry.task, c.entry.dataset) and spec in ("", c.spec)}
         if not found:
             tasks = ", ".join(dict.fromkeys(c.entry.task for c in cells))
-            raise SuiteError(f"--only {words} chooses nothing: write TASK, TASK/INPUT or /INPUT; there are {tasks}")
+            inputs = ", ".join(dict.fromkeys(c.spec for c in cells))
+            raise SuiteError(
+                f"--only {words} chooses nothing: write TASK, TASK/INPUT or /INPUT; there are tasks {tasks} and inputs "
+                f"{inputs}"
+            )
         chosen |= found
     return [c for c in cells if c.id in chosen]
 
 
-def _check(entry: Entry, probes: Sequence[str]) -> None:
+def _check(entry: Entry, task: Task) -> None:
+    """What can be told wrong before anything is opened."""
     for probe in entry.probes:
-        if probe not in probes and not probe.startswith("llm:"):
-            raise SuiteError(f"{entry.task} has no probe {probe!r}: take one of {', '.join(probes)}")
+        if probe not in task.probes and not probe.startswith("llm:"):
+            raise SuiteError(f"{entry.task} has no probe {probe!r}: take one of {', '.join(task.probes)}")
+    known = DATASETS.get(entry.dataset)
+    if known is not None and known.task != entry.task:
+        fit = ", ".join(name for name, d in DATASETS.items() if d.task == entry.task)
+        raise SuiteError(f"{entry.dataset} is a data set of {known.task}, not of {entry.task}: take one of {fit}")
+    if task.trained and entry.budget.steps < 1:
+        raise SuiteError(f"{entry.task} on {entry.dataset} has no budget: write e.g. budget: {{steps: 150}}")
+    if not any(probe.startswith("llm:") for probe in entry.probes):
+        try:
+            task.check(entry.options)
+        except CodectokError as error:
+            raise SuiteError(f"{entry.task} on {entry.dataset}, options: {error}") from None
     for spec in entry.shuffled or ():
         if spec not in entry.inputs:
             raise SuiteError(f"{entry.task}: shuffled names {spec}, which is not among its inputs")
@@ -107,6 +125,22 @@ def _dataset(name: str, place: Place, reasons: dict[str, str]) -> Dataset | None
         return None
 
 
+def check_folders(suite: Suite, place: Place) -> None:
+    """Every folder that is given is one that the suite has a use for: a slip would leave its cells without a score.
+
+    Raises:
+        SuiteError: one that it has not.
+    """
+    sets = list(dict.fromkeys(e.dataset for e in suite.entries if e.dataset in DATASETS and DATASETS[e.dataset].folder))
+    for name in place.data:
+        if not any(dataset == name or dataset.startswith(f"{name}-") for dataset in sets):
+            raise SuiteError(f"--data {name}: suite {suite.name} asks for {', '.join(sets) or 'no folder of data'}")
+    asked = list(dict.fromkeys(n for e in suite.entries for s in e.inputs for n in FOLDER.findall(s)))
+    for name in place.folders:
+        if name not in asked:
+            raise SuiteError(f"--folder {name}: suite {suite.name} asks for {', '.join(asked) or 'no model folder'}")
+
+
 def check_names(suite: Suite) -> None:
     """Tasks, probes and inputs of a suite are written as they should be; opens nothing.
 
@@ -114,7 +148,7 @@ def check_names(suite: Suite) -> None:
         SuiteError, TaskError, CodectokError: one that is not.
     """
     for entry in suite.entries:
-        _check(entry, get_task(entry.task).probes)
+        _check(entry, get_task(entry.task))
         for spec in entry.inputs:
             try:
                 parse_spec(spec)

@@ -88,17 +88,31 @@ class Results:
     def order(self, rows: Sequence[Row], ids: Sequence[str]) -> list[Row]:
         """Write the rows that have these ids in their order, one each, the last of each; put others aside.
 
+        Rows put aside by an earlier run come back where they are asked for: their items and audio are still there.
+
         Returns:
             The rows kept.
         """
-        known = {row["cell"]: row for row in rows}
-        kept = [known[i] for i in ids if i in known]
-        others = [row for row in rows if row["cell"] not in set(ids)]
-        if others:
-            with open(self.folder / OLD, "a", encoding="utf-8") as file:
-                file.writelines(map(_line, others))
+        aside = read_rows(self.folder / OLD) if (self.folder / OLD).is_file() else []
+        known = {row["cell"]: row for row in [*aside, *rows]}
+        kept = [known.pop(i) for i in ids if i in known]
+        # First into one file, then out of the other: killed in between, a row is in both, never in none.
+        if known:
+            self.write_text(OLD, "".join(map(_line, {r["cell"]: r for r in [*aside, *known.values()]}.values())))
         self.write_text(ROWS, "".join(map(_line, kept)))
+        if aside:
+            self.write_text(OLD, "".join(map(_line, known.values())))
         return kept
+
+    def check_suite(self, name: str) -> None:
+        """That the folder is new or of this suite.
+
+        Raises:
+            CodectokError: it has results of another.
+        """
+        others = dict.fromkeys(row["suite"] for row in self.rows() if row.get("suite", name) != name)
+        if others:
+            raise CodectokError(f"{self.folder} has results of suite {', '.join(others)}, not {name}: give another -o")
 
     def write_text(self, name: str, text: str) -> None:
         """A file beside the rows, whole or not at all."""

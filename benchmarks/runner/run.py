@@ -37,6 +37,9 @@ class Watcher:
     def planned(self, cells: int, to_do: int, seconds: float) -> None:
         """Before the first cell: cells in all, those to run, and an estimate of the seconds."""
 
+    def put_aside(self, rows: int) -> None:
+        """So many rows were of cells that the suite no longer has."""
+
     def stage(self, name: str, steps: int) -> None:
         """So many steps of a kind begin: "extract" or "cells"."""
 
@@ -64,7 +67,8 @@ def run_suite(
     """Run what a results folder lacks of a suite.
 
     A cell that is done there (the same id: the same data, input, probe, budget and seed) is not run again; those that
-    failed or could not be computed are tried again. Rows of cells that the suite no longer has are put aside.
+    failed or could not be computed are tried again. Rows of cells that the suite no longer has are put aside, and come
+    back where it has them again.
 
     Args:
         suite: to run.
@@ -83,6 +87,8 @@ def run_suite(
         LeakageError, CodectokError: what the suite says cannot be run; see :func:`~benchmarks.runner.plan.make_plan`.
     """
     watcher = watcher or Watcher()
+    results = Results(Path(out))
+    results.check_suite(suite.name)
     place = Place(Path(out), Path(cache), data or {}, folders or {}, device, provenance())
     results = Results(Path(out))
     plan = make_plan(suite, place)
@@ -94,7 +100,10 @@ def run_suite(
         return Summary(results.rows(), 0)
     with results.locked():
         results.write_text(SUITE, suite.text())
-        rows = results.order(results.rows(), [c.id for c in plan.cells])
+        before = results.rows()
+        rows = results.order(before, [c.id for c in plan.cells])
+        if lost := {r["cell"] for r in before} - {r["cell"] for r in rows}:
+            watcher.put_aside(len(lost))
         done = {row["cell"] for row in rows if row["status"] == "done"}
         todo = [c for c in wanted if c.id not in done]
         watcher.planned(len(wanted), len(todo), estimate(todo, rows, jobs))

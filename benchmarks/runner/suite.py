@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -101,7 +102,10 @@ def read_suite(name: str) -> Suite:
         raise SuiteError(f"suite {name} lists no tasks: write tasks: and a list of task and dataset")
     defaults = {k: v for k, v in values.items() if k in DEFAULTS}
     entries = tuple(_entry(t, defaults, f"task {i} of suite {name}") for i, t in enumerate(tasks, 1))
-    return Suite(str(values.get("name", path.stem)), " ".join(str(values.get("about", "")).split()), entries)
+    called = str(values.get("name", path.stem))
+    if not re.fullmatch(r"\w[\w.-]*", called):  # results are kept in a folder of this name
+        raise SuiteError(f"suite {name}: name: {called!r} is not letters, digits, '-', '_' and '.' alone")
+    return Suite(called, " ".join(str(values.get("about", "")).split()), entries)
 
 
 def _known(values: Mapping[Any, Any], keys: Sequence[str], where: str) -> None:
@@ -119,7 +123,7 @@ def _entry(row: Any, defaults: Mapping[str, Any], where: str) -> Entry:
         if not values.get(key):
             raise SuiteError(f"{where} has no {key}")
     # A budget in the task changes the keys it names alone.
-    budget = {**(defaults.get("budget") or {}), **(row.get("budget") or {})}
+    budget = {**_pairs(defaults, "budget", where), **_pairs(row, "budget", where)}
     shuffled = values.get("shuffled")
     if shuffled is not None and "shuffled" not in row:  # of all tasks: for those that have the input
         shuffled = [spec for spec in _words(shuffled, "shuffled", where) if spec in values["inputs"]]
@@ -132,9 +136,16 @@ def _entry(row: Any, defaults: Mapping[str, Any], where: str) -> Entry:
         seeds=_seeds(values.get("seeds", 3), where),
         judge=str(values.get("judge") or ""),
         shuffled=None if shuffled is None else _words(shuffled, "shuffled", where),
-        options=dict(values.get("options") or {}),
+        options=_pairs(values, "options", where),
         allow_fitted=bool(values.get("allow_fitted", False)),
     )
+
+
+def _pairs(values: Mapping[str, Any], key: str, where: str) -> dict[str, Any]:
+    found = values.get(key) or {}
+    if not isinstance(found, dict):
+        raise SuiteError(f"{where}: {key} is not key: value pairs, e.g. {{steps: 100}}")
+    return found
 
 
 def _words(value: Any, key: str, where: str) -> tuple[str, ...]:
@@ -154,6 +165,8 @@ def _budget(value: Mapping[str, Any], where: str) -> Budget:
         raise SuiteError(f"{where}: a budget is numbers: steps, batch, sweep_steps, and a list of rates") from None
     if counts["batch"] < 1 or min(counts.values()) < 0 or not rates:
         raise SuiteError(f"{where}: a budget needs batch >= 1, steps >= 0 and at least one rate")
+    if len(rates) > 1 and not counts["sweep_steps"]:
+        raise SuiteError(f"{where}: several rates need sweep_steps to choose by: give some, or one rate")
     return Budget(rates=rates, **counts)
 
 

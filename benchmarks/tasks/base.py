@@ -101,6 +101,14 @@ class Task(ABC):
             raise TaskError(f"{self.name} has no probe {probe!r}: take one of {', '.join(self.probes)}")
         return self._run(dataset, info, split, probe, budget, seed, context)
 
+    def check(self, options: Mapping[str, Any]) -> None:
+        """That a suite's options for this task can be used, before anything is run.
+
+        Raises:
+            CodectokError: one that cannot.
+        """
+        del options
+
     @abstractmethod
     def _run(
         self,

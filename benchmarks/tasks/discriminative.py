@@ -49,6 +49,10 @@ class Discriminative(Task):
             notes=notes,
         )
 
+    def check(self, options: Mapping[str, Any]) -> None:
+        """See :meth:`Task.check`."""
+        ProbeOptions.read(options)
+
     def outcome(
         self, dataset: Dataset, split: Split, found: Mapping[str, Answers], failures: Mapping[str, str]
     ) -> Outcome:

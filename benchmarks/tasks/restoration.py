@@ -29,8 +29,14 @@ _BOUNDS: dict[tuple[str, ...], dict[str, str]] = {}
 
 
 def split_options(options: Mapping[str, Any]) -> tuple[ProbeOptions, dict[str, Any]]:
-    """Those of the probe, and those of a generative task."""
+    """Those of the probe, and those of a generative task.
+
+    Raises:
+        FormatError, MetricError: an option or a metric there is not.
+    """
     own = {k: v for k, v in options.items() if k in OWN_OPTIONS}
+    for name in own.get("metrics", ()):
+        get_metric(name)  # an unknown name is an error here
     return ProbeOptions.read({k: v for k, v in options.items() if k not in OWN_OPTIONS}), own
 
 
@@ -113,6 +119,10 @@ class Restoration(Task):
             failures=failures,
             audio=audio,
         )
+
+    def check(self, options: Mapping[str, Any]) -> None:
+        """See :meth:`Task.check`."""
+        split_options(options)
 
     def _check(self, opened: Input, split: Split) -> None:
         """That there is a way back, before anything is trained.

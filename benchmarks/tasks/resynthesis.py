@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,15 +14,17 @@ from torch import Tensor
 from benchmarks.datasets import read_clip
 from benchmarks.inputs import Input
 from benchmarks.nouns import RATE, Budget, Clip, Dataset, InputInfo, NotComputed, Outcome, Score, Split
-from benchmarks.tasks.base import Task, TaskContext
+from benchmarks.tasks.base import Task, TaskContext, TaskError
 from benchmarks.tasks.scoring import score_clips
 from codectok.errors import CodectokError
-from codectok.metrics import code_usage
+from codectok.metrics import code_usage, get_metric
 
 AT_ONCE = 64
 """Clips that an input is given together: enough to tell a coder's delay by, few enough for memory."""
 AUDIO_CLIPS = 3
 """Clips of the first test set that are kept to listen to."""
+OPTIONS = ("metrics", "speaker_encoder", "audio_clips")
+"""A list of metrics, the folder of a speaker encoder, how many clips are kept."""
 CLIP_METRICS = (
     "pesq", "stoi", "estoi", "si_sdr", "mel", "stft", "f0_corr", "dnsmos", "distillmos", "dcer", "spk_sim",
 )  # fmt: skip
@@ -94,7 +97,7 @@ def _pass(opened: Input, ids: Sequence[str], out: Passed) -> None:
 
 
 class Resynthesis(Task):
-    """See the module; ``options``: metrics (a list), speaker_encoder, audio_clips."""
+    """See the module; ``options``: those of :data:`OPTIONS`."""
 
     name = "resynthesis"
     label = "resynthesis"
@@ -102,6 +105,14 @@ class Resynthesis(Task):
     probes = ()
     generative = True
     trained = False
+
+    def check(self, options: Mapping[str, Any]) -> None:
+        """See :meth:`Task.check`."""
+        unknown = sorted(set(options) - set(OPTIONS))
+        if unknown:
+            raise TaskError(f"no option {', '.join(unknown)}; there are {', '.join(OPTIONS)}")
+        for name in options.get("metrics", ()):
+            get_metric(name)  # an unknown name is an error here
 
     def _run(
         self,
@@ -127,6 +138,8 @@ class Resynthesis(Task):
             scores = (*outcome.scores, *scored.scores, *_of_input(info, passed, test))
             outcome = Outcome(scores, (*outcome.items, *scored.items))
             notes |= scored.notes
+            if not passed.codes:
+                notes["entropy_bitrate"] = "N.C.: there are no codes to count"
             failures |= scored.failures
             if number == 0:
                 audio = dict(list(passed.decoded.items())[:keep])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,10 @@ class SpeechSynthesis(Task):
     metrics = ("utmos", "distillmos", "dwer", "dcer", "spk_sim")
     generative = True
     shuffled_floor = False
+
+    def check(self, options: Mapping[str, Any]) -> None:
+        """See :meth:`Task.check`."""
+        split_options(options)
 
     def _run(
         self,

@@ -84,6 +84,8 @@ def install() -> None:
         _TASKS[task.name] = f"fake:{task.__name__}"
     for name, needs in (("fake", ""), ("fake-nc", ""), ("fake-far", "a folder that is far")):
         registry.DATASETS[name] = registry.DatasetEntry(name, "fake", "fake:open_fake", needs)
+    for name in ("fake-generative", "fake-untrained"):
+        registry.DATASETS[name] = registry.DatasetEntry(name, name, "fake:open_fake")
 
 
 SETUP = "tests.benchmarks.fakes:install"

@@ -17,6 +17,7 @@ SUITE = """
 name: s
 inputs: [logmel@50, random@k2]
 seeds: 1
+budget: {steps: 1}
 shuffled: []
 tasks:
   - {task: fake, dataset: fake, options: OPTIONS}
@@ -78,7 +79,9 @@ def test_all_failed_is_status_2_and_a_dry_run_writes_nothing(data, tmp_path, rep
         (["run", "minni"], "no suite 'minni'"),
         (["run", "mini", "--data", "x"], "write --data NAME=DIR"),
         (["run", "mini", "--folder", "x=/nowhere"], "/nowhere is not a folder"),
-        (["run", "mini", "--only", "sing"], "--only sing chooses nothing"),
+        (["run", "mini-quick", "--only", "sing"], "--only sing chooses nothing"),
+        (["run", "mini", "--judge", "nowhere"], "--judge nowhere is no folder"),
+        (["run", "mini", "--folder", "whispr=/"], "--folder whispr: suite mini asks for whisper"),
         (["report", "/nowhere", "-o", "x"], "does not exist"),
     ],
 )
@@ -89,6 +92,13 @@ def test_errors_are_one_line(args, words, tmp_path, monkeypatch):
     assert words in result.output
     assert len(result.output.strip().splitlines()) == 1
     assert not list(tmp_path.iterdir())
+
+
+def test_a_report_lies_beside_its_results(reported, tmp_path):
+    (tmp_path / "results.jsonl").touch()
+    for given in (tmp_path, tmp_path / "results.jsonl"):
+        assert call("report", given).exit_code == 0
+        assert reported.pop() == (given, tmp_path / "report")
 
 
 def test_compare_prints_what_differs(reported, tmp_path):

@@ -33,8 +33,22 @@ def clips(tmp_path_factory):
     return write_clips(tmp_path_factory.mktemp("clips"))
 
 
-@pytest.mark.parametrize("view", ["discrete", "continuous", "quantized"])
-@pytest.mark.parametrize(("task", "kind"), [("se", "white"), ("ss", "speaker")])
+@pytest.mark.parametrize(
+    ("task", "kind", "view"),
+    [
+        ("se", "white", "discrete"),
+        ("ss", "speaker", "quantized"),
+        *(
+            pytest.param(*cell, marks=pytest.mark.slow)
+            for cell in (
+                ("se", "white", "continuous"),
+                ("se", "white", "quantized"),
+                ("ss", "speaker", "discrete"),
+                ("ss", "speaker", "continuous"),
+            )
+        ),
+    ],
+)
 def test_a_probe_is_trained_and_scored(tiny, clips, task, kind, view):
     data = dataset(task, mixed(clips, kind))
     outcome = run(task, data, opened(tiny, view), probe="crdnn" if view == "quantized" else "conformer")
@@ -55,7 +69,7 @@ def test_a_probe_is_trained_and_scored(tiny, clips, task, kind, view):
         assert len(samples) == len(read_clip(clip))
 
 
-@pytest.mark.parametrize("view", ["discrete", "continuous"])
+@pytest.mark.parametrize("view", ["discrete", pytest.param("continuous", marks=pytest.mark.slow)])
 def test_speech_is_made_of_text(tiny, clips, view):
     outcome = run("tts", dataset("tts", clips), opened(tiny, view), metrics=("distillmos",), audio_clips=2)
     (score,) = outcome.scores

@@ -83,7 +83,7 @@ def test_one_broken_clip_is_one_failure_and_the_rest_stand(clips, tmp_path):
     for score in outcome.scores[:2]:
         assert (score.n, score.failures) == (3, 1)
     assert set(outcome.failures) == {"broken"}
-    assert outcome.notes == {}
+    assert outcome.notes == {"entropy_bitrate": "N.C.: there are no codes to count"}
     assert [i.clip for i in outcome.items if i.metric == "mel"] == ["c0", "c1", "c2"]
 
 

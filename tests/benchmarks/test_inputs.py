@@ -104,7 +104,7 @@ def test_classes_are_dasbs(name, k):
     assert CLASSES[name][0] <= opened.info.bitrate_kbps <= CLASSES[name][1]
 
 
-@pytest.mark.parametrize("spec", ["speech@1.5", "units", "random@k3"])
+@pytest.mark.parametrize("spec", ["speech@1.5", "units"])
 def test_tokens_are_the_tokenizers(spec):
     opened, audio = open_input(spec), clips(1, 8000, 12345)
     tok, k = codectok.load(opened.info.tokenizer), len(opened.info.codebook_sizes)
@@ -115,8 +115,20 @@ def test_tokens_are_the_tokenizers(spec):
     assert opened.info.bitrate_kbps == tok.bitrate(k)
     assert opened.info.token_rate == float(tok.frame_rate) * k
     vectors = opened.vectors()
-    assert (vectors is None) == (spec == "random@k3")
-    assert vectors is None or all(torch.equal(v, tok.code_vectors(i)) for i, v in enumerate(vectors))
+    assert vectors is not None
+    assert all(torch.equal(v, tok.code_vectors(i)) for i, v in enumerate(vectors))
+
+
+def test_random_codes_are_the_clips_own_and_tell_nothing():
+    opened, audio = open_input("random@k3"), clips(1, 8000, 8000)
+    audio[2] = audio[2][::-1].copy()
+    one, two, three = opened.extract(audio)
+    assert [x.shape for x in (one, two, three)] == [(3, 1), (3, 13), (3, 13)]
+    assert not torch.equal(two, three)  # of one length, so that the length is not told
+    assert torch.equal(two, opened.extract(audio[1:2])[0])
+    assert torch.equal(two[:2], open_input("random@k2").extract(audio[1:2])[0])
+    assert all(x.min() >= 0 and x.max() < opened.info.codebook_sizes[0] for x in (one, two, three))
+    assert opened.vectors() is None
 
 
 def test_views_have_the_frames_of_the_tokens():

@@ -97,6 +97,25 @@ def test_the_same_again_runs_nothing_and_a_change_runs_what_it_touches(data, tmp
     assert run_suite(suite(seeds=(0,), budget=Budget(4, 2)), out, jobs=0, cache=cache).made == 3
 
 
+def test_what_was_put_aside_comes_back(data, tmp_path):
+    out, cache = tmp_path / "out", tmp_path / "cache"
+    run_suite(suite(), out, jobs=0, cache=cache)
+    before = rows_of(out)
+    assert len(run_suite(suite(seeds=(0,)), out, jobs=0, cache=cache).rows) == 3
+    assert run_suite(suite(), out, jobs=0, cache=cache).made == 0
+    assert rows_of(out) == before
+    assert (out / "results-old.jsonl").read_text() == ""
+
+
+def test_results_of_another_suite_are_left_alone(data, tmp_path):
+    run_suite(suite(), tmp_path, jobs=0, cache=tmp_path / "cache")
+    before = {p: p.read_bytes() for p in tmp_path.glob("*.*")}
+    for dry_run in (False, True):
+        with pytest.raises(CodectokError, match="has results of suite s, not t: give another -o"):
+            run_suite(replace(suite(), name="t"), tmp_path, jobs=0, cache=tmp_path / "cache", dry_run=dry_run)
+    assert {p: p.read_bytes() for p in tmp_path.glob("*.*")} == before
+
+
 def test_only_runs_a_part_and_keeps_the_rest(data, tmp_path):
     out, cache = tmp_path / "out", tmp_path / "cache"
     assert run_suite(suite(), out, jobs=0, cache=cache, only=["fake/random@k2"]).made == 4
@@ -151,6 +170,7 @@ def test_data_that_is_not_here_is_not_computed(data, tmp_path):
     assert {r["status"] for r in summary.rows} == {"done"}
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_costs_one_cell(data, tmp_path):
     died = suite(options={"die": "logmel@50"}, seeds=(0,), shuffled=())
     summary = run_suite(died, tmp_path / "out", jobs=1, cache=tmp_path / "cache", setup=fakes.SETUP)
@@ -158,7 +178,7 @@ def test_a_worker_that_dies_costs_one_cell(data, tmp_path):
     assert "SIGKILL" in summary.rows[0]["reason"]
 
 
-@pytest.mark.parametrize("jobs", [0, 2])
+@pytest.mark.parametrize("jobs", [0, pytest.param(2, marks=pytest.mark.slow)])
 def test_killed_and_run_again_gives_the_same_rows(data, tmp_path, jobs):
     slow = suite(options={"sleep": 0.15}, seeds=(0, 1))
     run_suite(slow, tmp_path / "whole", jobs=0, cache=tmp_path / "cache")
@@ -305,7 +325,7 @@ def test_shuffled_labels_move_in_training_alone(data):
 
 
 def test_generative_and_untrained_tasks(data, tmp_path):
-    entries = [replace(suite().entries[0], task=t, probes=()) for t in ("fake-generative", "fake-untrained")]
+    entries = [replace(suite().entries[0], task=t, dataset=t, probes=()) for t in ("fake-generative", "fake-untrained")]
     summary = run_suite(Suite("s", "", tuple(entries)), tmp_path / "out", jobs=0, cache=tmp_path / "cache")
     done = [(r["task"], r["probe"], r["floor"], r["seed"]) for r in summary.rows]
     assert done == [

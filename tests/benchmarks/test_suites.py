@@ -8,7 +8,7 @@ from benchmarks.datasets import DATASETS
 from benchmarks.inputs import clip_key, fitted_clips, open_input
 from benchmarks.nouns import NotComputed
 from benchmarks.runner import read_suite, suite_names
-from benchmarks.runner.plan import check_names, make_plan
+from benchmarks.runner.plan import check_folders, check_names, make_plan
 from benchmarks.runner.row import Place
 from benchmarks.tasks import get_task
 from codectok.errors import CodectokError
@@ -61,6 +61,10 @@ def test_what_is_written_down_is_the_same_suite(tmp_path, name):
         ("seeds: [7]", "seeds: [7, 7]", "number of seeds"),
         ("steps: 10", "steps: many", "a budget is numbers"),
         ("batch: 4", "batch: 0", "batch >= 1"),
+        ("batch: 4", "rates: [0.1, 0.2]", "several rates need sweep_steps"),
+        ("{steps: 10, batch: 4}", "10", "budget is not key: value pairs"),
+        ("dataset: mini-si", "dataset: mini-si, options: [a]", "options is not key: value pairs"),
+        ("name: s", "name: ../s", "is not letters, digits"),
         ("tasks:", "tasks: []\nabout:", "lists no tasks"),
         ("name: s", "name: [", "not YAML"),
     ],
@@ -80,9 +84,31 @@ def test_unknown_suites_tasks_probes_and_data(tmp_path):
         ("dataset: mini-si", "dataset: mini-so", "no data set 'mini-so'"),
         ("probes: [linear]", "probes: [lineal]", "no probe 'lineal'"),
         ("judge: j", "shuffled: [opus@6]", "not among its inputs"),
+        ("dataset: mini-si", "dataset: mini-asr", "mini-asr is a data set of asr, not of si: take one of mini-si"),
+        ("budget: {steps: 10, batch: 4}", "", "si on mini-si has no budget"),
+        ("dataset: mini-si", "dataset: mini-si, options: {crop: 2}", "no probe option crop; there are size"),
+        ("{task: si, dataset: mini-si}", "{task: se, dataset: mini-se, options: {metrics: [peqs]}}", "peqs"),
+        (
+            "{task: si, dataset: mini-si}",
+            "{task: resynthesis, dataset: mini-resynthesis, options: {metric: [pesq]}}",
+            "no option metric; there are metrics",
+        ),
     ):
         with pytest.raises(CodectokError, match=words):
             make_plan(suite(tmp_path, GOOD.replace(old, new)), place)
+
+
+def test_folders_that_the_suite_has_no_use_for(tmp_path):
+    """A slip in their names would cost a run whose cells are all "not computed"."""
+    chosen = suite(tmp_path, GOOD.replace("dataset: mini-si", "dataset: voxceleb1-si").replace("logmel,", '"km:{w}",'))
+    for given, words in (
+        ({"data": {"voxceleb": "."}}, "--data voxceleb: suite s asks for voxceleb1-si"),
+        ({"data": {"mini": "."}}, "--data mini: suite s asks for voxceleb1-si"),
+        ({"folders": {"v": "."}}, "--folder v: suite s asks for w"),
+    ):
+        with pytest.raises(CodectokError, match=words):
+            make_plan(chosen, Place(tmp_path, tmp_path, **given))
+    check_folders(chosen, Place(tmp_path, tmp_path, {"voxceleb1": "."}, {"w": "."}))
 
 
 @pytest.mark.parametrize("name", suite_names())
@@ -113,6 +139,8 @@ def test_dasb_has_every_task_and_probe_of_its_tables():
         "ljspeech-tts": ("tokotron-deep", "tokotron-small"),
     }.items():  # fmt: skip
         assert {(dataset, probe) for probe in probes} <= named
+    # As published: a task's own options do not fall back to the small sizes.
+    assert {e.options.get("size") for e in read_suite("dasb").entries} == {"published"}
 
 
 def test_mini_tests_on_no_clip_that_a_shipped_model_was_fitted_on():
