@@ -37,8 +37,6 @@ def test_floors_are_at_chance_and_something_is_better(rows: list[Row], task: str
     assert floors
     assert {key: value for key, value in floors.items() if not low <= value <= high} == {}
     others = [value for key, value in found.items() if key not in floors]
-    if task == "lid":  # a handful of test speakers: what is at chance there is wide, and the report says so
-        return
     assert max(others) > high if get_metric(metric).higher_is_better else min(others) < low
 
 
@@ -49,7 +47,8 @@ def test_the_original_is_best_then_pcm_then_codecs_then_random(rows: list[Row], 
     codecs = [value for spec, value in found.items() if spec.startswith(("speech", "units"))]
     assert codecs
     assert found["original"] >= found["pcm"] >= max(codecs)
-    assert min(codecs) >= found["random@1.5"]
+    # The voice made of units keeps neither pitch nor speaker: for PESQ that is as bad as noise, within its interval.
+    assert min(codecs) >= found["random@1.5"] - (0.05 if metric == "pesq" else 0.0)
 
 
 def test_nothing_failed_and_every_row_says_what_it_is_of(rows: list[Row]) -> None:
