@@ -16,26 +16,17 @@ from benchmarks.llm_probe.build import Parts, open_parts
 from benchmarks.llm_probe.model import SpeechReader
 from benchmarks.llm_probe.options import LLMOptions
 from benchmarks.llm_probe.text_model import TextModel, open_text_model
-from benchmarks.nouns import RATE, Budget, Dataset, Example, InputInfo, NotComputed, Outcome, Split
-from benchmarks.tasks.base import Task, TaskContext, TaskError, answers
+from benchmarks.nouns import RATE, Example, NotComputed, Outcome
+from benchmarks.tasks.base import Assignment, Task, TaskError, answers
 from benchmarks.tasks.classification import Classification
 from benchmarks.tasks.discriminative import Answers, labelled
 from benchmarks.tasks.recognition import Recognition
 from benchmarks.tasks.translation import Translation
-from benchmarks.training import Fitted, fit
+from benchmarks.training import Fitted
 
 
-def run(
-    task: Task,
-    dataset: Dataset,
-    info: InputInfo,
-    split: Split,
-    probe: str,
-    budget: Budget,
-    seed: int,
-    context: TaskContext,
-) -> Outcome:
-    """Train and score one arm; arguments as of :meth:`benchmarks.tasks.base.Task.run`, ``probe`` one of "llm:ARM".
+def run(task: Task, given: Assignment) -> Outcome:
+    """Train and score one arm of a task, as :meth:`benchmarks.tasks.base.Task.run` does; the probe is "llm:ARM".
 
     Classes are chosen: the name of the highest log-likelihood among those of the training clips. Texts are written,
     always the likeliest token. Learning rate and state are settled on the validation clips, by accuracy of classes and
@@ -47,7 +38,8 @@ def run(
         TrainingError: the training gives no model.
         CodectokError: options that cannot be used.
     """
-    arm, options = read_arm(probe, info), LLMOptions.read(context.options)
+    dataset, info, split, seed = given.dataset, given.info, given.split, given.seed
+    arm, options = read_arm(given.probe, info), LLMOptions.read(given.context.options)
     if not isinstance(task, (Classification, Recognition, Translation)):
         raise NotComputed(f"the LLM probe says a class or a text: it is not for {task.name}")
     texts = {e.clip.id: spoken(task, e.clip.label) for e in (*split.train, *split.valid)}
@@ -58,18 +50,18 @@ def run(
     if not any(texts[e.clip.id] for e in train):
         raise TaskError(f"{task.name} on {dataset.name}: no training clip has audio and a label")
     base = open_text_model(options, [f" {texts[e.clip.id]}" for e in train], seed)
-    tokenizer = getattr(context.input, "tokenizer", None)
+    tokenizer = getattr(given.context.input, "tokenizer", None)
     cue = options.cue or f"\n{task.label}:"
     parts = open_parts(arm, info, options, base, cue, train, seed, tokenizer)
     answer = _Answers(task, parts, base, options, classes)
-    fitted, left_out = answer.fit(train, split.valid, texts, budget, seed, context)
+    fitted, left_out = answer.fit(train, texts, given)
     found: dict[str, Answers] = {}
     failures: dict[str, str] = {}
     for test, clips in dataset.tests.items():
         examples: Sequence[Example] = split.tests.get(test, ())
         if arm.other:
             examples = swap_audio(examples, seed)
-        found[test], lost = answers(lambda part: answer(fitted.model, part), clips, examples, budget.batch)
+        found[test], lost = answers(lambda part: answer(fitted.model, part), clips, examples, given.budget.batch)
         failures |= lost
     assert isinstance(fitted.model, SpeechReader)
     notes = {"llm": base.note, "tune": options.tune, "cue": cue.strip(), "answers": answer.words, **parts.notes}
@@ -116,16 +108,9 @@ class _Answers:
         """Ids of a label with its end, int64 [N]."""
         return torch.cat([self.parts.encode(text), torch.tensor([self.base.tokenizer.eos_token_id])])
 
-    def fit(
-        self,
-        train: Sequence[Example],
-        valid: Sequence[Example],
-        texts: dict[str, str],
-        budget: Budget,
-        seed: int,
-        context: TaskContext,
-    ) -> tuple[Fitted, int]:
+    def fit(self, train: Sequence[Example], texts: dict[str, str], given: Assignment) -> tuple[Fitted, int]:
         """The trained model, and how many training clips are too long for it."""
+        valid, batch = list(given.split.valid), given.budget.batch
         if self.classes:
             valid = labelled(valid, dict.fromkeys(self.classes, 0))
         valid = [e for e in valid if num_frames(e)]
@@ -140,7 +125,7 @@ class _Answers:
             return model.loss([heard[e.clip.id] for e in part], [targets[e.clip.id] for e in part])
 
         def goodness(model: nn.Module, examples: Sequence[Example]) -> float:
-            cuts = [examples[i : i + budget.batch] for i in range(0, len(examples), budget.batch)]
+            cuts = [examples[i : i + batch] for i in range(0, len(examples), batch)]
             mean = sum(loss(model, cut).item() * len(cut) for cut in cuts) / len(examples)
             if not self.classes or not math.isfinite(mean):
                 return -mean
@@ -149,17 +134,7 @@ class _Answers:
             # Of equal accuracies, the state of lower cross-entropy is the better by a hair.
             return right / len(examples) - 1e-4 * min(mean, 10.0)
 
-        fitted = fit(
-            self.parts.build,
-            loss,
-            fitting,
-            [e for e in valid if room(e)],
-            budget,
-            seed,
-            goodness,
-            device=context.device,
-            progress=context.progress,
-        )
+        fitted = given.fit(self.parts.build, loss, fitting, [e for e in valid if room(e)], goodness)
         return fitted, len(train) - len(fitting)
 
     def _room(self, heard: dict[str, Tensor], targets: dict[str, Tensor]) -> Callable[[Example], bool]:

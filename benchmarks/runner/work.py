@@ -22,7 +22,7 @@ from benchmarks.runner.memory import peak_mb, reset_peak
 from benchmarks.runner.pool import Report
 from benchmarks.runner.results import Row
 from benchmarks.runner.row import Place, empty_row, outcome_row, write_files
-from benchmarks.tasks import Task, TaskContext, get_task
+from benchmarks.tasks import Assignment, Task, TaskContext, get_task
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,9 @@ def _fill(row: Row, job: Job, report: Report) -> None:
     context = TaskContext(opened, entry.judge, place.device, progress, entry.options)
     started = time.perf_counter()
     with _seeded(cell.seed):
-        outcome = task.run(dataset, cell.info or opened.info, split, cell.probe, entry.budget, cell.seed, context)
+        outcome = task.run(
+            Assignment(dataset, cell.info or opened.info, split, cell.probe, entry.budget, cell.seed, context)
+        )
     row["cost"]["wall_seconds"] = round(time.perf_counter() - started, 3)
     write_files(place.out, cell.id, outcome, row)
     row |= outcome_row(outcome, failures)

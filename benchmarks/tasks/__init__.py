@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from importlib import import_module
 
-from benchmarks.tasks.base import Task, TaskContext, TaskError
+from benchmarks.tasks.base import Assignment, Task, TaskContext, TaskError
 
-__all__ = ["Task", "TaskContext", "TaskError", "get_task", "task_names"]
+__all__ = ["Assignment", "Task", "TaskContext", "TaskError", "get_task", "task_names"]
 
 _TASKS = {
     "asr": "recognition:ASR",

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from torch import nn
 
 from benchmarks.batches import num_frames
 from benchmarks.nouns import Budget, Clip, Dataset, Example, InputInfo, Outcome, Split
+from benchmarks.training import Fitted, Loss, ModelScore, fit
 from codectok.errors import CodectokError
 
 if TYPE_CHECKING:
@@ -41,6 +44,43 @@ class TaskContext:
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Assignment:
+    """One cell as its task is given it.
+
+    Attributes:
+        dataset: its test sets say which clips must be scored; those without an example are failures.
+        info: of the input.
+        split: examples; labels are read from their clips.
+        probe: one of the task's, or "llm:..." for a language model; "" is the task's default.
+        budget: of the training.
+        seed: of the training.
+        context: see :class:`TaskContext`.
+    """
+
+    dataset: Dataset
+    info: InputInfo
+    split: Split
+    probe: str
+    budget: Budget
+    seed: int
+    context: TaskContext
+
+    def fit(
+        self,
+        build: Callable[[], nn.Module],
+        loss: Loss,
+        train: Sequence[Example],
+        valid: Sequence[Example],
+        score: ModelScore,
+    ) -> Fitted:
+        """:func:`benchmarks.training.fit` with this budget and seed, on this device."""
+        context = self.context
+        return fit(
+            build, loss, train, valid, self.budget, self.seed, score, device=context.device, progress=context.progress
+        )
+
+
 class Task(ABC):
     """A question that is put to every input alike.
 
@@ -63,43 +103,22 @@ class Task(ABC):
     trained: bool = True
     shuffled_floor: bool = True
 
-    def run(
-        self,
-        dataset: Dataset,
-        info: InputInfo,
-        split: Split,
-        probe: str,
-        budget: Budget,
-        seed: int,
-        context: TaskContext,
-    ) -> Outcome:
+    def run(self, given: Assignment) -> Outcome:
         """Train the probe (where there is one) and score every test set.
-
-        Args:
-            dataset: its test sets say which clips must be scored; those without an example are failures.
-            info: of the input.
-            split: examples; labels are read from their clips.
-            probe: one of ``probes``, or "llm:..." for a language model; "" is the default.
-            budget: of the training.
-            seed: of the training.
-            context: see :class:`TaskContext`.
 
         Raises:
             TaskError: no such probe, or data that the task cannot be trained on.
             TrainingError: the training gives no model.
             NotComputed: something that is not installed here.
         """
-        probe = probe or (self.probes[0] if self.probes else "")
+        probe = given.probe or (self.probes[0] if self.probes else "")
         if probe.startswith("llm:"):
-            from importlib import import_module
+            from benchmarks.llm_probe import run  # it scores by the tasks, so it cannot be imported before them
 
-            outcome: Outcome = import_module("benchmarks.llm_probe").run(
-                self, dataset, info, split, probe, budget, seed, context
-            )
-            return outcome
+            return run(self, given)
         if probe and probe not in self.probes:
             raise TaskError(f"{self.name} has no probe {probe!r}: take one of {', '.join(self.probes)}")
-        return self._run(dataset, info, split, probe, budget, seed, context)
+        return self._run(replace(given, probe=probe))
 
     def check(self, options: Mapping[str, Any]) -> None:
         """That a suite's options for this task can be used, before anything is run.
@@ -110,16 +129,7 @@ class Task(ABC):
         del options
 
     @abstractmethod
-    def _run(
-        self,
-        dataset: Dataset,
-        info: InputInfo,
-        split: Split,
-        probe: str,
-        budget: Budget,
-        seed: int,
-        context: TaskContext,
-    ) -> Outcome:
+    def _run(self, given: Assignment) -> Outcome:
         """As :meth:`run`, with a probe of ``probes``."""
 
 

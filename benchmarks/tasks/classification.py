@@ -9,15 +9,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from benchmarks.nouns import Budget, Clip, Dataset, Example, InputInfo, ItemScore, Score, Split
+from benchmarks.nouns import Clip, Dataset, Example, InputInfo, ItemScore, Score
 from benchmarks.probes import ProbeOptions
 from benchmarks.probes.crop import crop
 from benchmarks.probes.frontend import collate
 from benchmarks.probes.heads import ClipProbe
-from benchmarks.tasks.base import TaskContext, TaskError
+from benchmarks.tasks.base import Assignment, TaskError
 from benchmarks.tasks.chance import Interval, class_chance
-from benchmarks.tasks.discriminative import Answers, Discriminative, code_vectors, labelled
-from benchmarks.training import Fitted, fit
+from benchmarks.tasks.discriminative import Answers, Discriminative, Trained, code_vectors, labelled
 from codectok.metrics.classification import accuracy, f1
 
 
@@ -32,36 +31,25 @@ class Classification(Discriminative):
     def __init__(self, name: str, label: str, *probes: str) -> None:
         self.name, self.label, self.probes = name, label, probes
 
-    def _fit(
-        self,
-        dataset: Dataset,
-        info: InputInfo,
-        split: Split,
-        probe: str,
-        budget: Budget,
-        seed: int,
-        context: TaskContext,
-        options: ProbeOptions,
-    ) -> tuple[Fitted, Callable[[Sequence[Example]], list[str]], dict[str, str]]:
+    def _fit(self, given: Assignment, options: ProbeOptions) -> Trained:
+        info, split, device = given.info, given.split, given.context.device
         classes = sorted({example.clip.label for example in split.train})
         if len(classes) < 2:
-            raise TaskError(f"{self.name} on {dataset.name}: the training clips have {len(classes)} class(es), not two")
+            raise TaskError(
+                f"{self.name} on {given.dataset.name}: the training clips have {len(classes)} class(es), not two"
+            )
         index = {name: i for i, name in enumerate(classes)}
-        vectors, start = code_vectors(context, options, info)
-        fitted = fit(
-            lambda: ClipProbe(probe, info, len(classes), options, vectors),
-            clip_loss(index, info, options, context.device),
+        vectors, start = code_vectors(given, options)
+        fitted = given.fit(
+            lambda: ClipProbe(given.probe, info, len(classes), options, vectors),
+            clip_loss(index, info, options, device),
             split.train,
             labelled(split.valid, index),
-            budget,
-            seed,
-            lambda model, examples: right_share(model, examples, index, context.device),
-            device=context.device,
-            progress=context.progress,
+            lambda model, examples: right_share(model, examples, index, device),
         )
 
         def predict(examples: Sequence[Example]) -> list[str]:
-            return [classes[i] for i in logits(fitted.model, examples, context.device).argmax(1).tolist()]
+            return [classes[i] for i in logits(fitted.model, examples, device).argmax(1).tolist()]
 
         return fitted, predict, {"embeddings": start}
 

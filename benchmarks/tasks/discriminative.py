@@ -3,38 +3,32 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from torch import Tensor
 
-from benchmarks.nouns import Budget, Clip, Dataset, Example, InputInfo, ItemScore, Outcome, Score, Split
+from benchmarks.nouns import Clip, Dataset, Example, ItemScore, Outcome, Score, Split
 from benchmarks.probes.macs import macs_per_second
 from benchmarks.probes.options import ProbeOptions
-from benchmarks.tasks.base import Task, TaskContext, answers
+from benchmarks.tasks.base import Assignment, Task, answers
 from benchmarks.tasks.chance import Interval
 from benchmarks.training import Fitted
 
 Answers = Mapping[str, Any]
 """{clip id: what was said of it}: a class, a text, or an embedding."""
 
+Trained = tuple[Fitted, Callable[[Sequence[Example]], Sequence[Any]], dict[str, str]]
+"""The trained probe, a function from examples to answers, and notes for the row."""
+
 
 class Discriminative(Task):
     """A task whose answers are compared with labels. Probes and language models share all of its scoring."""
 
-    def _run(
-        self,
-        dataset: Dataset,
-        info: InputInfo,
-        split: Split,
-        probe: str,
-        budget: Budget,
-        seed: int,
-        context: TaskContext,
-    ) -> Outcome:
-        options = ProbeOptions.read(context.options)
-        fitted, predict, notes = self._fit(dataset, info, split, probe, budget, seed, context, options)
+    def _run(self, given: Assignment) -> Outcome:
+        dataset, split = given.dataset, given.split
+        fitted, predict, notes = self._fit(given, ProbeOptions.read(given.context.options))
         found: dict[str, Answers] = {}
         failures: dict[str, str] = {}
         for test, clips in dataset.tests.items():
@@ -45,7 +39,7 @@ class Discriminative(Task):
             rate=fitted.rate,
             steps=fitted.steps,
             parameters=fitted.parameters,
-            macs_per_second=macs_per_second(fitted.model, info),
+            macs_per_second=macs_per_second(fitted.model, given.info),
             notes=notes,
         )
 
@@ -90,25 +84,16 @@ class Discriminative(Task):
         """{metric: interval} of guesses on one test set."""
 
     @abstractmethod
-    def _fit(
-        self,
-        dataset: Dataset,
-        info: InputInfo,
-        split: Split,
-        probe: str,
-        budget: Budget,
-        seed: int,
-        context: TaskContext,
-        options: ProbeOptions,
-    ) -> tuple[Fitted, Any, dict[str, str]]:
-        """The trained probe, a function from examples to answers, and notes for the row."""
+    def _fit(self, given: Assignment, options: ProbeOptions) -> Trained:
+        """Train the probe."""
 
 
-def code_vectors(context: TaskContext, options: ProbeOptions, info: InputInfo) -> tuple[list[Tensor] | None, str]:
+def code_vectors(given: Assignment, options: ProbeOptions) -> tuple[list[Tensor] | None, str]:
     """Code vectors that embeddings start from, and the words for the row: what was asked for is not always there."""
-    if options.start == "random" or info.kind != "discrete":
+    opened = given.context.input
+    if options.start == "random" or given.info.kind != "discrete":
         return None, "random"
-    vectors = context.input.vectors() if context.input is not None else None
+    vectors = opened.vectors() if opened is not None else None
     return vectors, "code vectors" if vectors is not None else "random (this tokenizer has no code vectors)"
 
 

@@ -9,15 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.batches import num_frames
-from benchmarks.nouns import Budget, Clip, Dataset, Example, InputInfo, ItemScore, Score, Split
+from benchmarks.nouns import Clip, Dataset, Example, ItemScore, Score
 from benchmarks.probes import ProbeOptions
 from benchmarks.probes.ctc import beam_search, frames_needed, greedy
 from benchmarks.probes.frontend import collate
 from benchmarks.probes.heads import FrameProbe
-from benchmarks.tasks.base import TaskContext, TaskError
+from benchmarks.tasks.base import Assignment, TaskError
 from benchmarks.tasks.chance import Interval, text_chance
-from benchmarks.tasks.discriminative import Answers, Discriminative, code_vectors
-from benchmarks.training import Fitted, fit
+from benchmarks.tasks.discriminative import Answers, Discriminative, Trained, code_vectors
 from codectok.metrics.intelligibility import Edits, character_edits, normalise, word_edits
 from codectok.metrics.text import phone_edits, rate
 
@@ -45,53 +44,40 @@ class Recognition(Discriminative):
         """The text of labels."""
         return (" " if self.metrics == ("per",) else "").join(symbols)
 
-    def _fit(
-        self,
-        dataset: Dataset,
-        info: InputInfo,
-        split: Split,
-        probe: str,
-        budget: Budget,
-        seed: int,
-        context: TaskContext,
-        options: ProbeOptions,
-    ) -> tuple[Fitted, Callable[[Sequence[Example]], list[str]], dict[str, str]]:
+    def _fit(self, given: Assignment, options: ProbeOptions) -> Trained:
+        split, batch, device = given.split, given.budget.batch, given.context.device
         alphabet = sorted({s for example in split.train for s in self.symbols(example.clip.label)})
         if not alphabet:
-            raise TaskError(f"{self.name} on {dataset.name}: every training text is empty")
+            raise TaskError(f"{self.name} on {given.dataset.name}: every training text is empty")
         index = {symbol: i + 1 for i, symbol in enumerate(alphabet)}
-        vectors, start = code_vectors(context, options, info)
+        vectors, start = code_vectors(given, options)
         targets = {e.clip.id: self._target(e, index) for e in (*split.train, *split.valid)}
 
         def loss(model: nn.Module, examples: Sequence[Example], generator: torch.Generator | None = None) -> Tensor:
             assert isinstance(model, FrameProbe)
-            return model.loss(*collate(examples, context.device), [targets[e.clip.id] for e in examples])
+            return model.loss(*collate(examples, device), [targets[e.clip.id] for e in examples])
 
         def write(model: nn.Module, examples: Sequence[Example], beam: int) -> list[str]:
             with torch.no_grad():
-                logs, frames = model(*collate(examples, context.device))
+                logs, frames = model(*collate(examples, device))
             rows = [row[:n].cpu().numpy() for row, n in zip(logs, frames.tolist(), strict=True)]
             found = [greedy(row) if beam == 1 else beam_search(row, beam) for row in rows]
             return [self.text([alphabet[i - 1] for i in labels]) for labels in found]
 
         def goodness(model: nn.Module, examples: Sequence[Example]) -> float:
-            parts = [examples[i : i + budget.batch] for i in range(0, len(examples), budget.batch)]
+            parts = [examples[i : i + batch] for i in range(0, len(examples), batch)]
             mean = sum(loss(model, part).item() * len(part) for part in parts) / len(examples)
             wrong = sum((self._edits(e, t) for p in parts for e, t in zip(p, write(model, p, 1), strict=True)), Edits())
             # Of equal error rates (at first, nothing but blanks), the lower loss is the better by a hair.
             return -rate([wrong]) - 1e-3 * mean if math.isfinite(mean) else math.nan
 
         valid = sorted((e for e in split.valid if self.symbols(e.clip.label)), key=num_frames)
-        fitted = fit(
-            lambda: FrameProbe(probe, info, len(alphabet) + 1, options, vectors),
+        fitted = given.fit(
+            lambda: FrameProbe(given.probe, given.info, len(alphabet) + 1, options, vectors),
             loss,
             split.train,
             valid,
-            budget,
-            seed,
             goodness,
-            device=context.device,
-            progress=context.progress,
         )
         assert isinstance(fitted.model, FrameProbe)
         notes = {"embeddings": start, "decoding": "greedy" if options.beam == 1 else f"beam {options.beam}"}

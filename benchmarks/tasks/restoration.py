@@ -14,30 +14,16 @@ import numpy as np
 
 from benchmarks.datasets import read_clip, read_targets
 from benchmarks.inputs import Input
-from benchmarks.nouns import RATE, Budget, Clip, Dataset, Example, InputInfo, ItemScore, Outcome, Score, Split
-from benchmarks.probes import ProbeOptions
-from benchmarks.tasks.base import Task, TaskContext, TaskError, answers
-from benchmarks.tasks.resynthesis import AUDIO_CLIPS
+from benchmarks.nouns import RATE, Clip, Dataset, Example, Outcome, Split
+from benchmarks.tasks.base import Assignment, Task, TaskContext, TaskError, answers
 from benchmarks.tasks.scoring import JUDGED, Triple, score_clips
+from benchmarks.tasks.sound import AUDIO_CLIPS, Gathered, model_loss, split_options
 from codectok.metrics import get_metric
 
-OWN_OPTIONS = ("speaker_encoder", "audio_clips", "metrics", "bounds", "skip")
 Streams = tuple[np.ndarray, ...]
 """Audio of each target, float32 [S] at ``RATE``."""
 _BOUNDS: dict[tuple[str, ...], dict[str, str]] = {}
 """Floors and ceilings by what decides them: seeds and probes have them in common."""
-
-
-def split_options(options: Mapping[str, Any]) -> tuple[ProbeOptions, dict[str, Any]]:
-    """Those of the probe, and those of a generative task.
-
-    Raises:
-        FormatError, MetricError: an option or a metric there is not.
-    """
-    own = {k: v for k, v in options.items() if k in OWN_OPTIONS}
-    for name in own.get("metrics", ()):
-        get_metric(name)  # an unknown name is an error here
-    return ProbeOptions.read({k: v for k, v in options.items() if k not in OWN_OPTIONS}), own
 
 
 class Restoration(Task):
@@ -50,19 +36,10 @@ class Restoration(Task):
     shuffled_floor = False
     targets = 1
 
-    def _run(
-        self,
-        dataset: Dataset,
-        info: InputInfo,
-        split: Split,
-        probe: str,
-        budget: Budget,
-        seed: int,
-        context: TaskContext,
-    ) -> Outcome:
+    def _run(self, given: Assignment) -> Outcome:
         from benchmarks.probes.generative import Restorer, moments_of
-        from benchmarks.training import fit
 
+        dataset, info, split, context = given.dataset, given.info, given.split, given.context
         opened = context.input
         assert opened is not None
         options, own = split_options(context.options)
@@ -72,19 +49,12 @@ class Restoration(Task):
         moments = None if info.kind == "discrete" else moments_of(y for e in train for y in e.y)
         vectors = opened.vectors() if options.start == "vectors" else None
 
-        def loss(model: Any, examples: Sequence[Example]) -> Any:
-            return model.loss(examples)
-
-        fitted = fit(
-            lambda: Restorer(probe, info, self.targets, options, vectors, moments, bool(own.get("skip", True))),
-            lambda model, examples, generator: loss(model, examples),
+        fitted = given.fit(
+            lambda: Restorer(given.probe, info, self.targets, options, vectors, moments, bool(own.get("skip", True))),
+            model_loss,
             train,
             [e for e in split.valid if len(e.y) == self.targets],
-            budget,
-            seed,
-            lambda model, examples: -float(loss(model, examples)),
-            device=context.device,
-            progress=context.progress,
+            lambda model, examples: -float(model_loss(model, examples)),
         )
         model: Any = fitted.model
 
@@ -93,32 +63,15 @@ class Restoration(Task):
             streams = zip(*model.restore(examples), strict=True)
             return list(zip(*(opened.to_audio(s, lengths) for s in streams), strict=True))
 
-        scores: list[Score] = []
-        items: list[ItemScore] = []
-        notes: dict[str, str] = {}
-        failures: dict[str, str] = {}
-        audio: dict[str, np.ndarray] = {}
+        gathered = Gathered(int(own.get("audio_clips", AUDIO_CLIPS)))
         for test, clips in dataset.tests.items():
             found, missing = answers(predict, clips, split.tests[test], batch=8)
             triples = self._triples(clips, found, missing)
             scored = score_clips(names, triples, self._ids(clips), context, test=test, missing=self._all(missing))
-            scores += scored.scores
-            items += scored.items
-            failures |= scored.failures
-            notes |= scored.notes
+            gathered.add(scored, triples)
             if own.get("bounds", True):
-                notes |= self._bounds(dataset, test, opened, names, context)
-            audio = audio or {i: y for i, _, y in triples[: int(own.get("audio_clips", AUDIO_CLIPS))]}
-        return Outcome(
-            tuple(scores),
-            tuple(items),
-            rate=fitted.rate,
-            steps=fitted.steps,
-            parameters=fitted.parameters,
-            notes=notes,
-            failures=failures,
-            audio=audio,
-        )
+                gathered.notes |= self._bounds(dataset, test, opened, names, context)
+        return gathered.outcome(fitted)
 
     def check(self, options: Mapping[str, Any]) -> None:
         """See :meth:`Task.check`."""

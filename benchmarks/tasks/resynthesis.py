@@ -13,16 +13,15 @@ from torch import Tensor
 
 from benchmarks.datasets import read_clip
 from benchmarks.inputs import Input
-from benchmarks.nouns import RATE, Budget, Clip, Dataset, InputInfo, NotComputed, Outcome, Score, Split
-from benchmarks.tasks.base import Task, TaskContext, TaskError
+from benchmarks.nouns import RATE, Clip, InputInfo, NotComputed, Outcome, Score
+from benchmarks.tasks.base import Assignment, Task, TaskError
 from benchmarks.tasks.scoring import score_clips
+from benchmarks.tasks.sound import AUDIO_CLIPS, Gathered, check_metrics
 from codectok.errors import CodectokError
-from codectok.metrics import code_usage, get_metric
+from codectok.metrics import code_usage
 
 AT_ONCE = 64
 """Clips that an input is given together: enough to tell a coder's delay by, few enough for memory."""
-AUDIO_CLIPS = 3
-"""Clips of the first test set that are kept to listen to."""
 OPTIONS = ("metrics", "speaker_encoder", "audio_clips")
 """A list of metrics, the folder of a speaker encoder, how many clips are kept."""
 CLIP_METRICS = (
@@ -111,39 +110,22 @@ class Resynthesis(Task):
         unknown = sorted(set(options) - set(OPTIONS))
         if unknown:
             raise TaskError(f"no option {', '.join(unknown)}; there are {', '.join(OPTIONS)}")
-        for name in options.get("metrics", ()):
-            get_metric(name)  # an unknown name is an error here
+        check_metrics(options)
 
-    def _run(
-        self,
-        dataset: Dataset,
-        info: InputInfo,
-        split: Split,
-        probe: str,
-        budget: Budget,
-        seed: int,
-        context: TaskContext,
-    ) -> Outcome:
+    def _run(self, given: Assignment) -> Outcome:
+        context = given.context
         assert context.input is not None
         names = tuple(context.options.get("metrics", CLIP_METRICS))
-        keep = int(context.options.get("audio_clips", AUDIO_CLIPS))
-        outcome = Outcome(())
-        notes: dict[str, str] = {}
-        failures: dict[str, str] = {}
-        audio: dict[str, np.ndarray] = {}
-        for number, (test, clips) in enumerate(dataset.tests.items()):
+        gathered = Gathered(int(context.options.get("audio_clips", AUDIO_CLIPS)))
+        for test, clips in given.dataset.tests.items():
             passed = resynthesise(context.input, clips)
             triples = [(i, passed.originals[i], y) for i, y in passed.decoded.items()]
             scored = score_clips(names, triples, {c.id: c for c in clips}, context, test=test, missing=passed.failures)
-            scores = (*outcome.scores, *scored.scores, *_of_input(info, passed, test))
-            outcome = Outcome(scores, (*outcome.items, *scored.items))
-            notes |= scored.notes
+            gathered.add(scored, triples)
+            gathered.scores += _of_input(given.info, passed, test)
             if not passed.codes:
-                notes["entropy_bitrate"] = "N.C.: there are no codes to count"
-            failures |= scored.failures
-            if number == 0:
-                audio = dict(list(passed.decoded.items())[:keep])
-        return Outcome(outcome.scores, outcome.items, notes=notes, failures=failures, audio=audio)
+                gathered.notes["entropy_bitrate"] = "N.C.: there are no codes to count"
+        return gathered.outcome()
 
 
 def _of_input(info: InputInfo, passed: Passed, test: str) -> list[Score]:

@@ -9,11 +9,10 @@ import numpy as np
 
 from benchmarks.batches import num_frames
 from benchmarks.datasets import read_clip
-from benchmarks.nouns import RATE, Budget, Dataset, Example, InputInfo, ItemScore, Outcome, Score, Split
-from benchmarks.tasks.base import Task, TaskContext, TaskError, answers
-from benchmarks.tasks.restoration import split_options
-from benchmarks.tasks.resynthesis import AUDIO_CLIPS
+from benchmarks.nouns import RATE, Example, Outcome
+from benchmarks.tasks.base import Assignment, Task, TaskError, answers
 from benchmarks.tasks.scoring import score_clips
+from benchmarks.tasks.sound import AUDIO_CLIPS, Gathered, model_loss, split_options
 from codectok.metrics.intelligibility import normalise
 
 
@@ -31,20 +30,11 @@ class SpeechSynthesis(Task):
         """See :meth:`Task.check`."""
         split_options(options)
 
-    def _run(
-        self,
-        dataset: Dataset,
-        info: InputInfo,
-        split: Split,
-        probe: str,
-        budget: Budget,
-        seed: int,
-        context: TaskContext,
-    ) -> Outcome:
+    def _run(self, given: Assignment) -> Outcome:
         from benchmarks.probes.generative import moments_of
         from benchmarks.probes.generative_speech import Alphabet, Speaker
-        from benchmarks.training import fit
 
+        info, split, context = given.info, given.split, given.context
         opened = context.input
         assert opened is not None
         options, own = split_options(context.options)
@@ -56,19 +46,12 @@ class SpeechSynthesis(Task):
         pace = max(num_frames(e) / len(normalise(e.clip.label)) for e in train)
         moments = None if info.kind == "discrete" else moments_of([e.x for e in train])
 
-        def loss(model: Any, examples: Sequence[Example]) -> Any:
-            return model.loss(examples)
-
-        fitted = fit(
-            lambda: Speaker(probe, info, alphabet, pace, options, moments),
-            lambda model, examples, generator: loss(model, examples),
+        fitted = given.fit(
+            lambda: Speaker(given.probe, info, alphabet, pace, options, moments),
+            model_loss,
             train,
             split.valid,
-            budget,
-            seed,
-            lambda model, examples: -float(loss(model, examples)),
-            device=context.device,
-            progress=context.progress,
+            lambda model, examples: -float(model_loss(model, examples)),
         )
         model: Any = fitted.model
 
@@ -77,12 +60,8 @@ class SpeechSynthesis(Task):
             frames = [s.shape[1] if info.kind == "discrete" else len(s) for s in said]
             return opened.to_audio(said, [int(n * RATE / info.frame_rate) for n in frames])
 
-        scores: list[Score] = []
-        items: list[ItemScore] = []
-        notes: dict[str, str] = {}
-        failures: dict[str, str] = {}
-        audio: dict[str, np.ndarray] = {}
-        for test, clips in dataset.tests.items():
+        gathered = Gathered(int(own.get("audio_clips", AUDIO_CLIPS)))
+        for test, clips in given.dataset.tests.items():
             found, missing = answers(predict, clips, split.tests[test], batch=8)
             triples = []
             for clip in clips:
@@ -92,21 +71,8 @@ class SpeechSynthesis(Task):
                     missing[clip.id] = f"{type(error).__name__}: {error}"
             names = tuple(own.get("metrics", self.metrics))
             scored = score_clips(names, triples, {c.id: c for c in clips}, context, test=test, missing=missing)
-            scores += scored.scores
-            items += scored.items
-            failures |= scored.failures
-            notes |= scored.notes
-            audio = audio or {i: y for i, _, y in triples[: int(own.get("audio_clips", AUDIO_CLIPS))]}
-        return Outcome(
-            tuple(scores),
-            tuple(items),
-            rate=fitted.rate,
-            steps=fitted.steps,
-            parameters=fitted.parameters,
-            notes=notes,
-            failures=failures,
-            audio=audio,
-        )
+            gathered.add(scored, triples)
+        return gathered.outcome(fitted)
 
 
 TTS = SpeechSynthesis()

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from benchmarks.nouns import Budget, Clip, Dataset, Example, InputInfo, ItemScore, NotComputed, Score, Split
+from benchmarks.nouns import Clip, Dataset, Example, ItemScore, NotComputed, Score
 from benchmarks.probes import ProbeOptions
 from benchmarks.probes.frontend import collate
 from benchmarks.probes.translator import Translator
-from benchmarks.tasks.base import TaskContext, TaskError
+from benchmarks.tasks.base import Assignment, TaskError
 from benchmarks.tasks.chance import Interval, text_chance
-from benchmarks.tasks.discriminative import Answers, Discriminative, code_vectors
-from benchmarks.training import Fitted, fit
+from benchmarks.tasks.discriminative import Answers, Discriminative, Trained, code_vectors
 from codectok.metrics.text import bleu
 
 PIECES = 1000
@@ -36,48 +35,35 @@ class Translation(Discriminative):
         ("conformer", "bilstm", "contextnet", "linear"),
     )
 
-    def _fit(
-        self,
-        dataset: Dataset,
-        info: InputInfo,
-        split: Split,
-        probe: str,
-        budget: Budget,
-        seed: int,
-        context: TaskContext,
-        options: ProbeOptions,
-    ) -> tuple[Fitted, Callable[[Sequence[Example]], list[str]], dict[str, str]]:
+    def _fit(self, given: Assignment, options: ProbeOptions) -> Trained:
+        split, batch, device = given.split, given.budget.batch, given.context.device
         texts = [example.clip.label for example in split.train]
         if not any(text.strip() for text in texts):
-            raise TaskError(f"{self.name} on {dataset.name}: every training translation is empty")
+            raise TaskError(f"{self.name} on {given.dataset.name}: every training translation is empty")
         pieces = word_pieces(texts)
-        vectors, start = code_vectors(context, options, info)
+        vectors, start = code_vectors(given, options)
         targets = {e.clip.id: torch.tensor(pieces.encode(e.clip.label).ids) for e in (*split.train, *split.valid)}
         limit = 2 * max(len(targets[e.clip.id]) for e in split.train)
 
         def loss(model: nn.Module, examples: Sequence[Example], generator: torch.Generator | None = None) -> Tensor:
             assert isinstance(model, Translator)
-            return model.loss(*collate(examples, context.device), [targets[e.clip.id] for e in examples])
+            return model.loss(*collate(examples, device), [targets[e.clip.id] for e in examples])
 
         def goodness(model: nn.Module, examples: Sequence[Example]) -> float:
-            parts = [examples[i : i + budget.batch] for i in range(0, len(examples), budget.batch)]
+            parts = [examples[i : i + batch] for i in range(0, len(examples), batch)]
             return -sum(loss(model, part).item() * len(part) for part in parts) / len(examples)
 
-        fitted = fit(
-            lambda: Translator(probe, info, pieces.get_vocab_size(), options, vectors),
+        fitted = given.fit(
+            lambda: Translator(given.probe, given.info, pieces.get_vocab_size(), options, vectors),
             loss,
             split.train,
             split.valid,
-            budget,
-            seed,
             goodness,
-            device=context.device,
-            progress=context.progress,
         )
 
         def predict(examples: Sequence[Example]) -> list[str]:
             assert isinstance(fitted.model, Translator)
-            rows = fitted.model.write(*collate(examples, context.device), limit)
+            rows = fitted.model.write(*collate(examples, device), limit)
             return [pieces.decode(row).strip() for row in rows]
 
         notes = {"embeddings": start, "decoding": "greedy", "pieces": str(pieces.get_vocab_size())}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import combinations
 
 import numpy as np
@@ -10,15 +10,14 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from benchmarks.nouns import Budget, Clip, Dataset, Example, InputInfo, ItemScore, Score, Split, Trial
+from benchmarks.nouns import Clip, Dataset, Example, ItemScore, Score, Trial
 from benchmarks.probes import ProbeOptions
 from benchmarks.probes.frontend import collate
 from benchmarks.probes.heads import ClipProbe
-from benchmarks.tasks.base import TaskContext, TaskError
+from benchmarks.tasks.base import Assignment, TaskError
 from benchmarks.tasks.chance import Interval, hull
 from benchmarks.tasks.classification import clip_loss
-from benchmarks.tasks.discriminative import Answers, Discriminative, code_vectors
-from benchmarks.training import Fitted, fit
+from benchmarks.tasks.discriminative import Answers, Discriminative, Trained, code_vectors
 from codectok.metrics.classification import P_TARGET, eer, mindcf
 
 MARGIN = 0.2
@@ -42,38 +41,25 @@ class Verification(Discriminative):
     def __init__(self, name: str, label: str, *probes: str) -> None:
         self.name, self.label, self.probes = name, label, probes
 
-    def _fit(
-        self,
-        dataset: Dataset,
-        info: InputInfo,
-        split: Split,
-        probe: str,
-        budget: Budget,
-        seed: int,
-        context: TaskContext,
-        options: ProbeOptions,
-    ) -> tuple[Fitted, Callable[[Sequence[Example]], list[np.ndarray]], dict[str, str]]:
+    def _fit(self, given: Assignment, options: ProbeOptions) -> Trained:
+        info, split, device = given.info, given.split, given.context.device
         speakers = sorted({example.clip.label for example in split.train})
         if len(speakers) < 2:
-            raise TaskError(f"{self.name} on {dataset.name}: {len(speakers)} training speaker(s): two are needed")
+            raise TaskError(f"{self.name} on {given.dataset.name}: {len(speakers)} training speaker(s): two are needed")
         index = {name: i for i, name in enumerate(speakers)}
-        vectors, start = code_vectors(context, options, info)
+        vectors, start = code_vectors(given, options)
         # Pairs of one speaker only, or of two speakers only, have no equal error rate.
         names = [example.clip.label for example in split.valid]
         usable = 1 < len(set(names)) < len(names)
-        fitted = fit(
-            lambda: ClipProbe(probe, info, len(speakers), options, vectors, MARGIN),
-            clip_loss(index, info, options, context.device),
+        fitted = given.fit(
+            lambda: ClipProbe(given.probe, info, len(speakers), options, vectors, MARGIN),
+            clip_loss(index, info, options, device),
             split.train,
             split.valid if usable else (),
-            budget,
-            seed,
-            lambda model, examples: -pair_eer(model, examples, context.device),
-            device=context.device,
-            progress=context.progress,
+            lambda model, examples: -pair_eer(model, examples, device),
         )
         notes = {"embeddings": start, "minDCF": f"P(target) {P_TARGET:g}"}
-        return fitted, lambda examples: list(embeddings(fitted.model, examples, context.device)), notes
+        return fitted, lambda examples: list(embeddings(fitted.model, examples, device)), notes
 
     def score(
         self, dataset: Dataset, test: str, said: Answers, train: Sequence[Clip]

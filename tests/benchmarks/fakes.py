@@ -27,8 +27,8 @@ class FakeTask(base.Task):
 
     name, label, metrics, probes = "fake", "fake", ("accuracy",), ("linear", "ecapa")
 
-    def _run(self, dataset, info, split, probe, budget, seed, context):
-        options = context.options
+    def _run(self, given):
+        dataset, info, split, options = given.dataset, given.info, given.split, given.context.options
         if options.get("fail") == info.spec:
             raise RuntimeError("planted\nfailure")
         if options.get("nc") == info.spec:
@@ -40,7 +40,7 @@ class FakeTask(base.Task):
             block[::4096] = b"x" * len(block[::4096])
             del block
         time.sleep(options.get("sleep", 0.0))
-        digest = hashlib.sha256(f"{probe} {seed} {budget} {np.random.random()}".encode())  # noqa: NPY002
+        digest = hashlib.sha256(f"{given.probe} {given.seed} {given.budget} {np.random.random()}".encode())  # noqa: NPY002
         for examples in (split.train, split.valid, *split.tests.values()):
             for e in examples:
                 digest.update(f"{e.clip.id} {e.clip.label} {e.x.shape} {e.num_samples} {len(e.y)}".encode())

@@ -10,7 +10,7 @@ from benchmarks.datasets import read_clip, read_targets
 from benchmarks.inputs.spec import parse_spec
 from benchmarks.inputs.tokenizers import TokenizerInput
 from benchmarks.nouns import RATE, Budget, Clip, Dataset, Example, Mix, Split
-from benchmarks.tasks import TaskContext, get_task
+from benchmarks.tasks import Assignment, TaskContext, get_task
 from tests.contract.subjects import SUBJECTS, voice
 
 SPEECH = Path(__file__).parents[2] / "benchmarks/speech"
@@ -64,4 +64,4 @@ def run(task, data, source, probe="", split=None, **options):
     if split is None:
         split = Split((), (), {}) if task == "resynthesis" else examples(data, source, task != "tts")
     context = TaskContext(input=source, options={"metrics": CHEAP, "dim": 16, **options})
-    return get_task(task).run(data, source.info, split, probe, BUDGET, 0, context)
+    return get_task(task).run(Assignment(data, source.info, split, probe, BUDGET, 0, context))

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from benchmarks.nouns import Budget, Example, Outcome, Split, Trial
-from benchmarks.tasks import TaskContext, TaskError, get_task, task_names
+from benchmarks.tasks import Assignment, TaskContext, TaskError, get_task, task_names
 from benchmarks.training import TrainingError
 from codectok.errors import FormatError
 from tests.benchmarks.toy_examples import KINDS, toy_info, toy_split
@@ -35,7 +35,7 @@ def run(
 ) -> Outcome:
     dataset, split = more.pop("data", None) or toy_split(kind, labels_of(task))
     context = TaskContext(options=TINY | more.pop("options", {}))
-    return get_task(task).run(dataset, toy_info(kind), split, probe, budget or Budget(2, 6), seed, context)
+    return get_task(task).run(Assignment(dataset, toy_info(kind), split, probe, budget or Budget(2, 6), seed, context))
 
 
 @pytest.mark.parametrize(("task", "probe", "kind"), CELLS)
@@ -215,7 +215,7 @@ def test_code_vectors_start_the_tables_where_there_are_any():
 
     dataset, split = toy_split("discrete", CLASSES)
     context = TaskContext(input=Input(), options=TINY | {"start": "vectors"})
-    found = get_task("lid").run(dataset, toy_info("discrete"), split, "", Budget(2, 6), 0, context)
+    found = get_task("lid").run(Assignment(dataset, toy_info("discrete"), split, "", Budget(2, 6), 0, context))
     assert found.notes["embeddings"] == "code vectors"
     assert "has no code vectors" in run("lid", options={"start": "vectors"}).notes["embeddings"]
 

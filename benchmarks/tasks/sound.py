@@ -1,0 +1,81 @@
+"""What tasks that make sound have in common: options of their own, and scores gathered over test sets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from benchmarks.nouns import Example, ItemScore, Outcome, Score
+from benchmarks.probes import ProbeOptions
+from benchmarks.tasks.scoring import Scored, Triple
+from benchmarks.training import Fitted
+from codectok.metrics import get_metric
+
+AUDIO_CLIPS = 3
+"""Clips of the first test set that are kept to listen to, unless the option ``audio_clips`` says otherwise."""
+OWN_OPTIONS = ("speaker_encoder", "audio_clips", "metrics", "bounds", "skip")
+
+
+def check_metrics(options: Mapping[str, Any]) -> None:
+    """That the metrics a suite asks for exist.
+
+    Raises:
+        MetricError: one does not.
+    """
+    for name in options.get("metrics", ()):
+        get_metric(name)
+
+
+def split_options(options: Mapping[str, Any]) -> tuple[ProbeOptions, dict[str, Any]]:
+    """Those of the probe, and those of a generative task.
+
+    Raises:
+        FormatError, MetricError: an option or a metric there is not.
+    """
+    own = {k: v for k, v in options.items() if k in OWN_OPTIONS}
+    check_metrics(own)
+    return ProbeOptions.read({k: v for k, v in options.items() if k not in OWN_OPTIONS}), own
+
+
+def model_loss(model: Any, examples: Sequence[Example], generator: Any = None) -> Tensor:
+    """The loss of a probe that has its own; see :data:`benchmarks.training.Loss`."""
+    del generator
+    return model.loss(examples)
+
+
+@dataclass
+class Gathered:
+    """Scores of several test sets on their way to one outcome; ``keep`` clips of the first are kept to listen to."""
+
+    keep: int = AUDIO_CLIPS
+    scores: list[Score] = field(default_factory=list)
+    items: list[ItemScore] = field(default_factory=list)
+    notes: dict[str, str] = field(default_factory=dict)
+    failures: dict[str, str] = field(default_factory=dict)
+    audio: dict[str, np.ndarray] = field(default_factory=dict)
+
+    def add(self, scored: Scored, triples: Sequence[Triple]) -> None:
+        """What the metrics say of one test set's ``triples``."""
+        self.scores += scored.scores
+        self.items += scored.items
+        self.notes |= scored.notes
+        self.failures |= scored.failures
+        self.audio = self.audio or {name: estimate for name, _, estimate in triples[: self.keep]}
+
+    def outcome(self, fitted: Fitted | None = None) -> Outcome:
+        """All of it, with what the training came to where there was one."""
+        trained: dict[str, Any] = {}
+        if fitted is not None:
+            trained = {"rate": fitted.rate, "steps": fitted.steps, "parameters": fitted.parameters}
+        return Outcome(
+            tuple(self.scores),
+            tuple(self.items),
+            notes=self.notes,
+            failures=self.failures,
+            audio=self.audio,
+            **trained,
+        )
