@@ -8,7 +8,7 @@ PIP_FLAGS := -q --disable-pip-version-check $(if $(CONSTRAINTS),-c $(CONSTRAINTS
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo test test-all lint bench clean
+.PHONY: demo test test-all coverage lint docs bench clean
 
 demo: $(READY)
 	$(BIN)/python -m benchmarks.demo
@@ -18,6 +18,13 @@ test: $(READY)
 
 test-all: $(READY)
 	$(BIN)/python -m pytest
+
+coverage: $(READY)
+	$(BIN)/python -m pytest -m "not slow" --cov --cov-report=term:skip-covered --cov-report=xml
+
+# The notices that are switched off are about future releases of mkdocs.
+docs: $(READY)
+	NO_MKDOCS_2_WARNING=1 DISABLE_MKDOCS_2_WARNING=true $(BIN)/mkdocs build
 
 lint: $(READY)
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
@@ -31,4 +38,4 @@ $(READY): pyproject.toml constraints-cpu.txt
 	@touch $@
 
 clean:
-	rm -rf .venv build *.egg-info demo-out
+	rm -rf .venv build site *.egg-info demo-out coverage.xml .coverage
