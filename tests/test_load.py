@@ -14,7 +14,8 @@ from codectok import FingerprintError, FormatError, UnknownTokenizerError, load
 from codectok.codec.folder import save_codec
 from codectok.codec.harmonic import HarmonicCodec
 from codectok.fingerprint import fingerprint
-from tests.contract.subjects import HARMONIC, settle, voice
+from codectok.testing import voice
+from tests.contract.subjects import HARMONIC, settle
 
 
 @pytest.fixture

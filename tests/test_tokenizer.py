@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from codectok import CodectokError, CodeRangeError, FormatError, Tokens, load
+from codectok.testing import voice
 from codectok.tokenizer import Tokenizer
-from tests.contract.subjects import voice
 
 RATE = 16000
 AUDIO = voice(4000, RATE)

@@ -47,11 +47,16 @@ class CodecTokenizer(Tokenizer):
         self.feature_dim = model.latent_dim
         self.can_decode = model.can_decode
         self.block_seconds = model.block_seconds if block_seconds is None else block_seconds
+        self.least_block_frames = model.first_frames
         self.block_frames = max(model.first_frames, round(self.block_seconds * model.sample_rate / model.frame_size))
 
     def num_frames(self, num_samples: int) -> int:
         """The model's formula."""
         return self.model.num_frames(num_samples)
+
+    def code_distances(self, feature: Tensor, codes: Tensor, level: int) -> Tensor:
+        """See :class:`~codectok.abilities.ExplainsCodes`."""
+        return self.model.quantizer.distances(feature, codes, level)
 
     # -- offline ----------------------------------------------------------------------------------------------------
 

@@ -91,6 +91,11 @@ class UnitTokenizer(Tokenizer):
         """The encoder's network."""
         return self.encoder.model
 
+    @property
+    def window_frames(self) -> int:
+        """See :class:`~codectok.abilities.WorksInWindows`."""
+        return self.encoder.window_frames
+
     def num_frames(self, num_samples: int) -> int:
         """The encoder's formula."""
         return self.encoder.num_frames(num_samples)

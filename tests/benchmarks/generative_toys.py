@@ -11,7 +11,8 @@ from benchmarks.inputs.spec import parse_spec
 from benchmarks.inputs.tokenizers import TokenizerInput
 from benchmarks.nouns import RATE, Budget, Clip, Dataset, Example, Mix, Split
 from benchmarks.tasks import Assignment, TaskContext, get_task
-from tests.contract.subjects import SUBJECTS, voice
+from codectok.testing import voice
+from tests.contract.subjects import SUBJECTS
 
 SPEECH = Path(__file__).parents[2] / "benchmarks/speech"
 BUDGET = Budget(steps=2, batch=2, rates=(1e-3,))

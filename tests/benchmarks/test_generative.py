@@ -11,8 +11,8 @@ from benchmarks.inputs import open_input
 from benchmarks.nouns import RATE, Example, NotComputed
 from benchmarks.tasks import TaskError
 from benchmarks.tasks.restoration import best_order
+from codectok.testing import voice
 from tests.benchmarks.generative_toys import CHEAP, MAKE, dataset, examples, mixed, opened, run, write_clips
-from tests.contract.subjects import voice
 
 
 @pytest.fixture(scope="module", autouse=True)

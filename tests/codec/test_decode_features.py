@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from codectok import AudioError, CodectokError
-from tests.contract.subjects import SUBJECTS, voice
+from codectok.testing import voice
+from tests.contract.subjects import SUBJECTS
 
 MAKE = {s.name: s.make for s in SUBJECTS}
 CODECS = ("speech", "units", "harmonic-shaped", "encodec-shaped", "mimi-shaped", "dac-shaped")

@@ -16,9 +16,10 @@ from codectok import FormatError
 from codectok.codec.folder import open_codec, save_codec
 from codectok.codec.harmonic import HarmonicCodec, HarmonicCodecConfig
 from codectok.codec.tokenizer import CodecTokenizer
+from codectok.testing import voice
 from codectok.trees import tree_map
 from tests.codec.harmonic_subject import RATE, melody, tiny
-from tests.contract.subjects import HARMONIC, voice
+from tests.contract.subjects import HARMONIC
 
 close = torch.testing.assert_close
 

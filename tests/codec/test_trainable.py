@@ -15,7 +15,8 @@ from codectok.codec.folder import open_codec, save_codec
 from codectok.codec.harmonic import HarmonicCodec
 from codectok.codec.mimi import MimiCodec
 from codectok.codec.tokenizer import CodecTokenizer
-from tests.contract.subjects import DAC, ENCODEC, HARMONIC, MIMI, voice
+from codectok.testing import voice
+from tests.contract.subjects import DAC, ENCODEC, HARMONIC, MIMI
 
 CODECS: list[tuple[type[CodecModel], Any]] = [
     (HarmonicCodec, HARMONIC),

@@ -9,7 +9,7 @@ CAUGHT: dict[str, str] = {}
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    from tests.contract.clauses import CLAUSES
+    from codectok.testing import CLAUSES
 
     if not MATRIX:
         return

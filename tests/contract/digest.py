@@ -7,7 +7,7 @@ import sys
 
 import torch
 
-from tests.contract.clauses import digest
+from codectok.testing.clauses.determinism import digest
 from tests.contract.subjects import SUBJECTS
 
 if __name__ == "__main__":

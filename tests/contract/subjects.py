@@ -9,7 +9,6 @@ from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from codectok import Tokenizer, load
@@ -19,6 +18,7 @@ from codectok.codec.encodec import EncodecCodec, EncodecCodecConfig
 from codectok.codec.harmonic import HarmonicCodec, HarmonicCodecConfig
 from codectok.codec.mimi import MimiCodec, MimiCodecConfig
 from codectok.codec.tokenizer import CodecTokenizer
+from codectok.testing import voice
 from codectok.units import SpeechEncoder, load_encoder
 from codectok.units.kmeans import UnitStream
 from codectok.units.product import GroupedStream
@@ -35,17 +35,6 @@ class Subject:
 
     name: str
     make: Callable[[], Tokenizer]
-
-
-def voice(num_samples: int, rate: int, seed: int = 0) -> np.ndarray:
-    """Speech-like audio: a gliding harmonic tone with syllables and breath, float32 [num_samples]."""
-    rng = np.random.default_rng(seed)
-    t = np.arange(num_samples) / rate
-    pitch = 110 + 60 * rng.random() + 30 * np.sin(2 * np.pi * (0.7 + rng.random()) * t + rng.random() * 6)
-    phase = 2 * np.pi * np.cumsum(pitch) / rate
-    tone = sum(np.sin(k * phase + rng.random() * 6) / k for k in range(1, 20))
-    syllables = 0.55 + 0.45 * np.sin(2 * np.pi * 3.1 * t + rng.random() * 6)
-    return (0.1 * tone * syllables + 0.01 * rng.standard_normal(num_samples)).astype(np.float32)
 
 
 @torch.no_grad()

@@ -13,7 +13,8 @@ import torch
 
 from codectok import CodectokError, Tokenizer
 from codectok.codec.tokenizer import CodecTokenizer
-from tests.contract.clauses import CLAUSES, NotApplicable, digest
+from codectok.testing import CLAUSES, NotApplicable
+from codectok.testing.clauses.determinism import digest
 from tests.contract.conftest import CAUGHT, MATRIX
 from tests.contract.mutants import MUTANTS, make_mutant
 from tests.contract.subjects import SUBJECTS

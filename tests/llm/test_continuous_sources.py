@@ -15,10 +15,10 @@ from codectok import CodectokError, FingerprintError
 from codectok.llm import AudioVocab
 from codectok.llm.continuous import AudioSource, SpeechLLM, build_projector
 from codectok.llm.patterns import Flatten, parallel
+from codectok.testing import voice
 from codectok.units.kmeans import UnitStream
 from codectok.units.loading import load_encoder
 from codectok.units.tokenizer import UnitTokenizer
-from tests.contract.subjects import voice
 from tests.llm.tiny_models import WIDTH, Codes, model
 
 

@@ -13,7 +13,8 @@ import torch
 from codectok import FormatError, load
 from codectok.codec.folder import save_codec
 from codectok.codec.harmonic import HarmonicCodec
-from tests.contract.subjects import HARMONIC, settle, voice
+from codectok.testing import voice
+from tests.contract.subjects import HARMONIC, settle
 from tests.units.student_subject import tiny_codec
 from train_codec.distill import teacher as teacher_module
 from train_codec.recipe import read_values

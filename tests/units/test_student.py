@@ -12,10 +12,9 @@ import torch
 from codectok import CodectokError, FormatError, load
 from codectok.codec.folder import save_codec
 from codectok.codec.tokenizer import CodecTokenizer
+from codectok.testing import CLAUSES, voice
 from codectok.units.student import UnitCodecConfig
 from codectok.units.student.encoder import LogMel
-from tests.contract.clauses import CLAUSES
-from tests.contract.subjects import voice
 from tests.units.student_subject import CONFIG, tiny_codec, tiny_tokenizer
 
 FRAME = CONFIG.frame_size

@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 
 from codectok import CodectokError, CodeRangeError
+from codectok.testing import CLAUSES, voice
 from codectok.units import load_encoder
 from codectok.units.kmeans import UnitStream
 from codectok.units.tokenizer import UnitTokenizer
-from tests.contract.clauses import CLAUSES
-from tests.contract.subjects import unit_streams, voice
+from tests.contract.subjects import unit_streams
 from tests.units.conftest import MAKERS
 from tests.units.unit_subject import made
 

@@ -17,12 +17,13 @@ from safetensors.torch import load_file, save_file
 from codectok import CodectokError, FingerprintError, FormatError, UnknownTokenizerError, load
 from codectok.cli.main import main
 from codectok.codec.gumbel import GumbelVQ
+from codectok.testing import voice
 from codectok.units import load_encoder
 from codectok.units.bpe import UnitBPE
 from codectok.units.product import GumbelStream
 from codectok.units.tokenizer import UnitTokenizer
 from codectok.units.vocoder import UnitVocoder, VocoderConfig
-from tests.contract.subjects import HARMONIC, voice
+from tests.contract.subjects import HARMONIC
 from tests.units.unit_subject import made
 
 RATE = 16000

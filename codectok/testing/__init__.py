@@ -1,0 +1,20 @@
+"""The contract that every tokenizer keeps, for anybody's: :func:`check_tokenizer` runs it and prints the matrix.
+
+>>> from codectok import load
+>>> from codectok.testing import check_tokenizer
+>>> report = check_tokenizer(load("pcm"))
+pcm
+  batch        holds
+  stream       holds
+  long         holds
+  lengths      holds
+  prefix       holds
+  determinism  holds
+  bad input    holds
+"""
+
+from codectok.testing.check import CLAUSES, ContractError, Outcome, check_tokenizer, run_contract
+from codectok.testing.clauses.base import NotApplicable
+from codectok.testing.voice import voice
+
+__all__ = ["CLAUSES", "ContractError", "NotApplicable", "Outcome", "check_tokenizer", "run_contract", "voice"]

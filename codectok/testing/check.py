@@ -1,0 +1,86 @@
+"""Running the contract over one tokenizer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from codectok.errors import CodectokError
+from codectok.testing.clauses.bad_input import bad_input
+from codectok.testing.clauses.base import NotApplicable
+from codectok.testing.clauses.batch import batch_equals_single
+from codectok.testing.clauses.determinism import deterministic
+from codectok.testing.clauses.lengths import exact_lengths
+from codectok.testing.clauses.long import long_equals_short
+from codectok.testing.clauses.prefix import prefix
+from codectok.testing.clauses.stream import stream_equals_offline
+from codectok.tokenizer import Tokenizer
+
+CLAUSES: dict[str, Callable[[Tokenizer], None]] = {
+    "batch": batch_equals_single,
+    "stream": stream_equals_offline,
+    "long": long_equals_short,
+    "lengths": exact_lengths,
+    "prefix": prefix,
+    "determinism": deterministic,
+    "bad input": bad_input,
+}
+"""Name and function of every clause, in the order of the contract."""
+
+
+class ContractError(AssertionError):
+    """A tokenizer breaks a clause; the message names each that it breaks, with the first thing found wrong."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one clause came out.
+
+    Attributes:
+        verdict: ``holds``, ``n/a`` or ``fails``.
+        reason: why it does not apply, or what is wrong; "" where it holds.
+    """
+
+    verdict: Literal["holds", "n/a", "fails"]
+    reason: str = ""
+
+
+def run_clause(clause: str, tok: Tokenizer) -> Outcome:
+    """One clause of :data:`CLAUSES` over one tokenizer; nothing is raised that the tokenizer is to blame for."""
+    try:
+        CLAUSES[clause](tok)
+    except NotApplicable as reason:
+        return Outcome("n/a", str(reason))
+    except (AssertionError, CodectokError) as error:
+        return Outcome("fails", str(error) or type(error).__name__)
+    return Outcome("holds")
+
+
+def run_contract(tok: Tokenizer) -> dict[str, Outcome]:
+    """Every clause over one tokenizer; about a minute for a small model."""
+    return {clause: run_clause(clause, tok) for clause in CLAUSES}
+
+
+def check_tokenizer(tok: Tokenizer, show: Callable[[str], object] = print) -> dict[str, Outcome]:
+    """Run the contract, print a line a clause, and raise if one is broken: for a test of your own tokenizer.
+
+    Args:
+        tok: any tokenizer; ``codectok.load`` opens one by name or folder.
+        show: what is given the lines.
+
+    Returns:
+        The outcome of every clause.
+
+    Raises:
+        ContractError: at least one clause is broken.
+    """
+    outcomes = run_contract(tok)
+    show(tok.name)
+    for clause, outcome in outcomes.items():
+        note = f": {outcome.reason}" if outcome.reason else ""
+        show(f"  {clause:<12} {outcome.verdict}{note}")
+    broken = [f"{clause} ({o.reason})" for clause, o in outcomes.items() if o.verdict == "fails"]
+    if broken:
+        raise ContractError(f"{tok.name} breaks {'; '.join(broken)}")
+    return outcomes
