@@ -36,7 +36,7 @@ def write_prompts(manifest: Path, out: Path, join: Path | None = None, where: Se
         CodectokError: none has.
     """
     from codectok.atomic import atomic_path
-    from codectok.corpus.manifest import read_corpus
+    from codectok.items.corpus import read_corpus
     from kmeans_units.columns import read_rows
 
     rows = [row for row in read_rows(read_corpus(manifest), join, where) if row.transcript]

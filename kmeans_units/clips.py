@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from codectok.corpus.clips import read_clip
-from codectok.corpus.manifest import Item
 from codectok.errors import CodectokError
+from codectok.items.clips import read_clip
+from codectok.items.item import Item
 
 if TYPE_CHECKING:
     from kmeans_units.sampling import SampleOptions

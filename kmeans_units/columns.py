@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from codectok.corpus.manifest import Corpus, Item
 from codectok.errors import CodectokError, FormatError
+from codectok.items.corpus import Corpus
+from codectok.items.item import Item
 from codectok.metrics.segments import ClipNames
 from kmeans_units.names import clip_name, relative
 

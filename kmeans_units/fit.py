@@ -19,7 +19,7 @@ from kmeans_units.kmeans import rounds
 from kmeans_units.recipe import FitRecipe
 
 if TYPE_CHECKING:
-    from codectok.corpus.manifest import Corpus
+    from codectok.items.corpus import Corpus
     from codectok.tokens import Tokens
     from codectok.units import SpeechEncoder
     from codectok.units.kmeans import UnitStream
@@ -45,7 +45,7 @@ def fit_units(
         CodectokError: ``out`` holds another model and ``overwrite`` is not set, nothing to fit on, wrong settings.
         FormatError: files to import that cannot be.
     """
-    from codectok.corpus.manifest import read_corpus
+    from codectok.items.corpus import read_corpus
     from codectok.units import load_encoder
     from codectok.units.tokenizer import UnitTokenizer
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 
-from codectok.corpus.manifest import Item
+from codectok.items.item import Item
 from codectok.metrics.segments import ClipNames, Segment
 
 

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from codectok.corpus.manifest import Corpus
 from codectok.errors import CodectokError
 from codectok.fingerprint import fingerprint
+from codectok.items.corpus import Corpus
 from kmeans_units.clips import Clip, Picks, batches, read_ahead
 from kmeans_units.sample_run import Counts, SampleRun
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from codectok.corpus.clips import read_clip
 from codectok.errors import CodectokError, FormatError
+from codectok.items.clips import read_clip
 from codectok.metrics.abx import abx
 from codectok.metrics.items import AbxItem
 from codectok.metrics.registry import MetricError

@@ -45,7 +45,7 @@ def score(**options: Any) -> None:
     Phones need labels (--phones) or transcripts (--align); ABX needs these or an item file. Clips that cannot be read
     or aligned are counted and left out.
     """
-    from codectok.corpus.manifest import read_corpus
+    from codectok.items.corpus import read_corpus
     from codectok.tokenizer import load
     from kmeans_units import score as work
     from kmeans_units.columns import read_rows
@@ -115,7 +115,7 @@ def _labels(
         return read_segments(path), {"file": str(path), "failed": {}}
     if not align:
         return None, None
-    from codectok.corpus.clips import read_clip
+    from codectok.items.clips import read_clip
     from kmeans_units.names import clip_name
     from kmeans_units.phones import RATE, align_clips
 
@@ -174,8 +174,8 @@ def _drawn(rows: list[Row], root: str, name: str | None) -> Row | None:
 def _plot(path: Path, tokenizer: Any, rows: list[Row], root: str, phones: dict[str, list[Segment]] | None) -> None:
     """Draw the first clip that has labels, or the first."""
     from codectok.atomic import atomic_path
-    from codectok.corpus.clips import read_clip
     from codectok.inspect.units import draw_units
+    from codectok.items.clips import read_clip
     from kmeans_units.names import by_clip, clip_name, names_of
 
     labels = by_clip(phones or {}, names_of((r.item for r in rows), root))

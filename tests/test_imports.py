@@ -37,7 +37,7 @@ def test_packages_import_one_way(package: str) -> None:
         assert roots <= MAY_IMPORT[package], f"{path.relative_to(ROOT)} imports {roots - MAY_IMPORT[package]}"
 
 
-@pytest.mark.parametrize("room", ["corpus", "llm", "metrics", "store", "inspect"])
+@pytest.mark.parametrize("room", ["items", "corpus", "llm", "metrics", "store", "inspect"])
 def test_rooms_know_no_concrete_model(room: str) -> None:
     for path in (ROOT / "codectok" / room).rglob("*.py"):
         concrete = [name for name in imported(path) if name.startswith(CONCRETE)]

@@ -20,9 +20,9 @@ from torch import Tensor
 
 import codectok.corpus.plan
 from codectok.cli.tokenize import tokenize
-from codectok.corpus.manifest import read_corpus
 from codectok.corpus.pipeline import Summary, tokenize_corpus
 from codectok.errors import CodectokError, FingerprintError, FormatError
+from codectok.items.corpus import read_corpus
 from codectok.store import open_store
 from codectok.store.verify import verify_store
 from codectok.tokenizer import Tokenizer

@@ -67,9 +67,9 @@ def prepare(name: str | None, folder: Path | None, output: Path | None, show: bo
 @handle_errors
 def segment(corpus: Path, output: Path, max_seconds: float, vad: bool, as_json: bool) -> None:
     """Cut the files of CORPUS into pieces, as a manifest of offsets and durations: no audio is written."""
-    from codectok.corpus.manifest import read_corpus
     from codectok.corpus.segment import segment_corpus
     from codectok.corpus.voice import webrtc
+    from codectok.items.corpus import read_corpus
 
     if vad:
         webrtc()  # says so now if it is not installed

@@ -37,7 +37,7 @@ def encode(
 
     AUDIO are files or folders. Files of a folder keep their path below it; two inputs for one output are refused.
     """
-    from codectok.corpus.manifest import AUDIO_SUFFIXES
+    from codectok.items.item import AUDIO_SUFFIXES
 
     jobs = plan(audio, out, take=AUDIO_SUFFIXES, suffix=".ctk", file_suffixes=(".ctk",), overwrite=overwrite)
     tok, k = open_tokenizer(tokenizer, codebooks, bitrate)

@@ -40,8 +40,8 @@ def inspect(
     """
     from codectok.atomic import atomic_path
     from codectok.cli.paths import expand
-    from codectok.corpus.manifest import AUDIO_SUFFIXES
     from codectok.inspect import Clip, choose_settings, compare, render, summarize
+    from codectok.items.item import AUDIO_SUFFIXES
     from codectok.metrics.segments import labels_of_files
     from codectok.tokenizer import load
 

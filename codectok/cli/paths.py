@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from codectok.corpus.manifest import AUDIO_SUFFIXES
+from codectok.items.item import AUDIO_SUFFIXES
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ import click
 from codectok.cli.common import handle_errors, print_json, print_table, progress
 
 if TYPE_CHECKING:
-    from codectok.corpus.manifest import Corpus
     from codectok.corpus.recheck import Recheck
+    from codectok.items.corpus import Corpus
     from codectok.store import Store
 
 SHOWN = 20
@@ -72,7 +72,7 @@ def verify(
 def _open(corpus: Path | None) -> Corpus | None:
     if corpus is None:
         return None
-    from codectok.corpus.manifest import read_corpus
+    from codectok.items.corpus import read_corpus
 
     return read_corpus(corpus)
 

@@ -21,8 +21,8 @@ from codectok.cli.sections import SectionedCommand
 from codectok.store.names import FORMATS, SINGLE_STREAM
 
 if TYPE_CHECKING:
-    from codectok.corpus.manifest import Corpus
     from codectok.corpus.pipeline import Summary
+    from codectok.items.corpus import Corpus
     from codectok.store.base import StoreOptions
     from codectok.tokenizer import Tokenizer
 
@@ -118,7 +118,7 @@ def tokenize(
 
     The same command again goes on with a run that was stopped. Files that fail are listed, and are in errors.jsonl.
     """
-    from codectok.corpus.manifest import read_corpus
+    from codectok.items.corpus import read_corpus
 
     if dry_run:
         _refuse_with_dry_run(options, workers)

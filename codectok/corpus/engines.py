@@ -12,11 +12,12 @@ from typing import Literal
 
 from codectok.corpus.job import Job, ShardWorker
 from codectok.corpus.local import in_process, in_workers, usable_cores
-from codectok.corpus.manifest import Corpus, Item
 from codectok.corpus.reading import measure
 from codectok.corpus.scheduler import Finished, Shard
 from codectok.corpus.totals import Totals
 from codectok.errors import CodectokError
+from codectok.items.corpus import Corpus
+from codectok.items.item import Item
 from codectok.store.record import read_record
 from codectok.store.writer import StoreWriter
 from codectok.tokenizer import Tokenizer

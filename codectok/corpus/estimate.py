@@ -12,10 +12,11 @@ from pathlib import Path
 
 import numpy as np
 
-from codectok.corpus.clips import seconds_of
 from codectok.corpus.job import Job, ShardWorker
-from codectok.corpus.manifest import Corpus, Item, nothing_in
 from codectok.errors import CodectokError
+from codectok.items.clips import seconds_of
+from codectok.items.corpus import Corpus, nothing_in
+from codectok.items.item import Item
 from codectok.store.base import Row, StoreInfo, StoreOptions, shard_path
 from codectok.store.formats import get_format
 from codectok.tokenizer import Tokenizer

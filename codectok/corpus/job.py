@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from codectok.audio_reader import printable
-from codectok.corpus.manifest import Item
 from codectok.corpus.plan import BATCH_SECONDS, Batch, plan
 from codectok.corpus.reading import Failure, measure, readers
 from codectok.corpus.steps import BatchEncoder, Begun, Outcome
 from codectok.errors import FingerprintError
+from codectok.items.item import Item
 from codectok.store.base import ItemError, Row
 from codectok.tokenizer import Tokenizer, load
 

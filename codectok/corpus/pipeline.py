@@ -14,11 +14,13 @@ from typing import Any
 from codectok.corpus.engines import Engine, device_kind, run_engine
 from codectok.corpus.job import Job
 from codectok.corpus.local import name_anywhere
-from codectok.corpus.manifest import Corpus, Item, ItemHash, Scan
 from codectok.corpus.plan import BATCH_SECONDS
-from codectok.corpus.readers.kinds import kind_of
 from codectok.corpus.totals import Progress, Totals
 from codectok.errors import CodectokError, FormatError
+from codectok.items.corpus import Corpus, Scan
+from codectok.items.hashes import ItemHash
+from codectok.items.item import Item
+from codectok.items.readers.kinds import kind_of
 from codectok.store.base import ItemError, StoreInfo, StoreOptions
 from codectok.store.reader import open_store
 from codectok.store.writer import StoreWriter

@@ -14,8 +14,8 @@ from multiprocessing import connection
 from typing import Any
 
 from codectok.corpus import worker
-from codectok.corpus.manifest import Item
 from codectok.errors import CodectokError
+from codectok.items.item import Item
 
 AHEAD = 2
 """Tasks that a worker has at a time: one with the model, one being read."""

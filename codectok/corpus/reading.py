@@ -19,8 +19,8 @@ from typing import ParamSpec, TypeVar
 
 import numpy as np
 
-from codectok.corpus.clips import read_clip, seconds_of
-from codectok.corpus.manifest import Item
+from codectok.items.clips import read_clip, seconds_of
+from codectok.items.item import Item
 
 P = ParamSpec("P")
 T = TypeVar("T")

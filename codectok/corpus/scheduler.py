@@ -13,13 +13,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from codectok.corpus.job import ShardResult, shard_result
-from codectok.corpus.manifest import Item
 from codectok.corpus.plan import plan
 from codectok.corpus.pool import Death, Pool, Task
 from codectok.corpus.reading import Failure
-from codectok.corpus.sources import describe
 from codectok.corpus.steps import Done, Outcome
 from codectok.corpus.totals import Totals
+from codectok.items.item import Item
+from codectok.items.sources import describe
 from codectok.tokenizer import Tokenizer
 
 Shard = tuple[int, list[Item], str]

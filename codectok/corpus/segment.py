@@ -10,12 +10,13 @@ from pathlib import Path
 
 from codectok.atomic import atomic_path
 from codectok.audio_reader import AudioReader
-from codectok.corpus.clips import clip_blocks
-from codectok.corpus.manifest import Corpus, Item
-from codectok.corpus.sources import describe, open_item
 from codectok.corpus.voice import FRAME, PADDING, RATE, Stretch, Voiced, decisions, stretches
-from codectok.corpus.written import audio_path, json_line
 from codectok.errors import AudioError, CodectokError
+from codectok.items.clips import clip_blocks
+from codectok.items.corpus import Corpus
+from codectok.items.item import Item
+from codectok.items.sources import describe, open_item
+from codectok.items.written import audio_path, json_line
 
 Span = tuple[int, int]
 """Samples ``[start, stop)`` of a file, at its own rate."""

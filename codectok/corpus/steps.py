@@ -13,10 +13,10 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import torch
 
-from codectok.corpus.clips import clip_blocks
-from codectok.corpus.manifest import Item
 from codectok.corpus.reading import Failure, attempt, read
-from codectok.corpus.sources import open_item
+from codectok.items.clips import clip_blocks
+from codectok.items.item import Item
+from codectok.items.sources import open_item
 from codectok.tokenizer import Tokenizer
 from codectok.tokens import Tokens
 

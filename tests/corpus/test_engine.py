@@ -20,10 +20,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from codectok import load
-from codectok.corpus.manifest import read_corpus
 from codectok.corpus.pipeline import Summary, tokenize_corpus
 from codectok.corpus.plan import plan
 from codectok.errors import CodectokError
+from codectok.items.corpus import read_corpus
 from codectok.store import open_store
 from codectok.tokenizer import Tokenizer
 from tests.corpus.tokenizers import Deadly, DeadlyOnce, Incomplete, Loudness, Shaped, Sleepy, Unsendable
@@ -186,7 +186,7 @@ def test_workers_that_cannot_start_say_so(audio: Path, tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(
         f"import sys\nsys.path.insert(0, {str(ROOT)!r})\n"
-        "from codectok import load\nfrom codectok.corpus.manifest import read_corpus\n"
+        "from codectok import load\nfrom codectok.items.corpus import read_corpus\n"
         "from codectok.corpus.pipeline import tokenize_corpus\n"
         f"tokenize_corpus(read_corpus({str(audio)!r}), load('random'), {str(tmp_path / 's')!r}, workers=2)\n"
     )

@@ -13,12 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from codectok.corpus.job import Job, ShardResult, ShardWorker
-from codectok.corpus.manifest import Item
 from codectok.corpus.pool import Death, Task
 from codectok.corpus.reading import measure, readers
 from codectok.corpus.scheduler import SHARDS_AHEAD, Scheduler
 from codectok.corpus.steps import BatchEncoder
 from codectok.corpus.totals import Totals
+from codectok.items.item import Item
 from tests.corpus.tokenizers import Loudness
 
 PER_SHARD = 5

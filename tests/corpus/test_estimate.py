@@ -9,9 +9,9 @@ import soundfile
 
 from codectok.corpus import estimate as module
 from codectok.corpus.estimate import estimate
-from codectok.corpus.manifest import read_corpus
 from codectok.corpus.pipeline import tokenize_corpus
 from codectok.errors import CodectokError
+from codectok.items.corpus import read_corpus
 from codectok.tokenizer import load
 
 

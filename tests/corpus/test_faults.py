@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from codectok.corpus.manifest import Item, read_corpus
-from codectok.corpus.sources import describe, open_item
 from codectok.errors import AudioError, FormatError
+from codectok.items.corpus import read_corpus
+from codectok.items.item import Item
+from codectok.items.sources import describe, open_item
 
 DEPTH = 1010
 """Of folders: deeper than Python recurses."""

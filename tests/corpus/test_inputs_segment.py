@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 
 from codectok.audio import read_audio
 from codectok.cli.main import main
-from codectok.corpus.clips import read_clip
-from codectok.corpus.manifest import read_corpus
 from codectok.corpus.segment import equal_parts, segment_corpus, speech_parts
 from codectok.corpus.voice import FRAME, RATE, Stretch, stretches
 from codectok.errors import CodectokError
+from codectok.items.clips import read_clip
+from codectok.items.corpus import read_corpus
 
 
 def noise(seconds: float, rate: int, seed: int = 0) -> np.ndarray:

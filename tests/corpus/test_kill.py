@@ -18,7 +18,7 @@ from click.testing import CliRunner
 
 import codectok.corpus.engines
 from codectok.cli.tokenize import tokenize
-from codectok.corpus.manifest import read_corpus
+from codectok.items.corpus import read_corpus
 from codectok.store import open_store
 from codectok.store.verify import verify_store
 

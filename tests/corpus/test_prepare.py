@@ -12,10 +12,10 @@ import soundfile
 from click.testing import CliRunner
 
 from codectok.cli.main import main
-from codectok.corpus.manifest import read_corpus
 from codectok.corpus.prepare import CORPORA, prepare
-from codectok.corpus.sources import open_item
 from codectok.errors import CodectokError, FormatError
+from codectok.items.corpus import read_corpus
+from codectok.items.sources import open_item
 
 SECONDS = 0.05
 

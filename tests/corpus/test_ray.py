@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from codectok.corpus.manifest import read_corpus
 from codectok.corpus.pipeline import tokenize_corpus
 from codectok.errors import CodectokError
+from codectok.items.corpus import read_corpus
 from codectok.store import open_store
 from codectok.store.merge import merge_stores
 from codectok.store.verify import verify_store

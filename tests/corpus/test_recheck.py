@@ -11,9 +11,9 @@ import soundfile
 from click.testing import CliRunner
 
 from codectok.cli.store import verify
-from codectok.corpus.manifest import read_corpus
 from codectok.corpus.pipeline import tokenize_corpus
 from codectok.corpus.recheck import check_manifest, check_sample
+from codectok.items.corpus import read_corpus
 from codectok.store import Store, open_store
 from codectok.tokenizer import Tokenizer, load
 

@@ -16,9 +16,9 @@ from click.testing import CliRunner, Result
 from codectok.cli.main import main
 from codectok.cli.tokenize import tokenize
 from codectok.corpus.engines import default_workers, device_kind
-from codectok.corpus.manifest import read_corpus
 from codectok.corpus.pipeline import tokenize_corpus
 from codectok.errors import CodectokError
+from codectok.items.corpus import read_corpus
 from codectok.store import open_store
 from codectok.store.verify import verify_store
 from tests.corpus.tokenizers import Loudness

@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 from safetensors.numpy import load_file
 
 import codectok
-from codectok.corpus.manifest import read_corpus
+from codectok.items.corpus import read_corpus
 from kmeans_units.cli import units
 from tests.kmeans.fake_encoder import write_corpus
 

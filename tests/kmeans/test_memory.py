@@ -22,7 +22,7 @@ from kmeans_units.sampling import SampleOptions
 from kmeans_units.streams import fit_stream
 from tests.kmeans.fake_encoder import FakeEncoder
 from kmeans_units.clips import Clip
-from codectok.corpus.manifest import Item
+from codectok.items.item import Item
 import faiss, torch, safetensors.torch
 
 frames, dim, memory, k = int(sys.argv[1]), 768, float(sys.argv[2]), int(sys.argv[3])

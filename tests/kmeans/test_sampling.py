@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from codectok.corpus.manifest import read_corpus
 from codectok.errors import CodectokError
+from codectok.items.corpus import read_corpus
 from kmeans_units.dump import Dump
 from kmeans_units.sampling import Sample, SampleOptions, sample_frames
 from tests.kmeans.fake_encoder import FakeEncoder, write_corpus

@@ -14,8 +14,8 @@ import soundfile
 import torch
 from click.testing import CliRunner, Result
 
-from codectok.corpus.manifest import read_corpus
 from codectok.errors import CodectokError
+from codectok.items.corpus import read_corpus
 from codectok.metrics.items import AbxItem
 from codectok.metrics.segments import Segment, write_segments
 from codectok.metrics.unit_report import phone_scores
@@ -283,7 +283,7 @@ def test_alignments_and_failures_of_segments_are_kept_apart(segments: Path, monk
 
 def test_a_clip_is_named_by_path_or_id(tmp_path: Path) -> None:
     """Both find the labels of a whole file; a length without an id leaves a line its path; tables join by either."""
-    from codectok.corpus.manifest import Item
+    from codectok.items.item import Item
     from kmeans_units.names import by_clip, clip_name, names_of
 
     items = [Item("u1", "/r/a.wav"), Item("d/b", "/r/d/b.wav", None, 1.5), Item("u2", "/r/c.wav", 0.0, 1.0),

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from codectok.audio import resampled_blocks
-from codectok.corpus.clips import read_clip, seconds_of
-from codectok.corpus.manifest import Item
 from codectok.errors import AudioError
+from codectok.items.clips import read_clip, seconds_of
+from codectok.items.item import Item
 from train_codec.data.entries import Entry
 
 PROBES = 64

@@ -7,8 +7,8 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from codectok.corpus.manifest import Item
 from codectok.errors import CodectokError, FormatError
+from codectok.items.item import Item
 
 MIN_GROUPS = 10
 """Fewer speakers (or folders) than this are not split by speaker: the val part would be one voice, or none."""

@@ -9,9 +9,10 @@ from collections.abc import Iterable, Iterator
 from itertools import repeat
 from pathlib import Path
 
-from codectok.corpus.manifest import Item, read_corpus
-from codectok.corpus.readers import read_jsonl, read_table, reader_for
 from codectok.errors import AudioError, FormatError
+from codectok.items.corpus import read_corpus
+from codectok.items.item import Item
+from codectok.items.readers import read_jsonl, read_table, reader_for
 from train_codec.data.entries import Entry
 
 USE_KEYS = ("use", "split")

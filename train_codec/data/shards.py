@@ -11,9 +11,9 @@ import re
 import tarfile
 from pathlib import Path
 
-from codectok.corpus.manifest import AUDIO_SUFFIXES, Item
-from codectok.corpus.readers.braces import expand_braces
 from codectok.errors import AudioError, FormatError
+from codectok.items.item import AUDIO_SUFFIXES, Item
+from codectok.items.readers.braces import expand_braces
 from train_codec.data.entries import Entry
 from train_codec.data.files import SPEAKER_KEYS, USE_KEYS, label
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from codectok.corpus.readers.lines import open_text
 from codectok.errors import FormatError
+from codectok.items.readers.lines import open_text
 
 
 @dataclass(frozen=True, slots=True)

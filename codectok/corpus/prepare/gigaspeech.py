@@ -10,8 +10,8 @@ from typing import Any, TextIO
 
 from codectok.corpus.prepare.clip import Clip, layout_error
 from codectok.corpus.prepare.registry import CORPORA
-from codectok.corpus.readers.lines import open_text
 from codectok.errors import FormatError
+from codectok.items.readers.lines import open_text
 
 _BLOCK = 1 << 20
 

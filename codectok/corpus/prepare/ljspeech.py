@@ -7,7 +7,7 @@ from pathlib import Path
 
 from codectok.corpus.prepare.clip import Clip, layout_error
 from codectok.corpus.prepare.registry import CORPORA
-from codectok.corpus.readers.lines import numbered_lines
+from codectok.items.readers.lines import numbered_lines
 
 
 def clips(root: Path) -> Iterator[Clip]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from codectok.corpus.prepare.clip import Clip, folders, layout_error
 from codectok.corpus.prepare.registry import CORPORA
-from codectok.corpus.readers.lines import bad_line, numbered_lines
+from codectok.items.readers.lines import bad_line, numbered_lines
 
 SPLITS = ("train", "dev", "test")
 LANGUAGES = {

@@ -14,12 +14,13 @@ import numpy as np
 
 from codectok.atomic import atomic_path
 from codectok.audio_reader import AudioReader, printable
-from codectok.corpus.manifest import AUDIO_SUFFIXES, short_hash
 from codectok.corpus.prepare.clip import Clip, layout_error
 from codectok.corpus.prepare.registry import CORPORA, reader_of
-from codectok.corpus.readers.folder import walk
-from codectok.corpus.written import audio_path, json_line
 from codectok.errors import AudioError, CodectokError
+from codectok.items.hashes import short_hash
+from codectok.items.item import AUDIO_SUFFIXES
+from codectok.items.readers.folder import walk
+from codectok.items.written import audio_path, json_line
 
 EXACT = (".flac", ".wav")
 """Files whose header states their length exactly; of others the manifest gives none."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from codectok.corpus.prepare.clip import Clip, files, folders, layout_error
 from codectok.corpus.prepare.registry import CORPORA
-from codectok.corpus.readers.lines import numbered_lines
+from codectok.items.readers.lines import numbered_lines
 
 LISTS = {"validation": "validation_list.txt", "test": "testing_list.txt"}
 

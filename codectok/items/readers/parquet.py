@@ -6,10 +6,10 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from codectok.corpus.manifest import Item
-from codectok.corpus.readers.columns import audio_column, row_item
-from codectok.corpus.readers.folder import walk
 from codectok.errors import FormatError
+from codectok.items.item import Item
+from codectok.items.readers.columns import audio_column, row_item
+from codectok.items.readers.folder import walk
 
 _ROWS = 1024
 

@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
-from codectok.corpus.manifest import Item
 from codectok.errors import FormatError
+from codectok.items.item import Item
 
 MAX_ID_BYTES = 4096
 """As long as a path may be on Linux. Longer ids come from a manifest whose lines are not what they seem."""

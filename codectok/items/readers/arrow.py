@@ -7,10 +7,10 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from codectok.corpus.manifest import Item
-from codectok.corpus.readers.columns import audio_column, row_item
-from codectok.corpus.readers.folder import walk
 from codectok.errors import FormatError
+from codectok.items.item import Item
+from codectok.items.readers.columns import audio_column, row_item
+from codectok.items.readers.folder import walk
 
 
 def read_arrow(source: Path, root: str) -> Iterator[Item]:
@@ -41,7 +41,7 @@ def _files(source: Path) -> list[str]:
 def _rows(path: str, root: str) -> Iterator[Item]:
     import pyarrow as pa
 
-    from codectok.corpus.rows import open_arrow
+    from codectok.items.rows import open_arrow
 
     try:
         table = open_arrow(path)

@@ -9,11 +9,11 @@ import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from codectok.corpus.manifest import AUDIO_SUFFIXES, Item
-from codectok.corpus.readers.braces import expand_braces
-from codectok.corpus.readers.folder import walk
-from codectok.corpus.readers.lines import escaped, make_item, numbered_lines
 from codectok.errors import FormatError
+from codectok.items.item import AUDIO_SUFFIXES, Item
+from codectok.items.readers.braces import expand_braces
+from codectok.items.readers.folder import walk
+from codectok.items.readers.lines import escaped, make_item, numbered_lines
 
 
 def read_webdataset(source: Path, root: str) -> Iterator[Item]:

@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from codectok.corpus.manifest import Item
-from codectok.corpus.readers.lines import as_seconds, bad_line, make_item, numbered_lines, open_text, suffix_of
 from codectok.errors import FormatError
+from codectok.items.item import Item
+from codectok.items.readers.lines import as_seconds, bad_line, make_item, numbered_lines, open_text, suffix_of
+from codectok.items.sources import is_member
 
 PATH_KEYS = ("path", "audio", "audio_filepath", "wav")
 """Names under which manifests give the audio file; the first that is there counts."""
@@ -55,8 +56,6 @@ def read_table(source: Path, root: str) -> Iterator[Item]:
 
 def read_entry(source: Path, number: int, entry: dict[str, Any], root: str) -> Item:
     """The item of one row."""
-    from codectok.corpus.sources import is_member
-
     path = next((entry[k] for k in PATH_KEYS if entry.get(k) not in (None, "")), None)
     if not isinstance(path, str):
         raise bad_line(source, number, f"has no audio file: name it under one of {', '.join(PATH_KEYS)}")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from codectok.corpus.manifest import Item
-from codectok.corpus.readers.lines import bad_line, make_item, numbered_lines
+from codectok.items.item import Item
+from codectok.items.readers.lines import bad_line, make_item, numbered_lines
 
 
 def read_list(source: Path, root: str) -> Iterator[Item]:

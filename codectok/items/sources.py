@@ -14,9 +14,9 @@ import os
 import re
 
 from codectok.audio_reader import AudioReader, printable
-from codectok.corpus.manifest import Item
-from codectok.corpus.slices import open_slice
 from codectok.errors import AudioError
+from codectok.items.item import Item
+from codectok.items.slices import open_slice
 
 _MEMBER = re.compile(r"channel:\d+|tar:\d+:\d+:.*|parquet:\d+:\d+:.+|arrow:\d+:.+", re.DOTALL)
 
@@ -43,7 +43,7 @@ def open_item(item: Item) -> AudioReader:
     if kind == "tar":
         offset, size, _ = where.split(":", 2)
         return AudioReader(open_slice(item.path, int(offset), int(size), name), name)
-    from codectok.corpus.rows import read_cell
+    from codectok.items.rows import read_cell
 
     found = read_cell(item.path, kind, where, name)
     if isinstance(found, str):  # the row names a file

@@ -6,8 +6,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from codectok.corpus.manifest import AUDIO_SUFFIXES, Item
-from codectok.corpus.readers.lines import escaped, make_item
+from codectok.items.item import AUDIO_SUFFIXES, Item
+from codectok.items.readers.lines import escaped, make_item
 
 
 def read_folder(source: Path, root: str) -> Iterator[Item]:

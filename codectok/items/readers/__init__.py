@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
 
-from codectok.corpus.manifest import Item
-from codectok.corpus.readers.kinds import kind_of
-from codectok.corpus.readers.lines import first_line
-from codectok.corpus.readers.tables import read_jsonl, read_table
 from codectok.errors import FormatError
+from codectok.items.item import Item
+from codectok.items.readers.kinds import kind_of
+from codectok.items.readers.lines import first_line
+from codectok.items.readers.tables import read_jsonl, read_table
 
 __all__ = ["Reader", "read_jsonl", "read_table", "reader_for", "root_of"]
 

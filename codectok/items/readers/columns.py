@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from codectok.corpus.manifest import Item
-from codectok.corpus.readers.lines import as_seconds, escaped, make_item
-from codectok.corpus.readers.tables import PATH_KEYS
 from codectok.errors import FormatError
+from codectok.items.item import Item
+from codectok.items.readers.lines import as_seconds, escaped, make_item
+from codectok.items.readers.tables import PATH_KEYS
 
 _NAMES = ("audio", *PATH_KEYS, "bytes")
 

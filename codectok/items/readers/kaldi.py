@@ -11,9 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from codectok.corpus.manifest import Item, short_hash
-from codectok.corpus.readers.lines import bad_line, make_item, numbered_lines, open_text
 from codectok.errors import FormatError
+from codectok.items.hashes import short_hash
+from codectok.items.item import Item
+from codectok.items.readers.lines import bad_line, make_item, numbered_lines, open_text
 
 
 def read_kaldi(source: Path, root: str) -> Iterator[Item]:

@@ -7,10 +7,10 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from codectok.corpus.manifest import Item
-from codectok.corpus.readers.lines import as_seconds, bad_line, make_item, numbered_lines
-from codectok.corpus.readers.tables import json_object
 from codectok.errors import FormatError
+from codectok.items.item import Item
+from codectok.items.readers.lines import as_seconds, bad_line, make_item, numbered_lines
+from codectok.items.readers.tables import json_object
 
 
 def read_lhotse(source: Path, root: str) -> Iterator[Item]:

@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 import soundfile
 
-from codectok.corpus.manifest import Item, read_corpus
-from codectok.corpus.readers.braces import expand_braces
-from codectok.corpus.sources import describe, open_item
 from codectok.errors import AudioError, CodectokError, FormatError
+from codectok.items.corpus import read_corpus
+from codectok.items.item import Item
+from codectok.items.readers.braces import expand_braces
+from codectok.items.sources import describe, open_item
 
 RATE = 16000
 
@@ -161,7 +162,7 @@ def test_a_tar_member_is_read_in_place(tmp_path: Path, monkeypatch: pytest.Monke
         tmp_path / "a.tar", {"big.bin": bytes(5_000_000), "u.wav": encoded(clip(0, 4), "WAV"), "z.bin": bytes(10**6)}
     )
     (item,) = items(tmp_path / "a.tar")
-    from codectok.corpus import slices
+    from codectok.items import slices
 
     read: list[int] = []
     original = slices._Slice.readinto
@@ -251,7 +252,7 @@ def test_the_cache_of_row_groups_is_bounded(tmp_path: Path, monkeypatch: pytest.
     pq.write_table(
         pa.table({"audio": [encoded(clip(n), "WAV") for n in range(6)]}), tmp_path / "b.parquet", row_group_size=1
     )
-    from codectok.corpus import rows
+    from codectok.items import rows
 
     cache = rows._Cache(2 * 8100)
     monkeypatch.setattr(rows, "_groups", cache)
@@ -314,7 +315,7 @@ def test_lhotse_manifests(tmp_path: Path) -> None:
     assert found == [Item("c0", path, member="channel:0"), Item("c1", path, 0.125, 0.3, "channel:1")]
     assert describe(found[1]) == f"{path}:channel 1"
     np.testing.assert_array_equal(samples_of(found[1]), stereo[:, 1])
-    from codectok.corpus.clips import read_clip
+    from codectok.items.clips import read_clip
 
     np.testing.assert_allclose(read_clip(found[1], RATE), part.load_audio()[0], atol=1e-7)
     np.testing.assert_allclose(read_clip(found[0], RATE), whole.load_audio()[0], atol=1e-7)

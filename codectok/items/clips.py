@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from codectok.audio_reader import AudioReader
-from codectok.corpus.manifest import Item
-from codectok.corpus.sources import describe, open_item
 from codectok.errors import AudioError
+from codectok.items.item import Item
+from codectok.items.sources import describe, open_item
 from codectok.samples import Resampler, check_samples
 
 ROUNDING_SECONDS = 0.1

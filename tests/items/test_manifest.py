@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from codectok.corpus.manifest import Item, read_corpus
 from codectok.errors import CodectokError, FormatError
+from codectok.items.corpus import read_corpus
+from codectok.items.item import Item
 
 
 def write(path: Path, text: str) -> Path:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from codectok.corpus.manifest import AUDIO_SUFFIXES
-from codectok.corpus.readers.folder import walk
-from codectok.corpus.readers.lines import first_line, suffix_of
 from codectok.errors import FormatError
+from codectok.items.item import AUDIO_SUFFIXES
+from codectok.items.readers.folder import walk
+from codectok.items.readers.lines import first_line, suffix_of
 
 _SHARDS = {".tar": "webdataset", ".parquet": "parquet", ".arrow": "arrow"}
 

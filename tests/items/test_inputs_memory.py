@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from codectok.corpus.manifest import read_corpus
+from codectok.items.corpus import read_corpus
 
 WRITERS: dict[str, Callable[[int], str]] = {
     "m.jsonl": lambda n: json.dumps({"id": f"utt{n}", "path": f"d/{n}.wav", "duration": 1.5}) + "\n",

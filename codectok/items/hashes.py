@@ -1,0 +1,34 @@
+"""Hashes of items: what a store remembers of the corpus it was made from."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+
+from codectok.items.item import Item
+
+
+class ItemHash:
+    """sha256 over items in their order. Paths under the corpus's root count relative to it: a moved corpus is equal."""
+
+    def __init__(self, root: str) -> None:
+        self._prefix = root.rstrip(os.sep) + os.sep
+        self._hash = hashlib.sha256()
+
+    def add(self, item: Item) -> None:
+        """Take in one more item."""
+        path = item.path.removeprefix(self._prefix)
+        fields = [item.id, Path(path).as_posix(), item.offset, item.duration]
+        line = json.dumps(fields if item.member is None else [*fields, item.member])
+        self._hash.update(line.encode() + b"\n")
+
+    def hexdigest(self) -> str:
+        """Of the items so far."""
+        return self._hash.hexdigest()
+
+
+def short_hash(text: str) -> int:
+    """64 bits of a hash of ``text``, the same on every machine."""
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")

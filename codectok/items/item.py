@@ -1,0 +1,32 @@
+"""One utterance of a corpus."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3")
+"""What a folder is searched for, in any case."""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One utterance of a corpus.
+
+    Attributes:
+        id: unique in the corpus, one line of text.
+        path: of the audio file, or of the tar, parquet or arrow file that holds it.
+        offset: start of the utterance in the file, in seconds; None is the file's start.
+        duration: length in seconds; None is up to the file's end.
+        member: which audio inside ``path``, as :mod:`codectok.items.sources` spells it; None is the file itself.
+    """
+
+    id: str
+    path: str
+    offset: float | None = None
+    duration: float | None = None
+    member: str | None = None
+
+    @property
+    def whole(self) -> bool:
+        """Whether the item is a whole file (or tar member, or row), not a segment of one."""
+        return self.offset is None and self.duration is None
