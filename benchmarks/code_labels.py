@@ -14,6 +14,7 @@ import numpy as np
 from benchmarks.clips import read_splits
 from benchmarks.letters import HOP, RATE, LetterModels, cepstra, words_of
 from codectok.errors import FormatError
+from codectok.samples import to_int16
 from train_codec.data import Clip, ClipArray
 from train_codec.distill.align import Grid, pooling
 from train_codec.distill.teacher import TeacherCache
@@ -46,7 +47,7 @@ class FrameGrid:
 def as_clips(audios: Sequence[np.ndarray]) -> ClipArray:
     """Audio [S] at 16 kHz each, as the training data's array."""
     lengths = [len(a) for a in audios]
-    samples = np.concatenate([np.clip(np.round(a * 32768.0), -32768, 32767).astype(np.int16) for a in audios])
+    samples = np.concatenate([to_int16(a) for a in audios])
     starts = np.cumsum([0, *lengths[:-1]]).tolist()
     return ClipArray(samples, [Clip(str(i), s, n) for i, (s, n) in enumerate(zip(starts, lengths, strict=True))], RATE)
 

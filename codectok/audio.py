@@ -16,7 +16,7 @@ import soundfile
 from codectok.atomic import atomic_path
 from codectok.audio_reader import AudioReader, PathLike, reason
 from codectok.errors import AudioError
-from codectok.samples import Resampler, as_mono, check_rate, check_samples, resample
+from codectok.samples import Resampler, as_mono, check_rate, check_samples, resample, to_int16
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -122,7 +122,9 @@ class AudioWriter:
             self._written = True
         for at in range(0, len(samples), _WRITE_BLOCK):  # libsndfile's Ogg encoder overflows its stack on long blocks
             try:
-                self._file.write(np.clip(samples[at : at + _WRITE_BLOCK], -1.0, 1.0))
+                block = samples[at : at + _WRITE_BLOCK]
+                # libsndfile would scale by 32767 and round down: the integers are ours, those that are scored.
+                self._file.write(to_int16(block) if self._subtype == "PCM_16" else np.clip(block, -1.0, 1.0))
             except soundfile.SoundFileError as error:
                 raise AudioError(f"cannot write {self.path} ({reason(error)}): check the disk") from None
 

@@ -85,6 +85,21 @@ def _as_array(audio: Any) -> np.ndarray:
     return array
 
 
+def to_int16(samples: np.ndarray) -> np.ndarray:
+    """Finite float samples, any shape, as a 16-bit file stores them: int16, 32768 to a unit, rounded, clipped.
+
+    The one way from float to 16 bit: what is written, scored, cached and shown cannot differ. :func:`as_written` is the
+    way back.
+    """
+    scaled = np.rint(np.asarray(samples, dtype=np.float32) * np.float32(32768.0))
+    return np.clip(scaled, -32768, 32767).astype(np.int16)
+
+
+def as_written(samples: np.ndarray) -> np.ndarray:
+    """Finite float samples, any shape, as they come back from a 16-bit file: float32 in [-1, 1 - 2^-15]."""
+    return to_int16(samples).astype(np.float32) / np.float32(32768.0)
+
+
 def mix(channels: np.ndarray) -> np.ndarray:
     """Mean over C of float [C, S], C >= 1, as float32 [S].
 

@@ -14,6 +14,7 @@ import codectok
 from codectok import audio
 from codectok.atomic import atomic_path
 from codectok.errors import AudioError
+from codectok.samples import as_written, to_int16
 
 RATES = (8000, 11025, 16000, 22050, 24000, 44100, 48000)
 
@@ -361,3 +362,27 @@ def test_atomic_path(tmp_path: Path) -> None:
     for target in (tmp_path, Path("/dev/null")):
         with pytest.raises(OSError, match="regular file"), atomic_path(target):
             pass
+
+
+# -- 16 bit ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("suffix", [".wav", ".flac"])
+def test_what_is_scored_is_what_a_file_holds(tmp_path: Path, suffix: str) -> None:
+    rng = np.random.default_rng(0)
+    edges = [0.0, 1.0, -1.0, 2.0, -2.0, 1 - 2**-15, 1 - 2**-16, -1 + 2**-16, 2**-16, 1.5 * 2**-15, -(2**-17), 1e30]
+    x = np.concatenate([edges, rng.normal(0, 0.5, 40000)]).astype(np.float32)
+    codectok.write_audio(tmp_path / f"a{suffix}", x, 16000)
+    back, _ = codectok.read_audio(tmp_path / f"a{suffix}")
+    assert np.array_equal(back, as_written(x))
+    assert np.array_equal(as_written(back), back)
+    assert back.max() == 1 - 2**-15
+    assert back.min() == -1.0
+    inside = np.abs(x) < 1 - 2**-15
+    assert np.abs(back - x)[inside].max() <= 2**-16  # rounded, not cut off
+
+
+def test_16_bit_integers() -> None:
+    assert to_int16(np.array([0.0, 1.0, -1.0, 9.0, -9.0, 2**-15, -(2**-15)])).tolist() == [
+        0, 32767, -32768, 32767, -32768, 1, -1,
+    ]  # fmt: skip

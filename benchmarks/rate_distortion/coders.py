@@ -15,6 +15,7 @@ import soundfile
 from benchmarks.rate_distortion.ogg import audio_packets
 from codectok.audio import resample
 from codectok.errors import CodectokError
+from codectok.samples import to_int16
 
 RATE = 16000
 """Hz of the clips that are coded, and of what comes back."""
@@ -100,9 +101,9 @@ class Coder:
 
     def _write(self, path: Path, samples: np.ndarray) -> None:
         if self.raw:
-            path.write_bytes((np.clip(samples, -1, 32767 / 32768) * 32768).round().astype(_RAW_TYPE).tobytes())
+            path.write_bytes(to_int16(samples).astype(_RAW_TYPE).tobytes())
         else:
-            soundfile.write(path, samples, self.rate, "PCM_16")
+            soundfile.write(path, to_int16(samples), self.rate, "PCM_16")
 
     def _read(self, path: Path) -> np.ndarray:
         if not path.is_file() or not path.stat().st_size:

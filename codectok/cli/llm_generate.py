@@ -109,6 +109,7 @@ def _write(found: Any, output: Path | None) -> float:
     from codectok.atomic import atomic_path
     from codectok.errors import CodectokError
     from codectok.llm.decode import TextPiece
+    from codectok.samples import to_int16
 
     samples, rate = 0, 1
     with contextlib.ExitStack() as stack:
@@ -121,7 +122,7 @@ def _write(found: Any, output: Path | None) -> float:
                 if file is None:
                     path = stack.enter_context(atomic_path(output))
                     file = stack.enter_context(soundfile.SoundFile(path, "w", event.sample_rate, 1, format="WAV"))
-                file.write(event.samples)
+                file.write(to_int16(event.samples))
                 samples, rate = samples + len(event.samples), event.sample_rate
             elif event.last:
                 click.echo(f"[audio, {event.codes.shape[1]} frames]", nl=False)

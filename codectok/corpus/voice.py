@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from codectok.errors import CodectokError
-from codectok.samples import Resampler
+from codectok.samples import Resampler, to_int16
 
 RATE = 16000
 FRAME = 480
@@ -54,7 +54,7 @@ def decisions(blocks: Iterable[np.ndarray], rate: int, voiced: Voiced) -> Iterat
         nonlocal rest
         rest = np.concatenate([rest, samples])
         whole = len(rest) // FRAME * FRAME
-        ints = np.clip(np.rint(rest[:whole] * 32768.0), -32768, 32767).astype(np.int16)
+        ints = to_int16(rest[:whole])
         rest = rest[whole:]
         yield from (voiced(frame) for frame in ints.reshape(-1, FRAME))
 

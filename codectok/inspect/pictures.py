@@ -10,6 +10,7 @@ import soundfile
 
 from codectok.inspect.png import palette, write_png
 from codectok.metrics.mel import hz_to_mel, log_mel
+from codectok.samples import to_int16
 
 MAX_COLUMNS = 1600
 """Widest picture in pixels: finer than any screen shows."""
@@ -25,7 +26,7 @@ def data_uri(kind: str, data: bytes) -> str:
 
 def audio_uri(samples: np.ndarray, rate: int) -> str:
     """Float [S] as 16-bit audio: FLAC, or WAV where that is smaller. Every current browser plays both."""
-    pcm = np.rint(np.clip(samples, -1.0, 1.0) * 32767).astype(np.int16)
+    pcm = to_int16(samples)
     files = []
     for container in ("FLAC", "WAV"):
         buffer = io.BytesIO()

@@ -5,6 +5,7 @@ A metric raises :class:`MetricError` where it cannot be computed; it never retur
 
 from codectok.metrics.bootstrap import Interval, bootstrap_mean
 from codectok.metrics.catalogue import METRICS as _OTHER_METRICS
+from codectok.metrics.level import METRICS as _LEVEL_METRICS
 from codectok.metrics.opinion import METRICS as _OPINION_METRICS
 from codectok.metrics.pitch import METRICS as _PITCH_METRICS
 from codectok.metrics.registry import (
@@ -37,6 +38,7 @@ __all__ = [
 for _metric in (
     *_SIGNAL_METRICS,
     *_SPECTRUM_METRICS,
+    *_LEVEL_METRICS,
     *_PITCH_METRICS,
     *_OPINION_METRICS,
     *_SPEAKER_METRICS,

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from codectok.errors import CodectokError
+from codectok.samples import as_written
 
 Kind = Literal["pair", "reference-free", "corpus", "system"]
 """What a metric looks at:
@@ -44,6 +45,7 @@ class Metric:
         decimals: that tables show.
         install: the line that installs what it needs; "" where codectok's own requirements suffice.
         kind: see :data:`Kind`.
+        signed: whether the best value is 0, with errors on both sides; higher_is_better then says nothing.
     """
 
     name: str
@@ -55,6 +57,7 @@ class Metric:
     decimals: int = 2
     install: str = ""
     kind: Kind = "pair"
+    signed: bool = False
 
     def __call__(self, *arguments: Any) -> Any:
         """What the function gives for the arguments of its kind; both clips of a pair at the same ``rate`` in Hz.
@@ -74,15 +77,35 @@ class Metric:
     def of_clip(self, reference: np.ndarray, estimate: np.ndarray, rate: int) -> float:
         """Of one clip (float [S] each), whether or not the metric looks at the reference.
 
+        Both are heard as a 16-bit file stores them: what is clipped there counts.
+
         Raises:
             MetricUnavailable: its package is missing.
             MetricError: as in a call; or a metric that is not computed clip by clip.
         """
         if self.kind == "pair":
-            return float(self(reference, estimate, rate))
+            return float(self(as_file(reference), as_file(estimate), rate))
         if self.kind == "reference-free":
-            return float(self(estimate, rate))
+            return float(self(as_file(estimate), rate))
         raise MetricError(f"{self.name} is not computed clip by clip")
+
+    def goodness(self, value: float) -> float:
+        """What to rank by, higher is better: the value, its negative, or how near it is to 0 where it is signed."""
+        if self.signed:
+            return -abs(value)
+        return value if self.higher_is_better else -value
+
+
+def as_file(samples: np.ndarray) -> np.ndarray:
+    """Float samples as they come back from a 16-bit file.
+
+    Raises:
+        MetricError: a sample is NaN or infinite, which no file holds.
+    """
+    array = np.asarray(samples)
+    if not np.isfinite(array).all():
+        raise MetricError("a sample is NaN or infinite")
+    return as_written(array)
 
 
 _METRICS: dict[str, Metric] = {}

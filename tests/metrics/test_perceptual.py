@@ -63,7 +63,7 @@ def test_kinds_say_what_they_can_be_asked():
     with pytest.raises(MetricError, match="clip by clip"):
         get_metric("wer").of_clip(np.ones(9), np.ones(9), RATE)
     free = Metric("x", "x", lambda estimate, rate: float(estimate.sum() + rate), "", True, "", kind="reference-free")
-    assert free.of_clip(np.zeros(3), np.ones(4), 10) == 14.0
+    assert free.of_clip(np.zeros(3), np.full(4, 0.5), 10) == 12.0
 
 
 def test_corpus_metrics_are_found_where_they_stand():

@@ -15,6 +15,7 @@ from codectok.audio import resampled_blocks
 from codectok.errors import AudioError
 from codectok.items.clips import read_clip, seconds_of
 from codectok.items.item import Item
+from codectok.samples import to_int16
 from train_codec.data.entries import Entry
 
 PROBES = 64
@@ -33,8 +34,8 @@ def decode(entry: Entry, rate: int, scratch: str) -> np.ndarray:
     """
     with _as_file(entry, scratch) as item:
         if not item.whole or item.member is not None:
-            return _int16(read_clip(item, rate))
-        return np.concatenate([_int16(block) for block in resampled_blocks(item.path, rate)])
+            return to_int16(read_clip(item, rate))
+        return np.concatenate([to_int16(block) for block in resampled_blocks(item.path, rate)])
 
 
 def estimate_bytes(entries: Sequence[Entry], rate: int, scratch: str) -> int:
@@ -53,11 +54,6 @@ def estimate_bytes(entries: Sequence[Entry], rate: int, scratch: str) -> int:
     if probed_bytes:
         seconds += probed_seconds / probed_bytes * sum(e.size for e in unknown)
     return int(2 * rate * seconds)
-
-
-def _int16(samples: np.ndarray) -> np.ndarray:
-    # The inverse of ClipArray's division: 16-bit files keep their samples, and a resampler's overshoot is clipped.
-    return np.clip(np.rint(samples * np.float32(32768.0)), -32768, 32767).astype(np.int16)
 
 
 @contextmanager
