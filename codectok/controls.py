@@ -26,6 +26,9 @@ class PcmTokenizer(Tokenizer):
     causal = True
     fingerprint = fingerprint({"tokenizer": "pcm", "sample_rate": 16000, "mu": 255})
 
+    def __init__(self, device: str = "cpu") -> None:
+        """It works on the CPU, whatever the device."""
+
     def num_frames(self, num_samples: int) -> int:
         """One a sample."""
         return num_samples
@@ -77,6 +80,9 @@ class RandomTokenizer(Tokenizer):
     can_decode = False
     fingerprint = fingerprint({"tokenizer": "random", "frame_size": 640, "codebook_sizes": [1024] * 24})
 
+    def __init__(self, device: str = "cpu") -> None:
+        """It works on the CPU, whatever the device."""
+
     def num_frames(self, num_samples: int) -> int:
         """ceil(num_samples / 640)."""
         return -(-num_samples // self.frame_size)
@@ -109,8 +115,3 @@ def _hash(counter: np.ndarray) -> np.ndarray:
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return z ^ (z >> np.uint64(31))
-
-
-def open_control(name: str) -> Tokenizer:
-    """``pcm`` or ``random``."""
-    return {"pcm": PcmTokenizer, "random": RandomTokenizer}[name]()

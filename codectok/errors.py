@@ -21,5 +21,9 @@ class CodeRangeError(CodectokError):
     """A code outside its codebook, or a number of codebooks that the tokenizer does not have."""
 
 
-class UnknownTokenizerError(CodectokError):
+class UnknownNameError(CodectokError):
+    """A name that a kind of thing (metric, store format, ...) does not have."""
+
+
+class UnknownTokenizerError(UnknownNameError):
     """A tokenizer name that is neither packaged, nor a prefix, nor a folder, nor reachable on a hub."""

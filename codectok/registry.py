@@ -1,91 +1,214 @@
-"""Finding a tokenizer by name, prefix, folder or hub id."""
+"""Names to objects: everything that can be added from outside is found here, and imported when it is asked for.
+
+A kind of thing that has names (tokenizers, metrics, store formats, ...) is a group of Python entry points, called
+``codectok.KIND``: name -> ``"module:attribute"``. codectok's own names stand in its ``pyproject.toml``, those of other
+packages in theirs; a name of codectok's own is never replaced. ``docs/plugins.md`` says what each kind must be.
+
+In a clone the own names are read from the ``pyproject.toml`` beside the package, not from the metadata that the last
+``pip install`` wrote: so they are right after ``git pull`` without installing again, and for any of several checkouts.
+"""
 
 from __future__ import annotations
 
+import difflib
+import functools
+import importlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from importlib.metadata import EntryPoint, PackageNotFoundError, distribution, entry_points
 from pathlib import Path
+from typing import Any, TypeVar
 
-from codectok.errors import CodectokError, UnknownTokenizerError
-from codectok.tokenizer import Tokenizer
+from codectok.errors import CodectokError, UnknownNameError
 
-PRETRAINED = Path(__file__).parent / "pretrained"
-HUB_ALIASES = {"encodec-24k": "facebook/encodec_24khz", "mimi": "kyutai/mimi"}
-CONTROLS = ("pcm", "random")
+T = TypeVar("T")
 
-
-def packaged() -> list[str]:
-    """Names of the tokenizers in the package that need nothing else."""
-    shipped = [p.parent.name for p in sorted(PRETRAINED.glob("*/config.json"))]
-    return [*shipped, *CONTROLS]
+OWN = "codectok"
+PREFIX = "codectok."
+_SHOWN = 12
+"""Most names that an error lists; of more, it says how to list them."""
 
 
-def open_tokenizer(name: str, device: str = "cpu") -> Tokenizer:
-    """See :func:`codectok.load`."""
-    check_device(device)
-    if (PRETRAINED / name / "config.json").is_file() and "/" not in name:
-        return _open_folder(PRETRAINED / name, name, device)
-    if name in CONTROLS:
-        from codectok.controls import open_control
+@dataclass(frozen=True)
+class Entry:
+    """One name and what it stands for, imported by :meth:`load`.
 
-        return open_control(name)
-    if name.startswith("km:"):
-        return _open_units(Path(name.removeprefix("km:")), name, device)
-    if name.startswith("hf:"):
-        raise UnknownTokenizerError(f"{name}: transformers tokenizers are not part of this version yet")
-    if Path(name).is_dir():
-        return _open_folder(Path(name), name, device)
-    return _open_hub(HUB_ALIASES.get(name, name), name, device)
+    Attributes:
+        kind: the group's last word.
+        name: how it is asked for.
+        target: ``"module:attribute"``.
+        package: the distribution that brings it; "" for what :func:`register` added in this process.
+        extras: of that distribution, which it needs: ``"module:attribute [extra]"`` in ``pyproject.toml``.
+    """
+
+    kind: str
+    name: str
+    target: str
+    package: str
+    extras: tuple[str, ...] = ()
+    added: Any = field(default=None, repr=False, compare=False)
+
+    def load(self) -> Any:
+        """Import it.
+
+        Raises:
+            CodectokError: its module cannot be imported, or has no such attribute.
+        """
+        if not self.package:
+            return self.added
+        module, _, attribute = self.target.partition(":")
+        try:
+            return functools.reduce(getattr, attribute.split(".") if attribute else [], importlib.import_module(module))
+        except (ImportError, AttributeError) as error:
+            needs = f"it needs {error.name}" if isinstance(error, ImportError) and error.name else str(error)
+            wanted = f"[{','.join(self.extras)}]" if self.extras else ""
+            raise CodectokError(
+                f"the {noun(self.kind)} {self.name!r} of {self.package} cannot be imported: {needs} "
+                f"(pip install '{self.package}{wanted}')"
+            ) from error
 
 
-def check_device(device: str) -> None:
-    """Raises CodectokError for a torch device that is not here, or holds no values ("meta")."""
-    import torch
+def names(kind: str) -> list[str]:
+    """All names of a kind: codectok's own in the order of its ``pyproject.toml``, then the others by name."""
+    return list(dict.fromkeys(entry.name for entry in entries(kind)))
 
+
+def find(kind: str, name: str) -> Any:
+    """Import what a name of a kind stands for.
+
+    Raises:
+        UnknownNameError: there is none; the message has the nearest.
+        CodectokError: two packages give it, or it cannot be imported.
+    """
+    return entry_of(kind, name).load()
+
+
+def entry_of(kind: str, name: str) -> Entry:
+    """What a name stands for, not yet imported. Raises as :func:`find` does."""
+    found = [e for e in _own().get(kind, ()) if e.name == name] or [e for e in entries(kind) if e.name == name]
+    if not found:
+        raise UnknownNameError(unknown(kind, name))
+    if len(found) > 1:
+        packages = " and ".join(entry.package for entry in found)
+        raise CodectokError(f"{packages} both give a {noun(kind)} {name!r}: uninstall one of them")
+    return found[0]
+
+
+def known(kind: str, name: str) -> bool:
+    """Whether the kind has that name."""
+    return any(e.name == name for e in _own().get(kind, ())) or any(e.name == name for e in entries(kind))
+
+
+def entries(kind: str) -> list[Entry]:
+    """Everything of a kind, as :func:`names` orders it; what :func:`register` added comes last."""
+    own = _own().get(kind, [])
+    taken = {entry.name for entry in own}
+    others = [e for e in _outside().get(kind, ()) if e.name not in taken]
+    return [*own, *others, *_added.get(kind, {}).values()]
+
+
+def kinds() -> list[str]:
+    """The kinds that have any name."""
+    return list(dict.fromkeys([*_own(), *_outside(), *_added]))
+
+
+def name_of(kind: str, thing: Any) -> str:
+    """The name that :func:`find` finds a class or function by, for what is written to files.
+
+    Raises:
+        UnknownNameError: it has none.
+    """
+    where = f"{thing.__module__}:{thing.__qualname__}"
+    top = where.partition(".")[0].partition(":")[0]
+    for entry in entries(kind):
+        near = entry.target.partition(":")[0].partition(".")[0] == top
+        if entry.added is thing or entry.target == where or (near and entry.load() is thing):
+            return entry.name
+    raise UnknownNameError(
+        f"{thing.__qualname__} is no {noun(kind)} with a name: make it an entry point of the group {PREFIX}{kind}"
+    )
+
+
+def register(kind: str, name: str) -> Callable[[T], T]:
+    """A decorator that gives a name in this process only, for tests and notebooks; packages use entry points.
+
+    Worker processes do not know the name. Running a notebook's cell again replaces what it registered before.
+
+    Raises:
+        CodectokError: a package has that name already.
+    """
+    if any(entry.name == name for entry in (*_own().get(kind, ()), *_outside().get(kind, ()))):
+        raise CodectokError(f"a {noun(kind)} {name!r} exists already: choose another name")
+
+    def add(thing: T) -> T:
+        target = f"{getattr(thing, '__module__', '')}:{getattr(thing, '__qualname__', name)}"
+        _added.setdefault(kind, {})[name] = Entry(kind, name, target, "", (), thing)
+        return thing
+
+    return add
+
+
+def noun(kind: str) -> str:
+    """One thing of a kind, as messages call it: "store format"."""
+    return {"corpora": "corpus"}.get(kind, kind.removesuffix("s")).replace("_", " ")
+
+
+def unknown(kind: str, name: str) -> str:
+    """What to say of a name that a kind does not have: the nearest, or all where they are few."""
+    there = names(kind)
+    near = difflib.get_close_matches(name, there, 1) or [n for n in there if n.lower() == name.lower()]
+    if near:
+        hint = f"did you mean {near[0]}?"
+    elif len(there) <= _SHOWN:
+        hint = f"there are {', '.join(there)}" if there else "there is none: install a package that brings one"
+    else:
+        hint = f"codectok info --list {kind} shows the {len(there)} there are"
+    return f"no {noun(kind)} {name!r}: {hint}"
+
+
+_added: dict[str, dict[str, Entry]] = {}
+
+
+@functools.cache
+def source_tree() -> dict[str, Any] | None:
+    """``pyproject.toml`` of the clone that this package is imported from; None where it is installed."""
+    path = Path(__file__).parents[1] / "pyproject.toml"
+    if not path.is_file():
+        return None
+    import tomllib
+
+    with open(path, "rb") as file:
+        table = tomllib.load(file)
+    return table if table.get("project", {}).get("name") == OWN else None
+
+
+@functools.cache
+def _own() -> dict[str, list[Entry]]:
+    tree = source_tree()
+    if tree is not None:
+        groups = tree["project"]["entry-points"].items()
+        return _by_kind((EntryPoint(name, value, g), OWN) for g, all_of in groups for name, value in all_of.items())
     try:
-        torch.zeros(1, device=device).cpu()
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise CodectokError(f"device {device!r} cannot be used ({reason}): give cpu, or another that is here") from None
-
-
-def _open_folder(folder: Path, name: str, device: str) -> Tokenizer:
-    from codectok.codec.folder import open_codec, read_config
-    from codectok.codec.hf import open_hf_codec
-
-    config = read_config(folder)
-    if "tokenizer_type" in config:
-        from codectok.units.folder import open_units
-
-        return open_units(folder, name, device)
-    if "model_type" in config:
-        return open_hf_codec(folder, name, device)
-    return open_codec(folder, name, device)
-
-
-def _open_units(folder: Path, name: str, device: str) -> Tokenizer:
-    if not folder.is_dir():
-        raise UnknownTokenizerError(f"{name}: no folder {folder}: make one with codectok units fit")
-    from codectok.units.folder import open_units
-
-    return open_units(folder, name, device)
-
-
-def _open_hub(repo: str, name: str, device: str) -> Tokenizer:
-    if repo.count("/") != 1 or repo.startswith((".", "/")):
-        raise UnknownTokenizerError(
-            f"no tokenizer {name!r}: give a packaged name ({', '.join([*packaged(), *HUB_ALIASES])}), "
-            "a model folder, or a hub id like facebook/encodec_24khz"
-        )
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-
-    patterns = ["config.json", "*/config.json", "*/preprocessor_config.json", "bpe.json"]
-    patterns += ["*.safetensors", "*.safetensors.index.json"]
-    try:
-        folder = snapshot_download(repo, allow_patterns=patterns)
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise UnknownTokenizerError(
-            f"could not get {repo!r} from the hub ({reason}): check the id and the network, "
-            "or download it elsewhere and give the folder"
+        return _by_kind((point, OWN) for point in distribution(OWN).entry_points)
+    except PackageNotFoundError:
+        raise CodectokError(
+            "codectok cannot tell what it has: it was copied without its metadata; pip install it"
         ) from None
-    return _open_folder(Path(folder), name, device)
+
+
+@functools.cache
+def _outside() -> dict[str, list[Entry]]:
+    every = entry_points()
+    groups = [group for group in every.groups if group.startswith(PREFIX)]
+    points = [(p, p.dist.name) for g in groups for p in every.select(group=g) if p.dist is not None]
+    return _by_kind(sorted((x for x in points if x[1] != OWN), key=lambda x: (x[0].name, x[1])))
+
+
+def _by_kind(points: Iterator[tuple[EntryPoint, str]] | list[tuple[EntryPoint, str]]) -> dict[str, list[Entry]]:
+    found: dict[str, list[Entry]] = {}
+    for p, package in points:
+        if p.group.startswith(PREFIX):
+            kind = p.group.removeprefix(PREFIX)
+            target = p.value.partition("[")[0].strip()
+            found.setdefault(kind, []).append(Entry(kind, p.name, target, package, tuple(p.extras)))
+    return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import soxr
@@ -14,6 +14,8 @@ from codectok.errors import AudioError
 if TYPE_CHECKING:
     from torch import Tensor
 
+Audio: TypeAlias = "np.ndarray | Tensor | Sequence[float]"
+"""float [S], or [C, S] to be mixed down."""
 MAX_CHANNELS = 32
 """More rows than this are taken for samples: audio given as [S, C] instead of [C, S]."""
 MAX_RATE = 10_000_000
@@ -49,7 +51,7 @@ def check_samples(samples: np.ndarray) -> None:
         raise AudioError(f"sample {int(np.argmin(finite))} is NaN or infinite: repair the audio or leave it out")
 
 
-def as_mono(audio: np.ndarray | Tensor | Sequence[float]) -> np.ndarray:
+def as_mono(audio: Audio) -> np.ndarray:
     """Float samples [S], or [C, S] mixed down by the mean of the channels, as float32 [S].
 
     The result may share memory with the input.

@@ -4,15 +4,35 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from codectok import audio as _audio
 from codectok.errors import CodectokError
-from codectok.tokenizer import Audio, Tokenizer
+from codectok.samples import Audio
 from codectok.tokens import Tokens
+
+
+class Steps(Protocol):
+    """What a causal tokenizer offers to streams: pure functions of an explicit state, None at the start."""
+
+    sample_rate: int
+    block_seconds: float
+
+    def encode_step(self, state: Any, chunk: Tensor, num_codebooks: int, final: bool = False) -> tuple[Any, Tensor]:
+        """One chunk [S] (any S >= 0) -> new state, codes [K, T] of the frames it completed; ``final`` ends it."""
+
+    def decode_step(self, state: Any, codes: Tensor, final: bool = False) -> tuple[Any, Tensor]:
+        """Codes [K, T] (any T >= 0) -> new state, the samples [S] they completed; ``final`` ends it."""
+
+    def tokens(self, codes: Tensor, num_samples: int) -> Tokens:
+        """Wrap codes [K, T] of this tokenizer."""
+
+    def check(self, tokens: Tokens) -> Tokens:
+        """Return ``tokens`` if this tokenizer made them, or raise."""
 
 
 class StreamEncoder:
@@ -24,7 +44,7 @@ class StreamEncoder:
         rate: Hz of the pushed audio; None for the tokenizer's.
     """
 
-    def __init__(self, tokenizer: Tokenizer, num_codebooks: int, rate: int | None = None) -> None:
+    def __init__(self, tokenizer: Steps, num_codebooks: int, rate: int | None = None) -> None:
         self.tokenizer = tokenizer
         self.num_codebooks = num_codebooks
         rate = _audio.check_rate(tokenizer.sample_rate if rate is None else rate)
@@ -67,7 +87,7 @@ class StreamEncoder:
 class StreamDecoder:
     """Push tokens, get the samples they complete."""
 
-    def __init__(self, tokenizer: Tokenizer) -> None:
+    def __init__(self, tokenizer: Steps) -> None:
         self.tokenizer = tokenizer
         self._state: Any = None
         self._given = 0
@@ -110,7 +130,7 @@ class StreamDecoder:
         return samples.numpy()
 
 
-def encode_blocks(tokenizer: Tokenizer, path: str | os.PathLike[str], num_codebooks: int) -> Iterator[Tokens]:
+def encode_blocks(tokenizer: Steps, path: str | os.PathLike[str], num_codebooks: int) -> Iterator[Tokens]:
     """Stream a file through an encoder, block by block; see :meth:`Tokenizer.encode_blocks`."""
     with _audio.AudioReader(path) as reader:
         encoder = StreamEncoder(tokenizer, num_codebooks, reader.rate)

@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import abc
 import os
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from codectok import audio as _audio
+from codectok import opening
 from codectok.errors import CodectokError, CodeRangeError
 from codectok.facts import TokenizerFacts
+from codectok.samples import Audio
+from codectok.streaming import StreamDecoder, StreamEncoder, encode_blocks
 from codectok.tokens import Tokens
 
-if TYPE_CHECKING:
-    from codectok.streaming import StreamDecoder, StreamEncoder
-
-Audio = np.ndarray | Tensor | Sequence[float]
-"""float [S], or [C, S] to be mixed down."""
-AudioOrPath = Audio | str | os.PathLike[str]
+AudioOrPath: TypeAlias = "Audio | str | os.PathLike[str]"
 
 
 class Tokenizer(TokenizerFacts, abc.ABC):
@@ -170,15 +168,11 @@ class Tokenizer(TokenizerFacts, abc.ABC):
 
     def stream_encoder(self, num_codebooks: int | None = None, rate: int | None = None) -> StreamEncoder:
         """An encoder to push chunks of audio into (at ``rate`` Hz; default the tokenizer's own)."""
-        from codectok.streaming import StreamEncoder
-
         self._need_causal()
         return StreamEncoder(self, self.choose_codebooks(num_codebooks, None), rate)
 
     def stream_decoder(self) -> StreamDecoder:
         """A decoder to push tokens into."""
-        from codectok.streaming import StreamDecoder
-
         self._need_causal()
         return StreamDecoder(self)
 
@@ -221,13 +215,11 @@ class Tokenizer(TokenizerFacts, abc.ABC):
             num_samples += tokens.num_samples
         return self.tokens(torch.cat(parts, 1), num_samples)
 
-    def encode_blocks(self, path: str | os.PathLike[str], num_codebooks: int | None = None) -> Any:
+    def encode_blocks(self, path: str | os.PathLike[str], num_codebooks: int | None = None) -> Iterator[Tokens]:
         """Yield Tokens of successive pieces of an audio file; their codes join to ``encode`` of the whole.
 
         ``num_samples`` of each piece is the samples read for it: they sum to the file's. Causal tokenizers only.
         """
-        from codectok.streaming import encode_blocks
-
         self._need_causal()
         return encode_blocks(self, path, self.choose_codebooks(num_codebooks, None))
 
@@ -236,15 +228,17 @@ def load(name: str | os.PathLike[str] | None = None, *, device: str = "cpu") -> 
     """Open a tokenizer.
 
     Args:
-        name: None for the default ("speech"); a packaged name; "km:FOLDER" or "hf:ID"; a model folder; a hub id.
-            The first of these that fits, in this order.
+        name: None for the default ("speech"); a name that ``codectok info --list tokenizers`` shows; "km:FOLDER", or
+            what else such a name takes after a colon; a model folder; a hub id. The first of these that fits.
         device: torch device to run on.
 
     Raises:
         UnknownTokenizerError: nothing of that name.
-        CodectokError: a device that cannot be used.
+        CodectokError: a device that cannot be used, or a package's entry that gives no Tokenizer.
         FormatError: a folder that is not a model folder.
     """
-    from codectok.registry import open_tokenizer
-
-    return open_tokenizer("speech" if name is None else os.fspath(name), device)
+    asked = "speech" if name is None else os.fspath(name)
+    found = opening.open_named(asked, device)
+    if not isinstance(found, Tokenizer):
+        raise CodectokError(f"what opens {asked!r} gives a {type(found).__name__}, no codectok.Tokenizer")
+    return found

@@ -105,8 +105,8 @@ def _check_output(output: Path, overwrite: bool) -> None:
 
 def _check_tokenizer(output: Path, tokens: list[Tokens]) -> None:
     """Refuse to put the BPE of other codes beside a tokenizer, where its config tells its fingerprint."""
-    from codectok.codec.folder import read_config
     from codectok.errors import FingerprintError
+    from codectok.files.model_folder import read_config
 
     if not tokens or not (output / "config.json").is_file():
         return

@@ -188,7 +188,7 @@ def _check_out(out: Path, overwrite: bool) -> None:
     if out.exists() and not out.is_dir():
         raise CodectokError(f"-o {out} is a file: give a folder")
     if (out / "config.json").is_file():
-        from codectok.codec.folder import read_config
+        from codectok.files.model_folder import read_config
         from codectok.units.tokenizer import TOKENIZER_TYPE
 
         if read_config(out).get("tokenizer_type") != TOKENIZER_TYPE:

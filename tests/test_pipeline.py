@@ -326,7 +326,7 @@ def test_a_corpus_that_changes_meanwhile_is_refused(audio: Path, tmp_path: Path)
 
 
 def invoke(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> Result:
-    monkeypatch.setattr("codectok.registry.open_tokenizer", lambda name, device="cpu": EnergyTokenizer())
+    monkeypatch.setattr("codectok.opening.open_named", lambda name, device="cpu": EnergyTokenizer())
     return CliRunner().invoke(tokenize, [str(a) for a in arguments])
 
 

@@ -6,8 +6,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from codectok import recipes
-from codectok.codec.folder import codec_classes
+from codectok import recipes, registry
 from codectok.errors import FormatError
 from train_codec.augment import Augment
 from train_codec.settings import (
@@ -134,11 +133,11 @@ def load_recipe(path: str, overrides: list[str]) -> Recipe:
     """
     values = read_values(path, overrides)
     codec = str(values.pop("codec", "harmonic"))
-    classes = codec_classes()
-    if f"{codec}-codec" not in classes:
-        names = ", ".join(sorted(name.removesuffix("-codec") for name in classes))
+    if not registry.known("codecs", f"{codec}-codec"):
+        names = ", ".join(sorted(name.removesuffix("-codec") for name in registry.names("codecs")))
         raise FormatError(f"recipe key codec is {codec!r}: give one of {names}")
-    recipe = Recipe(codec=codec, **fill_groups(values, {**GROUPS, "config": classes[f"{codec}-codec"][1]}))
+    config_class = registry.find("codecs", f"{codec}-codec").config_class
+    recipe = Recipe(codec=codec, **fill_groups(values, {**GROUPS, "config": config_class}))
     _check(recipe)
     return recipe
 

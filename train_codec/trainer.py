@@ -14,8 +14,9 @@ from accelerate import Accelerator, DistributedDataParallelKwargs
 from accelerate.utils import set_seed
 from torch import Tensor
 
+from codectok import registry
 from codectok.codec.base import CodecModel
-from codectok.codec.folder import codec_classes, save_codec
+from codectok.codec.folder import save_codec
 from codectok.errors import AudioError, CodectokError, FormatError
 from train_codec.adversarial import AdversarialStep
 from train_codec.allocator import keep_buffers
@@ -51,7 +52,7 @@ class Trainer:
         set_seed(recipe.run.seed)
         self.out = Path(recipe.run.out)
 
-        codec: CodecModel = codec_classes()[f"{recipe.codec}-codec"][0](recipe.config)
+        codec: CodecModel = registry.find("codecs", f"{recipe.codec}-codec")(recipe.config)
         load_weights(codec, recipe.run.start_from)
         frame = codec.frame_size
         self.crop = max(1, round(recipe.data.crop_seconds * codec.sample_rate / frame)) * frame

@@ -6,11 +6,11 @@ import re
 from pathlib import Path
 
 from benchmarks.clips import read_splits
-from codectok.registry import CONTROLS, PRETRAINED
+from codectok.pretrained import FOLDER
 
 SAME_CLIPS = {"units": "speech"}
 """Packaged tokenizers that were fitted on the clips of another."""
-FITTED_ON_NOTHING = (*CONTROLS, "logmel", "original", "opus", "codec2", "speex")
+FITTED_ON_NOTHING = ("pcm", "random", "logmel", "original", "opus", "codec2", "speex")
 
 
 def fitted_table(source: str, folder: Path | None) -> Path | None:
@@ -19,7 +19,7 @@ def fitted_table(source: str, folder: Path | None) -> Path | None:
         return None
     tables = [folder / "splits.tsv"]
     if source in SAME_CLIPS:
-        tables.append(PRETRAINED / SAME_CLIPS[source] / "splits.tsv")
+        tables.append(FOLDER / SAME_CLIPS[source] / "splits.tsv")
     return next((t for t in tables if t.is_file()), None)
 
 

@@ -25,10 +25,10 @@ def info(target: str, as_json: bool) -> None:
 
     A packaged name is the tokenizer even where a file or folder has that name: write ./NAME for those.
     """
-    from codectok.registry import packaged
+    from codectok import registry
 
     path = Path(target)
-    if target in packaged():
+    if registry.known("tokenizers", target):
         facts = tokenizer_facts(_load(target))
     elif (path / "store.json").is_file():
         facts = store_facts(path)

@@ -48,7 +48,7 @@ def generate(
     from codectok.llm.segments import Audio, Marker, Prompter, Text
     from codectok.llm.task_names import task as task_named
     from codectok.llm.vocab import AudioVocab
-    from codectok.registry import check_device
+    from codectok.opening import check_device
     from codectok.tokenizer import load
 
     if output is not None and output.suffix.lower() != ".wav":

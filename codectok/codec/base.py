@@ -5,7 +5,7 @@ from __future__ import annotations
 import abc
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
@@ -19,6 +19,9 @@ State = Any
 class CodecModel(nn.Module, abc.ABC):
     """A causal codec run block by block: every method takes the state left by the last block and returns the next."""
 
+    config_class: ClassVar[type]
+    """The dataclass of its ``config``, whose fields stand in ``config.json``."""
+    config: Any
     sample_rate: int
     """Hz."""
     frame_size: int

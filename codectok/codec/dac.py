@@ -113,6 +113,7 @@ class DacCodec(CodecModel):
     """Encoder, factorised residual quantizer and decoder."""
 
     quantizer: FactorisedVQ
+    config_class = DacCodecConfig
 
     def __init__(self, config: DacCodecConfig) -> None:
         super().__init__()

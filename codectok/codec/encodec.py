@@ -28,6 +28,7 @@ class EncodecCodec(CodecModel):
 
     block_seconds = 4.0
     quantizer: ResidualVQ
+    config_class = EncodecCodecConfig
 
     def __init__(self, config: EncodecCodecConfig) -> None:
         super().__init__()

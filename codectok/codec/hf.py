@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -13,11 +12,12 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from codectok.codec.encodec import EncodecCodec
-from codectok.codec.folder import FORMAT_VERSION, read_config
+from codectok.codec.folder import codec_config
 from codectok.codec.hf_names import Weights, encodec_config, encodec_weights, mimi_config, mimi_weights
 from codectok.codec.mimi import MimiCodec
 from codectok.codec.tokenizer import CodecTokenizer
 from codectok.errors import FormatError
+from codectok.files.model_folder import read_config
 from codectok.fingerprint import fingerprint
 
 DIRECTION = re.compile(r"\.(weight_v|parametrizations\.weight\.original1)$")
@@ -56,9 +56,7 @@ def load_hf_codec(folder: Path) -> EncodecCodec | MimiCodec:
 def open_hf_codec(folder: Path, name: str, device: str = "cpu") -> CodecTokenizer:
     """The tokenizer of a Hugging Face folder; its fingerprint is that of the same model saved in our own format."""
     model = load_hf_codec(folder)
-    codec_type = "mimi-codec" if isinstance(model, MimiCodec) else "encodec-codec"
-    config = {"codec_type": codec_type, "format_version": FORMAT_VERSION, **asdict(model.config)}
-    tokenizer = CodecTokenizer(model, name, fingerprint(config, model.state_dict()), device=device)
+    tokenizer = CodecTokenizer(model, name, fingerprint(codec_config(model), model.state_dict()), device=device)
     tokenizer.folder = folder
     return tokenizer
 

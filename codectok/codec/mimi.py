@@ -72,6 +72,7 @@ class MimiCodec(CodecModel):
     # Each block reads all of the transformers' weights once: shorter ones would be spent on that.
     block_seconds = 8.0
     quantizer: SplitResidualVQ
+    config_class = MimiCodecConfig
 
     def __init__(self, config: MimiCodecConfig) -> None:
         super().__init__()

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from codectok.codec.base import CodecModel, State
+from codectok.codec.folder import save_codec
 from codectok.errors import CodectokError
 from codectok.tokenizer import Tokenizer
 from codectok.trees import take_rows
@@ -188,8 +189,6 @@ class CodecTokenizer(Tokenizer):
 
     def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
         """Write ``config.json`` and ``model.safetensors`` (float32), and ``bpe.json`` where there is a BPE."""
-        from codectok.codec.folder import save_codec
-
         save_codec(self.model, folder)
         if self.has_bpe:
             self.bpe.save(folder)

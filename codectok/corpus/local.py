@@ -8,12 +8,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from codectok import registry
 from codectok.corpus.job import Job, ShardWorker
 from codectok.corpus.pool import Pool, StartError
 from codectok.corpus.scheduler import Finished, Scheduler, Shard
 from codectok.corpus.totals import Totals
 from codectok.errors import CodectokError
-from codectok.registry import packaged
 from codectok.tokenizer import Tokenizer
 
 
@@ -27,13 +27,21 @@ def usable_cores() -> int:
 def name_anywhere(tokenizer: Tokenizer) -> str:
     """What opens a tokenizer in another process, whatever its folder; empty if nothing does."""
     name = tokenizer.name
-    if name in packaged():
+    if name in _installed():
         return name
-    prefix = "km:" if name.startswith("km:") else ""
-    folder = Path(name.removeprefix(prefix))
+    before, colon, rest = name.partition(":")
+    prefix = before + colon if colon and before in _installed() else ""
+    folder = Path(rest if prefix else name)
     if folder.is_dir():
         return prefix + os.path.abspath(folder)
+    if prefix:
+        return name
     return name if name.count("/") == 1 and not name.startswith((".", "/")) else ""
+
+
+def _installed() -> set[str]:
+    """Names of tokenizers that another process knows too."""
+    return {entry.name for entry in registry.entries("tokenizers") if entry.package}
 
 
 def in_process(worker: ShardWorker, shards: Iterator[Shard], totals: Totals) -> Iterator[Finished]:

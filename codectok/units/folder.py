@@ -18,8 +18,8 @@ from safetensors.torch import save
 from torch import Tensor
 
 from codectok.atomic import atomic_path
-from codectok.codec.folder import read_config, read_weights
-from codectok.errors import CodectokError, FingerprintError, FormatError
+from codectok.errors import CodectokError, FingerprintError, FormatError, UnknownTokenizerError
+from codectok.files.model_folder import read_config, read_weights
 from codectok.units.baselines import BASELINES
 from codectok.units.encoders import SpeechEncoder
 from codectok.units.product import STREAMS
@@ -95,6 +95,17 @@ def open_units(folder: str | os.PathLike[str], name: str, device: str = "cpu") -
         raise FormatError(f"{path}: {error}") from None
     tokenizer.vocoder, tokenizer.can_decode = vocoder, vocoder is not None
     return tokenizer
+
+
+def open_km(folder: str, device: str = "cpu") -> UnitTokenizer:
+    """Units of a speech model: a folder that ``codectok units fit`` made.
+
+    Raises:
+        UnknownTokenizerError: no such folder.
+    """
+    if not Path(folder).is_dir():
+        raise UnknownTokenizerError(f"km:{folder}: no folder {folder}: make one with codectok units fit")
+    return open_units(folder, f"km:{folder}", device)
 
 
 def _open_streams(path: Path, configs: Any, tensors: dict[str, Tensor]) -> list[Stream]:

@@ -44,7 +44,7 @@ def open_vocoder(
     Raises:
         FormatError: not a vocoder, damaged, or made for other units.
     """
-    from codectok.codec.folder import read_config, read_weights
+    from codectok.files.model_folder import read_config, read_weights
 
     path = Path(folder)
     config = read_config(path)

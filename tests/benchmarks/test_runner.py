@@ -30,7 +30,7 @@ from benchmarks.runner.results import settled
 from benchmarks.runner.row import Place
 from benchmarks.tasks import _TASKS
 from codectok.errors import CodectokError, FormatError
-from codectok.registry import PRETRAINED
+from codectok.pretrained import FOLDER
 from tests.benchmarks import fakes
 
 INPUTS = ("logmel@50", "random@k2")
@@ -339,7 +339,7 @@ def test_generative_and_untrained_tasks(data, tmp_path):
 
 def test_no_input_is_tested_on_what_it_was_fitted_on(data, tmp_path):
     dataset = fakes.open_fake("fake", data)
-    rows = read_splits(PRETRAINED / "speech" / "splits.tsv")
+    rows = read_splits(FOLDER / "speech" / "splits.tsv")
     name = clip_key(next(r["path"] for r in rows if r["use"] == "fit"))
     fitted = replace(dataset.tests["test"][0], path=f"/elsewhere/{name}.opus")
     planted = replace(dataset, tests={"test": (fitted,)})

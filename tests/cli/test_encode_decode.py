@@ -58,7 +58,7 @@ class Whole(Tokenizer):
 
 @pytest.fixture
 def whole(monkeypatch):
-    monkeypatch.setattr("codectok.registry.open_tokenizer", lambda name, device="cpu": Whole())
+    monkeypatch.setattr("codectok.opening.open_named", lambda name, device="cpu": Whole())
 
 
 # -- round trips -------------------------------------------------------------------------------------------------------

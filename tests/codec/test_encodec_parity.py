@@ -17,8 +17,9 @@ from transformers import EncodecConfig
 
 from codectok.codec import seanet
 from codectok.codec.encodec import EncodecCodec, EncodecCodecConfig
-from codectok.codec.folder import open_codec, save_codec
+from codectok.codec.folder import save_codec
 from codectok.codec.hf import fold_weight_norm, load_hf_codec, open_hf_codec
+from codectok.codec.opening import open_codec
 from codectok.codec.tokenizer import CodecTokenizer
 from codectok.errors import FormatError
 from tests.codec.peers import audio, count_ties, encodec_peer, error, in_blocks, levels, our_encodec

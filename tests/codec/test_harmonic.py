@@ -13,8 +13,9 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from codectok import FormatError
-from codectok.codec.folder import open_codec, save_codec
+from codectok.codec.folder import save_codec
 from codectok.codec.harmonic import HarmonicCodec, HarmonicCodecConfig
+from codectok.codec.opening import open_codec
 from codectok.codec.tokenizer import CodecTokenizer
 from codectok.testing import voice
 from codectok.trees import tree_map

@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import MimiConfig
 
-from codectok.codec.folder import open_codec, save_codec
+from codectok.codec.folder import save_codec
 from codectok.codec.hf import load_hf_codec, open_hf_codec
 from codectok.codec.mimi import MimiCodec
+from codectok.codec.opening import open_codec
 from codectok.codec.tokenizer import CodecTokenizer
 from codectok.errors import FormatError
 from codectok.trees import tree_map

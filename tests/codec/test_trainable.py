@@ -11,9 +11,10 @@ import torch
 from codectok.codec.base import CodecModel
 from codectok.codec.dac import DacCodec, Snake
 from codectok.codec.encodec import EncodecCodec
-from codectok.codec.folder import open_codec, save_codec
+from codectok.codec.folder import save_codec
 from codectok.codec.harmonic import HarmonicCodec
 from codectok.codec.mimi import MimiCodec
+from codectok.codec.opening import open_codec
 from codectok.codec.tokenizer import CodecTokenizer
 from codectok.testing import voice
 from tests.contract.subjects import DAC, ENCODEC, HARMONIC, MIMI

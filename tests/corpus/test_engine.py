@@ -254,8 +254,8 @@ def test_ctrl_c_ends_in_one_line(audio: Path, tmp_path: Path) -> None:
 
 def slow_command() -> None:
     """``codectok tokenize`` with a tokenizer that leaves time."""
-    import codectok.registry
+    import codectok.opening
     from codectok.cli.tokenize import tokenize
 
-    codectok.registry.open_tokenizer = lambda name, device="cpu": Sleepy()
+    codectok.opening.open_named = lambda name, device="cpu": Sleepy()
     tokenize()

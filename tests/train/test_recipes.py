@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from codectok import FormatError
-from codectok.codec.folder import codec_classes
+from codectok import FormatError, registry
 from tests.train.recipes import recipe
 from train_codec.recipe import GROUPS, load_recipe, read_values
 from train_codec.schedule import depths, learning_rate_share, starts
@@ -29,7 +28,7 @@ def test_every_packaged_recipe_loads_and_says_where_it_ran(name: str) -> None:
 
 
 def test_no_key_has_two_meanings() -> None:
-    for _, config in codec_classes().values():
+    for config in (registry.find("codecs", name).config_class for name in registry.names("codecs")):
         names = [f.name for group in (*GROUPS.values(), config) for f in fields(group)]
         assert len(names) == len(set(names))
     for groups in TASKS.values():

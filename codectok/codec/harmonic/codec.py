@@ -29,6 +29,7 @@ class HarmonicCodec(CodecModel):
 
     block_seconds = 4.0
     quantizer: PartitionedVQ
+    config_class = HarmonicCodecConfig
 
     def __init__(self, config: HarmonicCodecConfig) -> None:
         super().__init__()

@@ -32,6 +32,7 @@ class UnitCodec(CodecModel):
     Latents live in the space of the teacher's principal components; the codebook holds k-means centroids there.
     """
 
+    config_class = UnitCodecConfig
     block_seconds = 4.0
     apart = (VOCODER,)
     decoder_waits = True

@@ -1,0 +1,39 @@
+"""Opening model folders of codecs as tokenizers."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+
+from codectok.codec.folder import FORMAT_VERSION, codec_class
+from codectok.codec.tokenizer import CodecTokenizer
+from codectok.errors import FormatError
+from codectok.files.model_folder import read_config, read_weights
+from codectok.fingerprint import fingerprint
+
+
+def open_codec(folder: Path, name: str, device: str = "cpu") -> CodecTokenizer:
+    """Open a model folder written by :func:`codectok.codec.folder.save_codec`.
+
+    Raises:
+        FormatError: unknown type or version, or weights that do not fit the config.
+    """
+    config = read_config(folder)
+    model_class = codec_class(config.get("codec_type"), folder / "config.json")
+    if config.get("format_version") != FORMAT_VERSION:
+        version = config.get("format_version")
+        raise FormatError(f"{folder} has format_version {version}: this codectok reads {FORMAT_VERSION}")
+    known = {f.name for f in fields(model_class.config_class)}
+    values = {k: v for k, v in config.items() if k not in ("codec_type", "format_version")}
+    if set(values) - known:
+        raise FormatError(f"{folder / 'config.json'} has unknown key {sorted(set(values) - known)[0]!r}")
+    tensors = read_weights(folder)
+    try:
+        model = model_class(model_class.config_class(**values))
+        model.load_state_dict(tensors)
+    except (RuntimeError, TypeError) as error:
+        raise FormatError(f"{folder}: weights and config do not fit: {str(error).splitlines()[0]}") from None
+    model.open_parts(folder)
+    tokenizer = CodecTokenizer(model.float(), name, fingerprint(config, tensors), device=device)
+    tokenizer.folder = folder
+    return tokenizer

@@ -1,0 +1,96 @@
+"""Tokenizers by name, folder or hub id. What is opened is found by the registry: no tokenizer is named here."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from codectok import registry
+from codectok.errors import CodectokError, FormatError, UnknownTokenizerError
+from codectok.files.model_folder import read_config
+
+FAMILIES = ("codec_type", "model_type")
+"""Keys of ``config.json`` that stand for a whole family of folders; its opener looks at their values."""
+WANTED = ("config.json", "*/config.json", "*/preprocessor_config.json", "bpe.json")
+"""What is fetched from a hub, beside the weights. Never a pickle."""
+
+
+def open_named(name: str, device: str = "cpu") -> Any:
+    """The tokenizer that a name of the registry, ``PREFIX:REST``, a folder or a hub id stands for, in this order.
+
+    A name of the kind ``tokenizers`` is called with ``device=``; ``PREFIX:REST`` calls what PREFIX names with REST too.
+    """
+    check_device(device)
+    asked, *rest = name.split(":", 1)
+    opener = registry.find("tokenizers", asked) if registry.known("tokenizers", asked) else None
+    if opener is not None and _takes(opener, *rest, device=device):
+        return opener(*rest, device=device)
+    if Path(name).is_dir():
+        return open_folder(Path(name), name, device)
+    if opener is not None:
+        remedy = (
+            f"write {asked} alone" if rest else f"write what it is to open after a colon, {asked}:FOLDER or {asked}:ID"
+        )
+        raise UnknownTokenizerError(f"{name!r} does not tell which tokenizer: {remedy}")
+    return open_hub(name, name, device)
+
+
+def _takes(opener: Callable[..., Any], *arguments: str, device: str) -> bool:
+    """Whether it opens what was asked for: a name alone, or with something after a colon."""
+    try:
+        inspect.signature(opener).bind(*arguments, device=device)
+    except TypeError:
+        return False
+    return True
+
+
+def open_folder(folder: Path, name: str, device: str = "cpu") -> Any:
+    """Open a model folder by the kind ``folders``: by its ``tokenizer_type``, or else by its key in ``FAMILIES``.
+
+    Raises:
+        FormatError: not a model folder, or of a type that nothing here opens.
+    """
+    config = read_config(folder)
+    kind = str(config.get("tokenizer_type") or next((key for key in FAMILIES if key in config), ""))
+    if not kind:
+        raise FormatError(f"{folder / 'config.json'} names no codec_type, tokenizer_type or model_type")
+    if not registry.known("folders", kind):
+        there = ", ".join(n for n in registry.names("folders") if n not in FAMILIES)
+        raise FormatError(f"{folder} has tokenizer_type {kind!r}: this codectok knows {there}")
+    return registry.find("folders", kind)(folder, name, device)
+
+
+def open_hub(repo: str, name: str, device: str = "cpu") -> Any:
+    """Fetch a model folder from the Hugging Face hub and open it.
+
+    Raises:
+        UnknownTokenizerError: not the form of an id, or not to be had.
+    """
+    if repo.count("/") != 1 or repo.startswith((".", "/")):
+        raise UnknownTokenizerError(f"{registry.unknown('tokenizers', name)} (or give a model folder, or a hub id)")
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    patterns = [*WANTED, "*.safetensors", "*.safetensors.index.json"]
+    try:
+        folder = snapshot_download(repo, allow_patterns=patterns)
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise UnknownTokenizerError(
+            f"could not get {repo!r} from the hub ({reason}): check the id and the network, "
+            "or download it elsewhere and give the folder"
+        ) from None
+    return open_folder(Path(folder), name, device)
+
+
+def check_device(device: str) -> None:
+    """Raises CodectokError for a torch device that is not here, or holds no values ("meta")."""
+    import torch
+
+    try:
+        torch.zeros(1, device=device).cpu()
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise CodectokError(f"device {device!r} cannot be used ({reason}): give cpu, or another that is here") from None
