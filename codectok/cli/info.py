@@ -18,15 +18,22 @@ Facts = dict[str, Any]
 
 @click.command()
 @click.argument("target", metavar="TOKENIZER|FILE.ctk|STORE", default="speech")
+@click.option("--list", "kind", metavar="KIND", help="List what has a name: tokenizers, encoders, metrics, ...")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @handle_errors
-def info(target: str, as_json: bool) -> None:
+def info(target: str, kind: str | None, as_json: bool) -> None:
     """Show the facts of a tokenizer (default: speech), of a .ctk file, or of a token store.
 
+    With --list, show instead what there is of a kind, which package brings it, and what is missing to use it.
     A packaged name is the tokenizer even where a file or folder has that name: write ./NAME for those.
     """
     from codectok import registry
 
+    if kind is not None:
+        from codectok.cli.listing import list_names
+
+        list_names(kind, as_json)
+        return
     path = Path(target)
     if registry.known("tokenizers", target):
         facts = tokenizer_facts(_load(target))

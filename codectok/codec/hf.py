@@ -54,7 +54,7 @@ def load_hf_codec(folder: Path) -> EncodecCodec | MimiCodec:
 
 
 def open_hf_codec(folder: Path, name: str, device: str = "cpu") -> CodecTokenizer:
-    """The tokenizer of a Hugging Face folder; its fingerprint is that of the same model saved in our own format."""
+    """A Hugging Face folder of EnCodec or Mimi; its fingerprint is that of the same model saved in our own format."""
     model = load_hf_codec(folder)
     tokenizer = CodecTokenizer(model, name, fingerprint(codec_config(model), model.state_dict()), device=device)
     tokenizer.folder = folder

@@ -13,7 +13,7 @@ from codectok.fingerprint import fingerprint
 
 
 def open_codec(folder: Path, name: str, device: str = "cpu") -> CodecTokenizer:
-    """Open a model folder written by :func:`codectok.codec.folder.save_codec`.
+    """A codec of our own classes, as a training run or :func:`codectok.codec.folder.save_codec` wrote it.
 
     Raises:
         FormatError: unknown type or version, or weights that do not fit the config.

@@ -64,7 +64,7 @@ def save_units(tokenizer: UnitTokenizer, folder: str | os.PathLike[str]) -> None
 
 
 def open_units(folder: str | os.PathLike[str], name: str, device: str = "cpu") -> UnitTokenizer:
-    """Open a model folder written by :func:`save_units`.
+    """Units of a speech model, as ``codectok units fit`` or :func:`save_units` wrote them.
 
     Raises:
         FormatError: another type or version, unknown keys, damaged, or its encoder is not to be found.
@@ -98,7 +98,7 @@ def open_units(folder: str | os.PathLike[str], name: str, device: str = "cpu") -
 
 
 def open_km(folder: str, device: str = "cpu") -> UnitTokenizer:
-    """Units of a speech model: a folder that ``codectok units fit`` made.
+    """km:FOLDER, units of a speech model: the folder that ``codectok units fit`` made.
 
     Raises:
         UnknownTokenizerError: no such folder.

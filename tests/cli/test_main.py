@@ -2,15 +2,15 @@ import json
 import subprocess
 import sys
 import textwrap
-from importlib.metadata import EntryPoint
 
 import click
 import pytest
 from click.testing import CliRunner
 
-from codectok.cli import lazy
+from codectok import registry
 from codectok.cli.common import format_value, handle_errors, print_table
 from codectok.cli.main import COMMANDS, main
+from codectok.cli.source_help import source_help
 from codectok.errors import CodectokError
 
 
@@ -73,8 +73,8 @@ def plugins(monkeypatch, tmp_path):
     def install(source, **commands):
         (tmp_path / "plugin_of_a_test.py").write_text(textwrap.dedent(source))
         monkeypatch.syspath_prepend(tmp_path)
-        points = [EntryPoint(k, f"plugin_of_a_test:{v}", lazy.ENTRY_POINT_GROUP) for k, v in commands.items()]
-        monkeypatch.setattr(lazy, "entry_points", lambda group: points)
+        found = [registry.Entry("commands", k, f"plugin_of_a_test:{v}", "theirs") for k, v in commands.items()]
+        monkeypatch.setattr(registry, "entries", lambda kind: found)
         monkeypatch.delitem(main.__dict__, "plugins", raising=False)
         monkeypatch.delitem(sys.modules, "plugin_of_a_test", raising=False)
 
@@ -119,7 +119,7 @@ def test_a_command_that_lacks_a_package_says_so(plugins):
 
 @pytest.mark.parametrize("target", ["no_such_module:f", "codectok.no_such:f", "codectok.errors:f", "json:dumps"])
 def test_source_help_never_fails(target):
-    assert isinstance(lazy.source_help(target), str)
+    assert isinstance(source_help(target), str)
 
 
 @pytest.mark.parametrize(
