@@ -13,7 +13,7 @@ from __future__ import annotations
 import difflib
 import functools
 import importlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, PackageNotFoundError, distribution, entry_points
 from pathlib import Path
@@ -166,6 +166,30 @@ def unknown(kind: str, name: str) -> str:
     return f"no {noun(kind)} {name!r}: {hint}"
 
 
+class Table(Mapping[str, T]):
+    """The names of a kind as a mapping: ``name in table``, ``table[name]``, which is :func:`find`.
+
+    Args:
+        kind: whose names.
+    """
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+
+    def __getitem__(self, name: str) -> T:
+        thing: T = find(self.kind, name)
+        return thing
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and known(self.kind, name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(names(self.kind))
+
+    def __len__(self) -> int:
+        return len(names(self.kind))
+
+
 _added: dict[str, dict[str, Entry]] = {}
 
 
@@ -204,7 +228,7 @@ def _outside() -> dict[str, list[Entry]]:
     return _by_kind(sorted((x for x in points if x[1] != OWN), key=lambda x: (x[0].name, x[1])))
 
 
-def _by_kind(points: Iterator[tuple[EntryPoint, str]] | list[tuple[EntryPoint, str]]) -> dict[str, list[Entry]]:
+def _by_kind(points: Iterable[tuple[EntryPoint, str]]) -> dict[str, list[Entry]]:
     found: dict[str, list[Entry]] = {}
     for p, package in points:
         if p.group.startswith(PREFIX):

@@ -13,7 +13,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from codectok.errors import CodeRangeError, FormatError
+from codectok.errors import CodectokError, CodeRangeError, FormatError
 from codectok.llm.patterns import (
     Cell,
     CoarseFirst,
@@ -216,7 +216,7 @@ BAD = [
     (lambda: Flatten().inverse(np.zeros((2, 8), int), 2), r"\[..., 1, steps\]"),
     (lambda: Flatten().inverse(np.zeros((1, 8), int), 2, num_frames=3), "take 6 steps"),
     (lambda: Flatten().apply(np.zeros(3, int)), "expected"),
-    (lambda: from_dict({"pattern": "braid"}), "unknown"),
+    (lambda: from_dict({"pattern": "braid"}), "no pattern 'braid': there are delay"),
     (lambda: from_dict({"pattern": "delay", "late": 1}), "has no"),
     (lambda: from_dict({"pattern": "grouped"}), "group"),
     (lambda: SuperTokens((2, 2), ((0,),)), "once"),
@@ -225,7 +225,7 @@ BAD = [
 
 @pytest.mark.parametrize(("make", "message"), BAD, ids=[m for _, m in BAD])
 def test_bad_input_is_an_error_with_a_remedy(make: object, message: str) -> None:
-    with pytest.raises(FormatError, match=message):
+    with pytest.raises(CodectokError, match=message):
         make()  # type: ignore[operator]
 
 

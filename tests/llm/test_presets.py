@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from codectok.errors import FormatError
+from codectok.errors import FormatError, UnknownNameError
 from codectok.llm.parse import parse
 from codectok.llm.presets import PRESETS, preset
 from codectok.llm.vocab import AudioVocab
@@ -168,7 +168,7 @@ def test_padded_rows() -> None:
 
 
 def test_unknown_presets_and_options() -> None:
-    with pytest.raises(FormatError, match="there are speechgpt"):
+    with pytest.raises(UnknownNameError, match="there are speechgpt"):
         preset("whisper")
     with pytest.raises(FormatError, match="unexpected keyword"):
         preset("orpheus", codebooks=3)

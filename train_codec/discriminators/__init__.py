@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 
 from torch import nn
 
+from codectok import registry
 from codectok.errors import CodectokError
 from train_codec.discriminators.bands import MultiBandDiscriminator
 from train_codec.discriminators.base import CombinedDiscriminator, Discriminator, Features
@@ -26,13 +26,7 @@ __all__ = [
     "build_discriminators",
 ]
 
-DISCRIMINATORS: dict[str, Callable[[], nn.Module]] = {
-    "ms_stft": MultiScaleSTFTDiscriminator,
-    "periods": MultiPeriodDiscriminator,
-    "bands": MultiBandDiscriminator,
-    "frames": MultiFrameDiscriminator,
-    "frames_small": partial(MultiFrameDiscriminator, filters=16),
-}
+DISCRIMINATORS: registry.Table[Callable[[], nn.Module]] = registry.Table("discriminators")
 """By the name used in recipes, with their papers' sizes."""
 
 

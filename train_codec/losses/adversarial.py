@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from codectok.errors import CodectokError
+from codectok import registry
 
 
 def _mean(x: Tensor) -> Tensor:
@@ -52,21 +52,21 @@ class AdversarialLoss:
     generator: Callable[[Tensor], Tensor]
 
 
-ADVERSARIAL_LOSSES = {
-    "hinge": AdversarialLoss(hinge_discriminator, hinge_generator),
-    "saturating_hinge": AdversarialLoss(hinge_discriminator, saturating_hinge_generator),
-    "least_squares": AdversarialLoss(least_squares_discriminator, least_squares_generator),
-}
+HINGE = AdversarialLoss(hinge_discriminator, hinge_generator)
+"""The hinge, with a generator whose gradient never fades."""
+SATURATING_HINGE = AdversarialLoss(hinge_discriminator, saturating_hinge_generator)
+"""The hinge on both sides."""
+LEAST_SQUARES = AdversarialLoss(least_squares_discriminator, least_squares_generator)
+"""Least squares on both sides."""
+ADVERSARIAL_LOSSES: registry.Table[AdversarialLoss] = registry.Table("adversarial_losses")
 
 
 def adversarial_loss(kind: str) -> AdversarialLoss:
     """The pair of losses called ``kind``.
 
     Raises:
-        CodectokError: there is no such pair.
+        UnknownNameError: there is no such pair.
     """
-    if kind not in ADVERSARIAL_LOSSES:
-        raise CodectokError(f"no adversarial loss '{kind}': choose from {', '.join(ADVERSARIAL_LOSSES)}")
     return ADVERSARIAL_LOSSES[kind]
 
 

@@ -11,35 +11,20 @@ from typing import Any
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
+from codectok import registry
 from codectok.atomic import atomic_path
 from codectok.errors import CodectokError, FormatError
-from codectok.llm.continuous.conv import StridedConv
-from codectok.llm.continuous.ctc import CTCCompressor
-from codectok.llm.continuous.linear import MLP, Linear
-from codectok.llm.continuous.pooling import AveragePool
 from codectok.llm.continuous.projector import Projector
-from codectok.llm.continuous.qformer import QFormer
-from codectok.llm.continuous.resampler import Resampler
-from codectok.llm.continuous.stacking import FrameConcat
 
 FORMAT_VERSION = 1
-PROJECTORS: dict[str, type[Projector]] = {
-    "linear": Linear,
-    "mlp": MLP,
-    "frame-concat": FrameConcat,
-    "strided-conv": StridedConv,
-    "average-pool": AveragePool,
-    "q-former": QFormer,
-    "resampler": Resampler,
-    "ctc-compressor": CTCCompressor,
-}
+PROJECTORS: registry.Table[type[Projector]] = registry.Table("projectors")
 
 
 def build_projector(name: str, in_dim: int, out_dim: int, **options: Any) -> Projector:
     """A projector with fresh weights.
 
     Args:
-        name: a key of ``PROJECTORS``.
+        name: of the kind ``projectors``.
         in_dim: D of the audio's features.
         out_dim: width of the language model.
         options: of the projector's config; see its class.
@@ -47,8 +32,6 @@ def build_projector(name: str, in_dim: int, out_dim: int, **options: Any) -> Pro
     Raises:
         CodectokError: an unknown name or option, or a value that is not possible.
     """
-    if name not in PROJECTORS:
-        raise CodectokError(f"projector {name!r} is unknown: {', '.join(PROJECTORS)}")
     kind = PROJECTORS[name]
     known = [f.name for f in fields(kind.Config)]
     for option in options:
@@ -64,15 +47,13 @@ def save_projector(projector: Projector, folder: str | os.PathLike[str]) -> None
     """Write the projector alone, without the language model.
 
     Raises:
-        CodectokError: a class that is not in ``PROJECTORS``.
+        UnknownNameError: a class that no name of the kind ``projectors`` opens.
     """
-    names = {kind: name for name, kind in PROJECTORS.items()}
-    if type(projector) not in names:
-        raise CodectokError(f"{type(projector).__name__} is not a projector that can be opened again by name")
+    name = registry.name_of("projectors", type(projector))
     target = Path(folder)
     target.mkdir(parents=True, exist_ok=True)
     widths = {"in_dim": projector.in_dim, "out_dim": projector.out_dim}
-    config = {"projector_type": names[type(projector)], "format_version": FORMAT_VERSION, **widths}
+    config = {"projector_type": name, "format_version": FORMAT_VERSION, **widths}
     tensors = {name: t.detach().cpu().contiguous() for name, t in projector.state_dict().items()}
     with atomic_path(target / "model.safetensors") as temporary:
         temporary.write_bytes(save(tensors, metadata={"format": "pt"}))

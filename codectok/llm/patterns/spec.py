@@ -5,45 +5,36 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+from codectok import registry
 from codectok.errors import FormatError
 from codectok.llm.patterns.base import Pattern
-from codectok.llm.patterns.delay import Delay
-from codectok.llm.patterns.flatten import Flatten, PartialFlatten
-from codectok.llm.patterns.grouped import Grouped
-from codectok.llm.patterns.multirate import MultiRate
-from codectok.llm.patterns.sections import CoarseFirst, Sections
 
-NAMES: dict[str, type[Pattern]] = {
-    "delay": Delay,
-    "flatten": Flatten,
-    "partial-flatten": PartialFlatten,
-    "sections": Sections,
-    "coarse-first": CoarseFirst,
-    "grouped": Grouped,
-    "multi-rate": MultiRate,
-}
+PATTERNS: registry.Table[type[Pattern]] = registry.Table("patterns")
+"""Dataclasses after :class:`Pattern`, by the name that a dataset's description gives."""
 
 
 def to_dict(pattern: Pattern) -> dict[str, Any]:
     """The pattern's name and its settings, ready for JSON.
 
+    Raises:
+        UnknownNameError: a class that no name of the kind ``patterns`` opens.
+
+    >>> from codectok.llm.patterns import Delay
     >>> to_dict(Delay((0, 1, 1), lead=1))
     {'pattern': 'delay', 'delays': (0, 1, 1), 'lead': 1, 'tail': 'extend', 'ends': False}
     """
-    name = next(n for n, kind in NAMES.items() if type(pattern) is kind)
-    return {"pattern": name, **dataclasses.asdict(pattern)}  # type: ignore[call-overload]
+    return {"pattern": registry.name_of("patterns", type(pattern)), **dataclasses.asdict(pattern)}  # type: ignore[call-overload]
 
 
 def from_dict(spec: dict[str, Any]) -> Pattern:
     """The inverse of ``to_dict``; lists count as tuples, settings left out have their defaults.
 
     Raises:
-        FormatError: an unknown name or setting, or settings that do not go together.
+        UnknownNameError: an unknown name.
+        FormatError: an unknown setting, or settings that do not go together.
     """
     settings = {key: _tuples(value) for key, value in spec.items() if key != "pattern"}
-    kind = NAMES.get(str(spec.get("pattern")))
-    if kind is None:
-        raise FormatError(f"pattern {spec.get('pattern')!r} is unknown: give one of {', '.join(NAMES)}")
+    kind = PATTERNS[str(spec.get("pattern"))]
     known = {f.name for f in dataclasses.fields(kind)}  # type: ignore[arg-type]
     if set(settings) - known:
         raise FormatError(f"pattern {spec['pattern']} has no {sorted(set(settings) - known)}: it has {sorted(known)}")
