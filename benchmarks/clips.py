@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
 from pathlib import Path
 
 from codectok.errors import FormatError
@@ -19,6 +20,12 @@ def read_splits(splits: Path) -> list[dict[str, str]]:
         if not {"path", "use"} <= set(table.fieldnames or ()):
             raise FormatError(f"{splits} needs the columns path and use, separated by tabs")
         return list(table)
+
+
+def speakers(splits: Path, paths: Sequence[str]) -> list[str]:
+    """Who speaks each of the clips at ``paths``; where the table has no column speaker, each clip is one of its own."""
+    rows = {row["path"]: row for row in read_splits(splits)}
+    return [rows.get(path, {}).get("speaker") or path for path in paths]
 
 
 def choose(splits: Path, use: str, limit: int | None = None) -> list[str]:

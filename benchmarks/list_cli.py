@@ -63,7 +63,7 @@ def _metrics() -> list[Row]:
         {
             "metric": m.name,
             "unit": m.unit or "-",
-            "better": "higher" if m.higher_is_better else "lower",
+            "better": "nearer 0" if m.signed else "higher" if m.higher_is_better else "lower",
             "install": m.install or "-",
             "reference": m.reference,
         }

@@ -1,88 +1,118 @@
-"""Reconstruction quality of a tokenizer on listed clips, with bootstrap intervals over clips.
+"""The quality table of a model card in one go: a tokenizer on listed clips, scored as 16-bit files.
 
-``python -m benchmarks.quality --data SPEECH --splits splits.tsv --use val --codebooks 6 --codebooks 24``
+``python -m benchmarks.quality --data SPEECH --splits splits.tsv --use val --use dev --codebooks 6 --codebooks 24``
 
-Every run can be written down: ``--log FILE`` appends one JSON line.
+A row is a use of the table of splits and a number of codebooks. Means have 95 % bootstrap intervals over speakers (over
+clips where the table names none); level and octaves have their median and what 90 % of the clips are within. Clips are
+encoded once and decoded once a number of codebooks. ``--markdown`` prints the table as a model card has it; every run
+can be written down: ``--log FILE`` appends one JSON line a use.
 """
 
 from __future__ import annotations
 
 import datetime
 import json
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
 
-from benchmarks.clips import choose
-from codectok.cli.common import handle_errors, print_table
+from benchmarks.clips import choose, speakers
+from benchmarks.quality_table import METRICS, cells, markdown
+from codectok.cli.common import handle_errors, print_table, progress
 from codectok.errors import AudioError
+from codectok.tokenizer import Tokenizer
 
-METRICS = ("pesq", "stoi", "estoi", "mel")
 
+def rows(tokenizer: Tokenizer, paths: list[Path], who: list[str], codebooks: list[int]) -> list[dict[str, Any]]:
+    """One row a number of codebooks.
 
-def rows(tokenizer: str, paths: list[Path], codebooks: list[int]) -> tuple[list[dict[str, Any]], str]:
-    """One row a number of codebooks, and the tokenizer's fingerprint.
+    Args:
+        tokenizer: one that decodes.
+        paths: of the clips.
+        who: speaks each of them.
+        codebooks: numbers of codebooks; none is all.
 
     Raises:
         AudioError: no clips, or clips of several rates.
     """
-    from codectok import load, read_audio
+    from codectok import read_audio
+    from codectok.metrics import compute
     from codectok.metrics.reconstruction import score_reconstruction
 
-    tok = load(tokenizer)
     clips = [read_audio(p) for p in paths]
     if len({rate for _, rate in clips}) != 1:
         found = sorted({rate for _, rate in clips})
         raise AudioError(f"clips at {found} Hz: scores need one rate" if clips else "no clips: see --use and --splits")
     rate = clips[0][1]
+    counts = [tokenizer.choose_codebooks(k, None) for k in codebooks] or [len(tokenizer.codebook_sizes)]
+    peaks = [compute(("peak",), clip, clip, rate)[0]["peak"] for clip, _ in clips]
     out = []
-    for k in codebooks or [len(tok.codebook_sizes)]:
-        scores = score_reconstruction(tok, [c for c, _ in clips], rate, k, METRICS)
-        row: dict[str, Any] = {"codebooks": k, "kbit/s": round(scores.bitrate, 3), "clips": scores.num_clips}
+    with progress(len(clips), "scoring") as bar:
+
+        def each() -> Any:
+            for clip, _ in clips:
+                yield clip
+                bar.advance()
+
+        scored = score_reconstruction(tokenizer, each(), rate, counts, METRICS)
+    for scores in scored:
+        row: dict[str, Any] = {"codebooks": scores.num_codebooks, "kbit/s": round(scores.bitrate, 3)}
+        row |= {"clips": scores.num_clips, "speakers": len(set(who))}
         for metric in METRICS:
-            if not scores.values[metric]:  # it failed on every clip, which the count of failures says
-                row[metric] = [None, None, None]
-                continue
-            interval = scores.interval(metric)
-            values = (interval.mean, interval.low, interval.high)
-            row[metric] = [None if v is None else round(v, 4) for v in values]
+            summary = scores.summary(metric, who)  # None: it failed on every clip, which the count of failures says
+            values = () if summary is None else astuple(summary)
+            row[metric] = [round(v, 4) if isinstance(v, float) else v for v in values]
+        row["peak of originals"] = round(float(np.mean(peaks)), 4)
         row["failed"] = {m: n for m, n in scores.failed.items() if n}
-        row["entropy kbit/s"] = round(float(tok.frame_rate) * sum(scores.entropy) / 1000, 3)
-        row["least used share"] = round(min(u / n for u, n in zip(scores.used, tok.codebook_sizes, strict=False)), 3)
+        row["entropy kbit/s"] = round(float(tokenizer.frame_rate) * sum(scores.entropy) / 1000, 3)
+        sizes = tokenizer.codebook_sizes
+        row["least used share"] = round(min(u / n for u, n in zip(scores.used, sizes, strict=False)), 3)
         out.append(row)
-    return out, tok.fingerprint
+    return out
 
 
 @click.command(help=__doc__)
-@click.option("--tokenizer", default="speech", help="Name or folder.")
+@click.option("--tokenizer", "name", default="speech", show_default=True, help="Name or folder.")
 @click.option("--data", required=True, type=click.Path(exists=True, path_type=Path), help="Folder of the audio.")
-@click.option("--splits", required=True, type=click.Path(exists=True, path_type=Path), help="Table: path, use.")
-@click.option("--use", default="val", help="Which clips of the table.")
+@click.option(
+    "--splits", required=True, type=click.Path(exists=True, path_type=Path), help="Table: path, use, speaker."
+)
+@click.option("--use", "uses", multiple=True, default=("val",), show_default=True, help="Which clips of the table.")
 @click.option("--every", type=click.IntRange(min=1), default=1, help="Take every Nth of them.")
 @click.option("--codebooks", multiple=True, type=click.IntRange(min=1), help="Numbers of codebooks; default all.")
-@click.option("--log", type=click.Path(path_type=Path), help="Append the result to this JSON-lines file.")
+@click.option("--markdown", "as_markdown", is_flag=True, help="Print the table as a model card has it.")
+@click.option("--log", type=click.Path(path_type=Path), help="Append the results to this JSON-lines file.")
 @handle_errors
 def main(
-    tokenizer: str, data: Path, splits: Path, use: str, every: int, codebooks: tuple[int, ...], log: Path | None
+    name: str,
+    data: Path,
+    splits: Path,
+    uses: tuple[str, ...],
+    every: int,
+    codebooks: tuple[int, ...],
+    as_markdown: bool,
+    log: Path | None,
 ) -> None:
     """Score and print; see the module."""
-    paths = [data / p for p in choose(splits, use)][::every]
-    found, fingerprint = rows(tokenizer, paths, list(codebooks))
-    shown = []
-    for row in found:
-        cells = {k: v for k, v in row.items() if k not in METRICS and k != "failed"}
-        for metric in METRICS:
-            mean, low, high = row[metric]
-            # One clip has a score and no interval.
-            bounds = "" if low is None else f" [{low:.3f}, {high:.3f}]"
-            cells[metric] = "-" if mean is None else f"{mean:.3f}{bounds}"
-        shown.append({**cells, "failed": sum(row["failed"].values())})
-    print_table(f"{tokenizer} on {len(paths)} clips marked {use}", shown)
-    if log is not None:
-        record = {"date": datetime.date.today().isoformat(), "fingerprint": fingerprint, "use": use, "rows": found}
-        with open(log, "a") as f:
-            f.write(json.dumps(record) + "\n")
+    from codectok import load
+
+    tokenizer = load(name)
+    shown: list[dict[str, object]] = []
+    for use in uses:
+        chosen = choose(splits, use)[::every]
+        found = rows(tokenizer, [data / p for p in chosen], speakers(splits, chosen), list(codebooks))
+        shown += [{"clips": f"{use} ({row['clips']} of {row['speakers']})", **cells(row)} for row in found]
+        if log is not None:
+            record = {"date": datetime.date.today().isoformat(), "fingerprint": tokenizer.fingerprint}
+            with open(log, "a") as f:
+                f.write(json.dumps(record | {"use": use, "every": every, "rows": found}) + "\n")
+    if as_markdown:
+        click.echo(markdown(shown))
+    else:
+        print_table(f"{name}: clips (of so many speakers)", shown)
 
 
 if __name__ == "__main__":

@@ -2,12 +2,13 @@
 
 ``python -m benchmarks.word_errors speech --data SPEECH --splits splits.tsv --use val --codebooks 6 --judge FOLDER``
 
-The judge is a Whisper, told each clip's language. Its reference is its own transcript of the original (so its own
-errors are left out), and beside that, for clips that have one, the transcript of the manifest: DATA/manifest.tsv with
-columns path, language and, if known, transcript. Rates are of the corpus (edits of all clips over the length of all
-references), with the 95 % bootstrap interval over clips; insertions can take a rate above 100 %. A judge that falls
-into repeating itself writes many: such texts are counted as ``loops``, and stay in the rates. Only where the original
-itself made the judge loop is there no reference, and the clip is left out of dCER and dWER.
+The judge is a Whisper, told each clip's language; it hears decoded clips as the 16-bit files that they are written to.
+Its reference is its own transcript of the original (so its own errors are left out), and beside that, for clips that
+have one, the transcript of the manifest: DATA/manifest.tsv with columns path, language and, if known, transcript. Rates
+are of the corpus (edits of all clips over the length of all references), with the 95 % bootstrap interval over clips;
+insertions can take a rate above 100 %. A judge that falls into repeating itself writes many: such texts are counted as
+``loops``, and stay in the rates. Only where the original itself made the judge loop is there no reference, and the clip
+is left out of dCER and dWER.
 """
 
 from __future__ import annotations
@@ -22,7 +23,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-import numpy as np
 
 from benchmarks.clips import choose
 from codectok.atomic import atomic_path
@@ -30,7 +30,7 @@ from codectok.cli.common import describe, handle_errors, print_table, progress
 from codectok.errors import CodectokError
 from codectok.metrics.intelligibility import character_edits, error_rate, word_edits
 from codectok.metrics.judge import WhisperJudge, repeats_itself
-from codectok.metrics.registry import MetricError
+from codectok.metrics.registry import MetricError, as_file
 
 if TYPE_CHECKING:
     from codectok.tokenizer import Tokenizer
@@ -85,7 +85,7 @@ def listen(
                 clip.original = judge.transcribe([samples], rate, [clip.language])[0]
                 for count in codebooks:
                     decoded = tokenizer.decode(tokenizer.encode(samples, rate, num_codebooks=count))
-                    text = judge.transcribe([np.asarray(decoded)], tokenizer.sample_rate, [clip.language])[0]
+                    text = judge.transcribe([as_file(decoded)], tokenizer.sample_rate, [clip.language])[0]
                     clip.decoded[count] = text
                 heard.append(clip)
             except CodectokError as error:

@@ -17,6 +17,7 @@ from benchmarks.nouns import RATE, InputInfo, InputKind, NotComputed
 from codectok.audio import resample
 from codectok.controls import RandomTokenizer
 from codectok.errors import CodectokError
+from codectok.metrics.registry import as_file
 from codectok.tokenizer import Tokenizer
 
 KINDS: dict[str, InputKind] = {"tokens": "discrete", "quantized": "quantized", "features": "continuous"}
@@ -85,7 +86,7 @@ class TokenizerInput(Input):
             audio = self.decoder.decode_batch(many)
         else:
             audio = [self._decode_features(v, n) for v, n in zip(values, lengths, strict=True)]
-        return [_fit(resample(a, rate, RATE), n) for a, n in zip(audio, num_samples, strict=True)]
+        return [_fit(resample(as_file(a), rate, RATE), n) for a, n in zip(audio, num_samples, strict=True)]
 
     def resynthesise(self, clips: Sequence[np.ndarray]) -> tuple[list[np.ndarray], float | None]:
         """As a user would: encode, decode."""

@@ -14,12 +14,13 @@ from typing import Any
 import click
 
 import benchmarks.rate_distortion as package
-from benchmarks.clips import choose
+from benchmarks.clips import choose, speakers
 from benchmarks.rate_distortion.coders import CODERS, CoderError
 from benchmarks.rate_distortion.plot import draw
 from benchmarks.rate_distortion.points import METRICS, Map, Row, coder_rows, read_clips, tokenizer_rows
 from codectok.atomic import atomic_path
 from codectok.cli.common import describe, handle_errors, print_table, progress
+from codectok.metrics import get_metric
 
 Shown = dict[str, object]
 
@@ -51,12 +52,13 @@ def main(
 
     given = list(dict.fromkeys(tokenizers)) or ["speech"]
     loaded = {label: load(name) for label, name in zip(labels(given), given, strict=True)}
-    clips = read_clips(data, choose(splits, use, limit))
+    paths = choose(splits, use, limit)
+    clips, who = read_clips(data, paths), speakers(splits, paths)
     rows: list[Row] = []
     with workers(jobs) as each, progress(len(loaded) + len(CODERS), "scoring") as bar:
         for label, tokenizer in loaded.items():
             bar.note(label)
-            rows += tokenizer_rows(label, tokenizer, clips, codebooks, each)
+            rows += tokenizer_rows(label, tokenizer, clips, codebooks, each, who)
             bar.advance()
         for coder in CODERS:
             bar.note(coder.name)
@@ -65,14 +67,16 @@ def main(
                 click.echo(line, err=True)
             else:
                 try:
-                    rows += coder_rows(coder, clips, each)
+                    rows += coder_rows(coder, clips, each, who)
                 except CoderError as error:
                     click.echo(f"skipped {coder.name}: {describe(error)}", err=True)
             bar.advance()
     print_table(f"{len(clips)} clips marked {use}", [shown(row) for row in rows])
-    draw(rows, list(loaded), f"{len(clips)} clips ({use}), 95 % bootstrap intervals over clips", output)
+    about = f"{len(clips)} clips ({use}) of {len(set(who))} speakers as 16-bit files; bars: 95 % bootstrap intervals"
+    draw(rows, list(loaded), f"{about} over speakers, of level 80 % of the clips", output)
     if json_file is not None:
         record: dict[str, Any] = {"date": datetime.date.today().isoformat(), "use": use, "clips": len(clips)}
+        record["speakers"] = len(set(who))
         record["fingerprints"] = {label: tokenizer.fingerprint for label, tokenizer in loaded.items()}
         record["commands"] = {coder.name: [" ".join(coder.encode), " ".join(coder.decode)] for coder in CODERS}
         with atomic_path(json_file) as temporary:
@@ -102,8 +106,8 @@ def shown(row: Row) -> Shown:
         if row[metric] is None:
             cells[metric] = "-"
             continue
-        mean, low, high, count = row[metric]
-        cells[metric] = f"{mean:.3f}" + ("" if low is None else f" [{low:.3f}, {high:.3f}]")
-        cells[f"n {metric}"] = count
+        mean, low, high, _ = row[metric]
+        digits = get_metric(metric).decimals
+        cells[metric] = f"{mean:.{digits}f}" + ("" if low is None else f" [{low:.{digits}f}, {high:.{digits}f}]")
     cells["failed"] = " ".join(f"{reason} {count}" for reason, count in row["failed"].items()) or "0"
     return cells

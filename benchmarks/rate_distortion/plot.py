@@ -1,14 +1,24 @@
-"""The picture: a panel a metric, bitrate on a logarithmic axis, a line a tokenizer or coder."""
+"""The picture: a panel a metric, bitrate on a logarithmic axis, a line a tokenizer or coder.
+
+PESQ and STOI cannot hear level: it has panels of its own.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
 from codectok.atomic import atomic_path
+from codectok.metrics import get_metric
 
-PANELS = (("pesq", "PESQ-WB"), ("stoi", "STOI"))
+PANELS = (
+    ("pesq", "PESQ-WB"),
+    ("stoi", "STOI"),
+    ("level", "level over the original's, dB"),
+    ("loud_frames", "frames over 6 dB too loud in an octave, %"),
+)
 TICKS = (0.25, 0.5, 0.75, 1, 1.5, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 128)
 TOKENIZER_COLOURS = ("#c1272d", "#0b6e99", "#7a3e9d", "#2e7d32")
 CODER_COLOURS = ("#333333", "#8a6d1d", "#6b7f95")
@@ -24,9 +34,9 @@ def draw(rows: Sequence[dict[str, Any]], tokenizers: Sequence[str], title: str, 
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(11, 4.8), layout="constrained")
+    figure = Figure(figsize=(11, 8.8), layout="constrained")
     FigureCanvasAgg(figure)
-    panels = figure.subplots(1, 2)
+    panels = figure.subplots(2, 2).ravel()
     names = list(dict.fromkeys(row["name"] for row in rows))
     coders = [name for name in names if name not in tokenizers]
     for axes, (metric, label) in zip(panels, PANELS, strict=True):
@@ -34,6 +44,9 @@ def draw(rows: Sequence[dict[str, Any]], tokenizers: Sequence[str], title: str, 
             ours = name in tokenizers
             index = list(tokenizers).index(name) if ours else coders.index(name)
             _line(axes, [row for row in rows if row["name"] == name and row[metric]], metric, name, ours, index)
+        bound = get_metric(metric).bound
+        if isfinite(bound):
+            axes.axhspan(-bound if get_metric(metric).signed else 0, bound, color="#2e7d32", alpha=0.12, linewidth=0)
         axes.set_title(label, loc="left", fontweight="bold")
         _bitrate_axis(axes, [row["kbit/s"] for row in rows])
         axes.grid(color="#e4e4e4", linewidth=0.7)

@@ -11,10 +11,13 @@ import numpy as np
 from benchmarks.rate_distortion.align import find_delays, remove_delay
 from benchmarks.rate_distortion.coders import RATE, Coder, CoderError
 from codectok.errors import AudioError
-from codectok.metrics import bootstrap_mean, compute
+from codectok.metrics import compute, summarize
+from codectok.metrics.level import HEADLINE, OCTAVE_METRICS
+from codectok.metrics.registry import as_file
+from codectok.metrics.summary import central
 from codectok.tokenizer import Tokenizer
 
-METRICS = ("pesq", "stoi")
+METRICS = ("pesq", "stoi", *HEADLINE, *OCTAVE_METRICS)
 CODEBOOKS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)
 """Numbers of codebooks that are scored where a tokenizer has as many, beside all that it has."""
 Pair = tuple[np.ndarray, np.ndarray]
@@ -42,7 +45,15 @@ def measure(pair: Pair) -> Scores:
     return compute(METRICS, *pair, RATE)
 
 
-def row(name: str, setting: str, bitrate: float, measured: float, scores: Sequence[Scores], broken: int = 0) -> Row:
+def row(
+    name: str,
+    setting: str,
+    bitrate: float,
+    measured: float,
+    scores: Sequence[Scores],
+    broken: int = 0,
+    speakers: Sequence[str] | None = None,
+) -> Row:
     """One point.
 
     Args:
@@ -52,28 +63,36 @@ def row(name: str, setting: str, bitrate: float, measured: float, scores: Sequen
         measured: kbit/s of the frames as they lie in the file.
         scores: of each clip that came back.
         broken: number of clips that did not.
+        speakers: one a clip that came back; intervals are then over speakers.
 
     Returns:
         A row with, for each metric, its mean, the low and high end of the interval (None for one clip) and its n, or
-        None where it failed on all clips; and the number of failures by reason.
+        None where it failed on all clips; of signed metrics the median and the 10 and 90 % quantiles over clips; and
+        the number of failures by reason.
     """
     out: Row = {"name": name, "setting": setting, "kbit/s": round(bitrate, 3), "measured": round(measured, 3)}
     for metric in METRICS:
-        values = [found[metric] for found, _ in scores if metric in found]
+        values = {i: found[metric] for i, (found, _) in enumerate(scores) if metric in found}
         out[metric] = None
         if values:
-            mean = bootstrap_mean(values)
-            ends = [None if v is None else round(v, 4) for v in (mean.mean, mean.low, mean.high)]
-            out[metric] = [*ends, mean.n]
+            who = None if speakers is None else [speakers[i] for i in values]
+            all_of = summarize(metric, list(values.values()), who)
+            ends = [None if v is None else round(v, 4) for v in (central(all_of), all_of.low, all_of.high)]
+            out[metric] = [*ends, all_of.n]
     failed = {m: sum(m in reasons for _, reasons in scores) for m in METRICS} | {"coder": broken}
     out["failed"] = {reason: count for reason, count in failed.items() if count}
     return out
 
 
 def tokenizer_rows(
-    name: str, tokenizer: Tokenizer, clips: Sequence[np.ndarray], codebooks: Sequence[int], each: Map
+    name: str,
+    tokenizer: Tokenizer,
+    clips: Sequence[np.ndarray],
+    codebooks: Sequence[int],
+    each: Map,
+    speakers: Sequence[str] | None = None,
 ) -> Iterator[Row]:
-    """Rows of a tokenizer, by number of codebooks.
+    """Rows of a tokenizer, by number of codebooks; ``speakers``: one a clip.
 
     Raises:
         CodeRangeError: it has not so many codebooks.
@@ -86,28 +105,31 @@ def tokenizer_rows(
     coded = [tokenizer.encode(clip, RATE) for clip in clips]
     for count in counts:
         decoded = [tokenizer.decode(tokens.first(count)) for tokens in coded]
-        back = [resample(np.asarray(samples), tokenizer.sample_rate, RATE) for samples in decoded]
+        back = [resample(as_file(samples), tokenizer.sample_rate, RATE) for samples in decoded]
         # A tokenizer has no delay by contract; resampling may add a sample at the end.
         pairs = [(clip, remove_delay(samples, 0, len(clip))) for clip, samples in zip(clips, back, strict=True)]
         bitrate = tokenizer.bitrate(count)
-        yield row(name, f"{count} codebooks", bitrate, bitrate, list(each(measure, pairs)))
+        yield row(name, f"{count} codebooks", bitrate, bitrate, list(each(measure, pairs)), speakers=speakers)
 
 
-def coder_rows(coder: Coder, clips: Sequence[np.ndarray], each: Map) -> Iterator[Row]:
+def coder_rows(
+    coder: Coder, clips: Sequence[np.ndarray], each: Map, speakers: Sequence[str] | None = None
+) -> Iterator[Row]:
     """Rows of a classical coder, by setting; ``delay ms`` has the least and the most of its delays.
 
     Raises:
         CoderError: it failed on every clip, with the reason of the last.
     """
     for setting in coder.settings:
-        originals, decoded, bitrates = [], [], []
+        which, originals, decoded, bitrates = [], [], [], []
         last: CoderError | None = None
-        for clip in clips:
+        for index, clip in enumerate(clips):
             try:
                 samples, bitrate = coder.run(clip, setting)
             except CoderError as error:
                 last = error
                 continue
+            which.append(index)
             originals.append(clip)
             decoded.append(samples)
             bitrates.append(bitrate)
@@ -119,6 +141,7 @@ def coder_rows(coder: Coder, clips: Sequence[np.ndarray], each: Map) -> Iterator
         # Of all the audio: longer clips have more bits.
         measured = float(np.average(bitrates, weights=[len(clip) for clip in originals]))
         bitrate = setting.nominal if coder.fixed_rate else measured
-        point = row(coder.name, setting.argument, bitrate, measured, scores, len(clips) - len(decoded))
+        who = None if speakers is None else [speakers[i] for i in which]
+        point = row(coder.name, setting.argument, bitrate, measured, scores, len(clips) - len(decoded), who)
         delay = [round(1000 * d / RATE, 2) for d in (min(delays), max(delays))]
         yield point | {"nominal": setting.nominal, "delay ms": delay}

@@ -10,6 +10,7 @@ from benchmarks.report.aggregate import Figure, Group, figures_of, group_rows
 from benchmarks.report.paired import Pair, all_pairs, marks
 from benchmarks.report.systems import CEILING, FLOOR
 from benchmarks.runner.results import Row, read_rows
+from codectok.metrics.level import HEADLINE
 
 Key = tuple[str, str, str]
 """Task, data set, probe: what the systems of a column share."""
@@ -19,7 +20,7 @@ _GENERATIVE = {
     "se": ("dnsmos", "dwer", "spk_sim"),
     "ss": ("dnsmos", "dwer", "spk_sim"),
     "tts": ("utmos", "dwer", "spk_sim"),
-    "resynthesis": ("pesq", "stoi", "dnsmos", "dwer"),
+    "resynthesis": ("pesq", "stoi", *HEADLINE, "dnsmos", "dwer"),
 }
 """Columns of tasks that no one figure sums up, as in DASB and the survey after it."""
 

@@ -66,10 +66,11 @@ def _line(some: Figure | None, first: Figure | None, second: Figure | None) -> d
     note = _note(first, second)
     refused = note.startswith(("only in", "not compared"))
     means = [f.mean if f else None for f in (first, second)]
-    apart = None if refused or None in means else means[1] - means[0]  # type: ignore[operator]
-    better = ""
-    if apart:
-        better = "b" if (apart > 0) == metric_of(named.metric).higher_is_better else "a"
+    apart, better = None, ""
+    if not refused and means[0] is not None and means[1] is not None:
+        apart = means[1] - means[0]
+        good = [metric_of(named.metric).goodness(mean) for mean in (means[0], means[1])]
+        better = "" if good[0] == good[1] else "b" if good[1] > good[0] else "a"
     return {
         "task": group.task,
         "data set": group.dataset,

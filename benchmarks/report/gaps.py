@@ -70,8 +70,8 @@ def gap_table(found: list[Gap]) -> Table:
     for gap in found:
         metric = metric_of(gap.column.metric)
         half = "" if gap.low is None or gap.high is None else f"± {(gap.high - gap.low) / 2:.{metric.decimals}f}"
-        better = gap.mean > 0 if metric.higher_is_better else gap.mean < 0
-        who = "codes" if better else "features" if gap.mean else "neither"
+        gain = metric.goodness(gap.codes.mean or 0.0) - metric.goodness(gap.features.mean or 0.0)
+        who = "codes" if gain > 0 else "features" if gain else "neither"
         lines.append(
             Line(
                 (

@@ -14,7 +14,10 @@ from benchmarks.report.study import study_tables
 from benchmarks.report.table import metric_head
 from benchmarks.report.tables import headline_tables, task_tables, task_words
 
-_CURVES = ("pesq", "stoi", "dnsmos", "dwer", "spk_sim", "mel", "utmos", "distillmos", "visqol")
+_CURVES = (
+    "pesq", "stoi", "level", "worst_octave", "loud_frames", "lsd", "dnsmos", "dwer", "spk_sim", "mel", "utmos",
+    "distillmos", "visqol",
+)  # fmt: skip
 """Metrics of resynthesis that are drawn against the rate."""
 
 

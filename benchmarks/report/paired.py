@@ -6,6 +6,8 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from benchmarks.report.aggregate import Figure
 from benchmarks.report.items import is_mean, metric_of, over_seeds, scale_of, shared_clips
 from benchmarks.report.stats import holm, paired_bootstrap, sign_flip
@@ -38,7 +40,8 @@ class Pair:
 def pair_test(first: Figure, second: Figure) -> Pair | None:
     """Paired test of two figures of one metric and test set; None where one of them is no sum over clips.
 
-    Clips count with the mean over their seeds, so the test tells how sure the difference is over *clips*.
+    Clips count with the mean over their seeds, so the test tells how sure the difference is over *clips*. Of a signed
+    metric it is how far from 0 they are that is compared: too loud and too quiet are errors alike.
     """
     scales = [scale_of(f.items[0], f.values[0], f.metric) if f.items else None for f in (first, second)]
     if scales[0] is None or scales[0] != scales[1]:
@@ -47,6 +50,8 @@ def pair_test(first: Figure, second: Figure) -> Pair | None:
     if len(clips) < 2:
         return None
     a, b = over_seeds(first.items, clips), over_seeds(second.items, clips)
+    if metric_of(first.metric).signed:
+        a[:, 0], b[:, 0] = np.abs(a[:, 0]), np.abs(b[:, 0])
     if all(map(is_mean, (*first.items, *second.items))):
         apart = a[:, 0] - b[:, 0]
         difference, p, test = float(apart.mean()), sign_flip(apart), "sign-flip permutation"
@@ -73,7 +78,7 @@ def marks(figures: Sequence[Figure], pairs: Sequence[Pair]) -> dict[int, str]:
     if len(rivals) < 2:
         return {}
     values = [mean for _, mean in rivals]
-    best = max(values) if metric_of(figures[0].metric).higher_is_better else min(values)
+    best = max(values, key=metric_of(figures[0].metric).goodness)
     found = {i: "best" for i, mean in rivals if mean == best}
     for pair in pairs:
         ends = [next(i for i, f in enumerate(figures) if f is end) for end in (pair.first, pair.second)]

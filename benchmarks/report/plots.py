@@ -91,14 +91,12 @@ def rate_plot(column: Column, colours: dict[str, tuple[str, str]], measured: Map
 def gap_plot(gaps: Sequence[Gap], colours: dict[str, tuple[str, str]]) -> str:
     """Codes minus features of one column; to the right of the line the codes are better."""
     fig, ax = _axes(0.75 + 0.3 * len(gaps))
-    metric = metric_of(gaps[0].column.metric)
-    sign = 1.0 if metric.higher_is_better else -1.0
     ax.axvline(0, color=_SOFT, lw=1)
     for y, gap in enumerate(gaps):
         colour, marker = colours[gap.codes.group.system.family]
         half = 0.0 if gap.low is None or gap.high is None else (gap.high - gap.low) / 2
         inside = "none" if gap.codes.group.system.group == QUANTIZED else colour
-        ax.errorbar([sign * gap.mean], [y], xerr=[half], color=colour, marker=marker, ms=6, lw=0, elinewidth=1.4,
+        ax.errorbar([_gain(gap)], [y], xerr=[half], color=colour, marker=marker, ms=6, lw=0, elinewidth=1.4,
                     capsize=3, mfc=inside)  # fmt: skip
     ax.set_yticks(range(len(gaps)), [gap.codes.group.system.label for gap in gaps])
     ax.set_ylim(len(gaps) - 0.4, -0.6)
@@ -106,6 +104,14 @@ def gap_plot(gaps: Sequence[Gap], colours: dict[str, tuple[str, str]]) -> str:
     ax.set_xlim(-widest, widest)
     ax.set_xlabel("← features better · codes better →", size=8)
     return _svg(fig, f"gap {gaps[0].column.key} {gaps[0].column.metric} {gaps[0].column.test}")
+
+
+def _gain(gap: Gap) -> float:
+    """How much better the codes are; of a signed metric, how much nearer to 0."""
+    metric = metric_of(gap.column.metric)
+    if metric.signed:
+        return metric.goodness(gap.codes.mean or 0.0) - metric.goodness(gap.features.mean or 0.0)
+    return metric.goodness(gap.mean)
 
 
 def _bars(figures: Sequence[Figure]) -> list[list[float]]:

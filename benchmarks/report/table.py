@@ -79,7 +79,7 @@ def metric_head(name: str, test: str = "test") -> str:
     metric = metric_of(name)
     unit = f" {metric.unit}" if metric.unit and metric.unit != "MOS" else ""
     where = "" if test in ("", "test") else f" {test}"
-    return f"{metric.label}{where}{unit} {'↑' if metric.higher_is_better else '↓'}"
+    return f"{metric.label}{where}{unit} {metric.arrow}"
 
 
 def number(value: float, metric: str) -> str:

@@ -89,8 +89,7 @@ def rank_column(columns: Sequence[Column]) -> dict[str, str]:
         rivals = {
             f.group.system.label: f.mean for f in column.figures if f.group.system.codes and f.mean is not None
         }  # fmt: skip
-        sign = -1.0 if metric_of(column.metric).higher_is_better else 1.0
-        found = ranks([sign * mean for mean in rivals.values()])
+        found = ranks([-metric_of(column.metric).goodness(mean) for mean in rivals.values()])
         by_task.setdefault(column.key[0], []).append(dict(zip(rivals, found, strict=True)))
     means: dict[str, list[float]] = {}
     for many in by_task.values():
@@ -119,12 +118,14 @@ def task_tables(book: Book) -> Iterator[Table]:
         about = f"{words} {MARKED} n: clips in the figures of a seed; failed: clips that could not be scored."
         if any(not c.pairs and c.metric not in RATES for c in columns):
             names = ", ".join(
-                metric_head(c.metric, c.test)[:-2] for c in columns if not c.pairs and c.metric not in RATES
+                metric_head(c.metric, c.test).rpartition(" ")[0]
+                for c in columns
+                if not c.pairs and c.metric not in RATES
             )
             about += f" Without a paired test, for it is no sum over clips: {names}."
         for c in left:
             reasons = "; ".join(dict.fromkeys(r for f in c.figures for r in f.reasons))
-            about += f" N.C.: {metric_head(c.metric, c.test)[:-2]} ({reasons})."
+            about += f" N.C.: {metric_head(c.metric, c.test).rpartition(' ')[0]} ({reasons})."
         chance = _chance_line(columns, ["chance (95 %)", ""], 3)
         name = "task-" + "-".join(p for p in (key[0], key[1], key[2].replace("/", "_").replace(":", "_")) if p)
         yield Table(name, task_words(key), tuple(head), _grouped(systems, cells.__getitem__, chance), about, 1)

@@ -19,6 +19,7 @@ from benchmarks.tasks.base import Assignment, Task, TaskContext, TaskError, answ
 from benchmarks.tasks.scoring import JUDGED, Triple, score_clips
 from benchmarks.tasks.sound import AUDIO_CLIPS, Gathered, model_loss, split_options
 from codectok.metrics import get_metric
+from codectok.metrics.level import HEADLINE
 
 Streams = tuple[np.ndarray, ...]
 """Audio of each target, float32 [S] at ``RATE``."""
@@ -31,7 +32,7 @@ class Restoration(Task):
     (False leaves floor and ceiling out) and ``skip`` (False leaves the probe's skip connection out, as DASB does)."""
 
     probes = ("conformer", "crdnn")
-    metrics = ("dnsmos", "pesq", "stoi", "si_sdr", "dwer", "dcer", "spk_sim")
+    metrics = ("dnsmos", "pesq", "stoi", *HEADLINE, "si_sdr", "dwer", "dcer", "spk_sim")
     generative = True
     shuffled_floor = False
     targets = 1

@@ -19,13 +19,14 @@ from benchmarks.tasks.scoring import score_clips
 from benchmarks.tasks.sound import AUDIO_CLIPS, Gathered, check_metrics
 from codectok.errors import CodectokError
 from codectok.metrics import code_usage
+from codectok.metrics.level import HEADLINE
 
 AT_ONCE = 64
 """Clips that an input is given together: enough to tell a coder's delay by, few enough for memory."""
 OPTIONS = ("metrics", "speaker_encoder", "audio_clips")
 """A list of metrics, the folder of a speaker encoder, how many clips are kept."""
 CLIP_METRICS = (
-    "pesq", "stoi", "estoi", "si_sdr", "mel", "stft", "f0_corr", "dnsmos", "distillmos", "dcer", "spk_sim",
+    "pesq", "stoi", *HEADLINE, "estoi", "si_sdr", "mel", "stft", "f0_corr", "dnsmos", "distillmos", "dcer", "spk_sim",
 )  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from benchmarks.tasks.base import TaskContext
 from codectok.errors import CodectokError
 from codectok.metrics import MetricError, MetricUnavailable, get_metric
 from codectok.metrics.judged import Judged, Listener, open_judge
+from codectok.metrics.registry import as_file
 from codectok.metrics.speaker import DEFAULT, open_speaker_encoder, speaker_similarity
 
 Triple = tuple[str, np.ndarray, np.ndarray]
@@ -66,7 +67,7 @@ def score_pairs(
         reasons: dict[str, str] = {}
         for clip, reference, estimate in triples:
             try:
-                values[clip] = _finite(function(reference, estimate, RATE))
+                values[clip] = _finite(function(as_file(reference), as_file(estimate), RATE))
             except MetricUnavailable as error:
                 out.notes[name] = f"N.C.: {error}"
                 break

@@ -13,11 +13,16 @@ import torch
 
 from codectok import audio as _audio
 from codectok import metrics
+from codectok.metrics.level import OCTAVE_METRICS
+from codectok.metrics.reconstruction import QUALITY
 from codectok.metrics.segments import Segment
 from codectok.tokenizer import Tokenizer
 from codectok.tokens import Tokens
 
-METRICS = ("pesq", "stoi", "mel")
+METRICS = QUALITY
+"""Of the summary and of every clip."""
+OCTAVES = OCTAVE_METRICS
+"""Beside them, in one line."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +83,7 @@ class Summary:
     """One setting over all clips.
 
     Attributes:
-        intervals: of each metric that gave a value on some clip.
+        scores: of each metric that gave a value on some clip: mean and interval, or median and spread if signed.
         failures: reasons of each metric on the clips where it failed.
         used: distinct codes of each level.
         entropy: kbit/s that an ideal memoryless coder of each level would need, from the code counts; too low where
@@ -87,7 +92,7 @@ class Summary:
     """
 
     setting: Setting
-    intervals: dict[str, metrics.Interval]
+    scores: dict[str, metrics.Interval | metrics.Spread]
     failures: dict[str, list[str]]
     used: tuple[int, ...]
     entropy: float
@@ -101,7 +106,7 @@ class Summary:
             "bitrate": self.setting.bitrate,
             "entropy_bitrate": self.entropy,
             "token_rate": self.setting.token_rate,
-            "metrics": {name: asdict(interval) for name, interval in self.intervals.items()},
+            "metrics": {name: asdict(score) for name, score in self.scores.items()},
             "failures": self.failures,
             "used": list(self.used),
             "frames": self.num_frames,
@@ -166,7 +171,8 @@ def _reconstruct(setting: Setting, tokens: Tokens, samples: np.ndarray, rate: in
         return Reconstruction(setting, tokens, None, {}, {})
     wave = tokenizer.decode(tokens)
     original = _audio.resample(samples, rate, tokenizer.sample_rate)
-    return Reconstruction(setting, tokens, wave, *metrics.compute(METRICS, original, wave, tokenizer.sample_rate))
+    found = metrics.compute((*METRICS, *OCTAVES), original, wave, tokenizer.sample_rate)
+    return Reconstruction(setting, tokens, wave, *found)
 
 
 def summarize(clips: Sequence[Clip]) -> list[Summary]:
@@ -175,15 +181,15 @@ def summarize(clips: Sequence[Clip]) -> list[Summary]:
 
 
 def _summary(rows: Sequence[Reconstruction]) -> Summary:
-    intervals, failures = {}, {}
-    for name in METRICS:
+    scores, failures = {}, {}
+    for name in (*METRICS, *OCTAVES):
         values = [row.values[name] for row in rows if name in row.values]
         if values:
-            intervals[name] = metrics.bootstrap_mean(values)
+            scores[name] = metrics.summarize(name, values)
         failures[name] = [row.failures[name] for row in rows if name in row.failures]
     setting = rows[0].setting
     codes = torch.cat([row.tokens.codes for row in rows], 1)
     used, bits = metrics.code_usage(codes)
     return Summary(
-        setting, intervals, failures, used, sum(bits) * float(setting.tokenizer.frame_rate) / 1000, codes.shape[1]
+        setting, scores, failures, used, sum(bits) * float(setting.tokenizer.frame_rate) / 1000, codes.shape[1]
     )

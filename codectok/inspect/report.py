@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from html import escape
 
 from codectok import __version__, metrics
-from codectok.inspect.comparison import METRICS, Clip, Reconstruction, Summary
+from codectok.inspect.comparison import METRICS, OCTAVES, Clip, Reconstruction, Summary
 from codectok.inspect.pictures import (
     audio_uri,
     band_position,
@@ -19,6 +20,8 @@ from codectok.inspect.pictures import (
 from codectok.inspect.strips import CSS as STRIP_CSS
 from codectok.inspect.strips import phone_strip, unit_strip
 from codectok.inspect.style import CSS, SCRIPT
+from codectok.metrics.level import OCTAVES as OCTAVE_EDGES
+from codectok.metrics.summary import central
 
 _TICK_HZ = (0, 500, 1000, 2000, 4000, 8000, 16000)
 _TICK_SECONDS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600)
@@ -66,11 +69,12 @@ def _rate(value: float) -> str:
 
 
 def _summary_table(summaries: Sequence[Summary]) -> str:
-    head = "".join(f"<th>{escape(_metric_head(name))}</th>" for name in METRICS)
+    head = "".join(f"<th>{escape(_metric_head(name))}</th>" for name in METRICS) + f"<th>{_OCTAVES_HEAD} dB</th>"
     levels = max(len(s.used) for s in summaries)
     rows = "".join(
         f"<tr><td>{escape(s.setting.label)}</td><td>{_rate(s.setting.bitrate)}</td><td>{_rate(s.entropy)}</td>"
         f"<td>{_rate(s.setting.token_rate)}</td>{''.join(_metric_cell(s, name) for name in METRICS)}"
+        f"<td>{_octaves({n: central(s.scores[n]) for n in OCTAVES if n in s.scores})}</td>"
         f"<td>{_used(s, levels)}</td></tr>"
         for s in summaries
     )
@@ -83,19 +87,38 @@ def _summary_table(summaries: Sequence[Summary]) -> str:
 def _metric_head(name: str) -> str:
     metric = metrics.get_metric(name)
     unit = f" {metric.unit}" if metric.unit and metric.unit != "MOS" else ""
-    return f"{metric.label}{unit} {'↑' if metric.higher_is_better else '↓'}"
+    return f"{metric.label}{unit} {metric.arrow}"
 
 
 def _metric_cell(summary: Summary, name: str) -> str:
-    interval, reasons = summary.intervals.get(name), summary.failures[name]
-    if interval is None:
+    score, reasons = summary.scores.get(name), summary.failures[name]
+    if score is None:
         return f'<td class="none">{escape(reasons[0]) if reasons else "&ndash;"}</td>'
-    digits, half = metrics.get_metric(name).decimals, interval.half_width
+    digits = metrics.get_metric(name).decimals
     least = 10.0**-digits
-    shown = "" if half is None else f"± &lt;{least:g}" if half < least / 2 else f"± {half:.{digits}f}"
+    if isinstance(score, metrics.Spread):
+        shown = f"90&#8239;% ± {score.within:.{digits}f}" if score.n > 1 else ""
+    else:
+        half = score.half_width
+        shown = "" if half is None else f"± &lt;{least:g}" if half < least / 2 else f"± {half:.{digits}f}"
     spread = f' <span class="pm">{shown}</span>' if shown else ""
     failed = f' <span class="pm">({len(reasons)} failed)</span>' if reasons else ""
-    return f"<td>{interval.mean:.{digits}f}{spread}{failed}</td>"
+    return f"<td>{_value(name, central(score))}{spread}{failed}</td>"
+
+
+_OCTAVES_HEAD = f"octaves {OCTAVE_EDGES[0][0]}&ndash;{OCTAVE_EDGES[-1][1]} Hz"
+
+
+def _value(name: str, value: float, digits: int | None = None) -> str:
+    """A figure, in red past its metric's bound."""
+    metric = metrics.get_metric(name)
+    text = f"{value:{'+' if metric.signed else ''}.{metric.decimals if digits is None else digits}f}"
+    return f'<b class="far" title="past {metric.bound:g} {metric.unit}">{text}</b>' if metric.too_far(value) else text
+
+
+def _octaves(values: Mapping[str, float]) -> str:
+    """The levels of all octaves, lowest first, in whole dB."""
+    return " ".join(_value(name, values[name], 0) if name in values else "&ndash;" for name in OCTAVES)
 
 
 def _used(summary: Summary, levels: int) -> str:
@@ -119,11 +142,16 @@ def _footer(summaries: Sequence[Summary]) -> str:
     cited = "; ".join(
         f"{m.label}: {m.reference}{', ' + m.unit if m.unit else ''}" for m in map(metrics.get_metric, METRICS)
     )
+    bounds = ", ".join(
+        f"{m.label} {m.bound:g} {m.unit}" for m in map(metrics.get_metric, METRICS) if math.isfinite(m.bound)
+    )
     return f"""<footer>
 <p>kbit/s and tokens/s are nominal: frame rate times codebooks, times log2 of their sizes. Entropy kbit/s is what an
 ideal coder of each level's code counts would need; it is too low, and so are the used codes, while there are few
 frames ({frames}).</p>
-<p>± is half of the bootstrap 95&#8239;% interval over clips. {escape(cited)}. Computed at 16 kHz.</p>
+<p>± is half of the bootstrap 95&#8239;% interval over clips. Level and octaves: decoded over original,
+median over clips, + is too loud; 90&#8239;% ± x: nine clips of ten are within x of 0. Red is past a bound ({bounds}).
+PESQ and STOI are deaf to level, also to that of an octave. {escape(cited)}. Computed on 16-bit audio, at 16 kHz.</p>
 <p>Spectrograms: mel frequency axis, 80 dB below the loudest point of the original. Codes: one row a codebook, the
 first on top; colour is the code divided by the codebook's size. Units, where there is one codebook: a box for each run
 of one unit, and its borders over the spectrogram of the original. codectok {__version__}.</p></footer>"""
@@ -168,9 +196,11 @@ def _facts(item: Reconstruction) -> str:
         metric = metrics.get_metric(name)
         if name in item.values:
             unit = f" {metric.unit}" if metric.unit and metric.unit != "MOS" else ""
-            facts.append(f"{escape(metric.label)} <b>{item.values[name]:.{metric.decimals}f}</b>{unit}")
+            facts.append(f"{escape(metric.label)} <b>{_value(name, item.values[name])}</b>{unit}")
         elif name in item.failures:
             facts.append(escape(item.failures[name]))
+    if octaves := {name: item.values[name] for name in OCTAVES if name in item.values}:
+        facts.append(f"{_OCTAVES_HEAD} <b>{_octaves(octaves)}</b> dB")
     return " · ".join(facts)
 
 

@@ -2,9 +2,9 @@
 
 CSS = """
 :root { color-scheme: light dark; --bg: #fbfaf8; --card: #ffffff; --ink: #1c1b1a; --soft: #68645f; --line: #e2ded8;
-  --accent: #7a3b8f; --tip: #1c1b1af0; --gutter: 3.2rem; }
+  --accent: #7a3b8f; --far: #c1121f; --tip: #1c1b1af0; --gutter: 3.2rem; }
 @media (prefers-color-scheme: dark) { :root { --bg: #161517; --card: #1f1e21; --ink: #ecebe9; --soft: #a19d98;
-  --line: #36343a; --accent: #d59be6; --tip: #000000e0; } }
+  --line: #36343a; --accent: #d59be6; --far: #ff7b72; --tip: #000000e0; } }
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--bg); color: var(--ink); font: 15px/1.45 system-ui, "Segoe UI", Roboto, "Noto Sans",
   "DejaVu Sans", sans-serif; font-variant-numeric: tabular-nums; }
@@ -25,6 +25,7 @@ th:first-child, td:first-child { text-align: left; font-weight: 600; }
 td:first-child { white-space: normal; overflow-wrap: anywhere; min-width: 10rem; }
 td:last-child, th:last-child { padding-right: 0; }
 .pm, .none { color: var(--soft); }
+.far, .row .meta b.far { color: var(--far); font-weight: 700; }
 .none { font-size: .8rem; white-space: normal; }
 svg.used { vertical-align: -3px; margin-left: .5rem; }
 svg.used rect { fill: var(--accent); } svg.used rect.all { fill: var(--line); }

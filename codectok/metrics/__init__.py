@@ -20,6 +20,7 @@ from codectok.metrics.registry import (
 from codectok.metrics.signal import METRICS as _SIGNAL_METRICS
 from codectok.metrics.speaker import METRICS as _SPEAKER_METRICS
 from codectok.metrics.spectrum import METRICS as _SPECTRUM_METRICS
+from codectok.metrics.summary import Spread, summarize
 from codectok.metrics.usage import code_usage
 
 __all__ = [
@@ -27,12 +28,14 @@ __all__ = [
     "Metric",
     "MetricError",
     "MetricUnavailable",
+    "Spread",
     "bootstrap_mean",
     "code_usage",
     "compute",
     "get_metric",
     "metric_names",
     "register",
+    "summarize",
 ]
 
 for _metric in (

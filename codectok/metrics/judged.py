@@ -15,7 +15,7 @@ import numpy as np
 
 from codectok.metrics.intelligibility import Edits, character_edits, error_rate, word_edits
 from codectok.metrics.judge import RATE, WhisperJudge, repeats_itself
-from codectok.metrics.registry import MetricError
+from codectok.metrics.registry import MetricError, as_file
 from codectok.metrics.signal import aligned_pair
 
 LONGEST_SECONDS = 30.0
@@ -56,12 +56,12 @@ class Listener:
         self._known: dict[tuple[bytes, str], str] = {}
 
     def compare(self, original: np.ndarray, clip: np.ndarray, rate: int, language: str) -> Judged:
-        """Let the judge hear both, float [S] each at ``rate`` Hz, in the language of a BCP 47 tag.
+        """Let the judge hear both as 16-bit files, float [S] each at ``rate`` Hz, in the language of a BCP 47 tag.
 
         Raises:
             MetricError: empty or not finite, an unknown language, or an original on which the judge repeats itself.
         """
-        first, second = (aligned_pair(x, x, rate)[0].astype(np.float32) for x in (original, clip))
+        first, second = (aligned_pair(as_file(x), as_file(x), rate)[0].astype(np.float32) for x in (original, clip))
         cuts = cut_points(first, RATE)
         key = (first.tobytes(), language)
         if key not in self._known:

@@ -174,7 +174,7 @@ def _octave(index: int) -> Metric:
 
     low, high = OCTAVES[index]
     one.__doc__ = f"Level at {low} to {high} Hz: see :func:`octave_levels`."
-    return Metric(f"octave_{low}", f"{low}-{high} Hz", one, "dB", False, _HOUSE, 1, signed=True)
+    return Metric(f"octave_{low}", f"{low}-{high} Hz", one, "dB", False, _HOUSE, 1, signed=True, bound=3.0)
 
 
 _HOUSE = "codectok.metrics.level, on 16-bit audio"
@@ -184,12 +184,12 @@ HEADLINE = ("level", "worst_octave", "lsd", "loud_frames", "clipped", "peak")
 """Names of what stands beside PESQ and STOI in every table."""
 
 METRICS = (
-    Metric("level", "level", level, "dB", False, _HOUSE, 1, signed=True),
-    Metric("worst_octave", "worst octave", worst_octave, "dB", False, _HOUSE, 1, signed=True),
+    Metric("level", "level", level, "dB", False, _HOUSE, 1, signed=True, bound=1.0),
+    Metric("worst_octave", "worst octave", worst_octave, "dB", False, _HOUSE, 1, signed=True, bound=3.0),
     *(_octave(index) for index in range(len(OCTAVES))),
-    Metric("loud_frames", "loud frames", loud_frames, "%", False, _HOUSE, 1),
+    Metric("loud_frames", "loud frames", loud_frames, "%", False, _HOUSE, 1, bound=1.0),
     Metric("excess_99", "frame excess, 99 %", peak_excess, "dB", False, _HOUSE, 1),
     Metric("lsd", "LSD", log_spectral_distance, "dB", False, "Gray and Markel, IEEE TASSP 24(5), 1976"),
-    Metric("clipped", "clipped", clipped, "%", False, _HOUSE, 3),
-    Metric("peak", "peaks over -0.1 dBFS", peak_over, "%", False, _HOUSE, 0, kind="reference-free"),
+    Metric("clipped", "clipped", clipped, "%", False, _HOUSE, 3, bound=0.01),
+    Metric("peak", "peaks > -0.1 dBFS", peak_over, "%", False, _HOUSE, 0, kind="reference-free"),
 )

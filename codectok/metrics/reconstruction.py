@@ -2,30 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from codectok.audio import resample
-from codectok.metrics.bootstrap import Interval, bootstrap_mean
+from codectok.metrics.bootstrap import Interval
+from codectok.metrics.level import HEADLINE
 from codectok.metrics.registry import compute
+from codectok.metrics.summary import Spread, summarize
 from codectok.metrics.usage import code_usage
 
 if TYPE_CHECKING:
     from codectok.tokenizer import Tokenizer
 
+QUALITY = ("pesq", "stoi", "mel", *HEADLINE)
+"""What quality is told by unless other metrics are named: none is deaf to what all others are deaf to."""
 
-@dataclass(frozen=True)
+
+@dataclass
 class Reconstruction:
-    """Scores of one tokenizer at one number of codebooks.
+    """Scores of one tokenizer at one number of codebooks, on the 16-bit files that it would write.
 
     Attributes:
         num_codebooks, bitrate: codebooks used, and nominal kbit/s.
         num_clips: clips tried.
-        values: of each metric, one value a clip that it could be computed on.
+        values: of each metric, {index of the clip: its value} where it could be computed.
         failed: of each metric, how many clips it failed on.
         used: distinct codes of each level over all clips.
         entropy: bits of each level's code counts over all clips.
@@ -33,33 +38,66 @@ class Reconstruction:
 
     num_codebooks: int
     bitrate: float
-    num_clips: int
-    values: dict[str, list[float]]
-    failed: dict[str, int]
-    used: tuple[int, ...]
-    entropy: tuple[float, ...]
+    num_clips: int = 0
+    values: dict[str, dict[int, float]] = field(default_factory=dict)
+    failed: dict[str, int] = field(default_factory=dict)
+    used: tuple[int, ...] = ()
+    entropy: tuple[float, ...] = ()
 
-    def interval(self, metric: str) -> Interval:
-        """Mean of a metric with its bootstrap 95 % interval over clips."""
-        return bootstrap_mean(self.values[metric])
+    def summary(self, metric: str, speakers: Sequence[Hashable] | None = None) -> Interval | Spread | None:
+        """Mean with its bootstrap 95 % interval, or median and spread of a signed metric; None if it always failed.
+
+        Args:
+            metric: one of ``values``.
+            speakers: one a clip tried; intervals are then over speakers, not clips.
+        """
+        found = self.values[metric]
+        if not found:
+            return None
+        return summarize(metric, list(found.values()), None if speakers is None else [speakers[i] for i in found])
 
 
 def score_reconstruction(
-    tokenizer: Tokenizer, clips: Iterable[np.ndarray], rate: int, num_codebooks: int, metrics: Sequence[str]
-) -> Reconstruction:
-    """Encode and decode clips (float32 [S] at ``rate`` Hz) and compare each with its original."""
-    values: dict[str, list[float]] = {m: [] for m in metrics}
-    failed = dict.fromkeys(metrics, 0)
+    tokenizer: Tokenizer,
+    clips: Iterable[np.ndarray],
+    rate: int,
+    depths: Sequence[int],
+    metrics: Sequence[str] = QUALITY,
+) -> list[Reconstruction]:
+    """Encode clips once, decode them at each number of codebooks, and compare each with its original.
+
+    Args:
+        tokenizer: one that decodes.
+        clips: float32 [S] each.
+        rate: Hz of the clips.
+        depths: numbers of codebooks: the first of the same codes, by the contract of a tokenizer.
+        metrics: names of registered metrics.
+
+    Returns:
+        One a number of codebooks, in their order.
+
+    Raises:
+        CodeRangeError: a number of codebooks that the tokenizer does not have.
+    """
+    out = [
+        Reconstruction(depth, tokenizer.bitrate(depth), 0, {m: {} for m in metrics}, dict.fromkeys(metrics, 0))
+        for depth in depths
+    ]
     codes = []
-    for clip in clips:
-        tokens = tokenizer.encode(clip, rate, num_codebooks=num_codebooks)
+    for index, clip in enumerate(clips):
+        tokens = tokenizer.encode(clip, rate, num_codebooks=max(depths))
         codes.append(tokens.codes)
-        decoded = tokenizer.decode(tokens)
         reference = resample(clip, rate, tokenizer.sample_rate)
-        got, errors = compute(metrics, reference, decoded, tokenizer.sample_rate)
-        for name, value in got.items():
-            values[name].append(value)
-        for name in errors:
-            failed[name] += 1
-    used, entropy = code_usage(torch.cat(codes, 1))
-    return Reconstruction(num_codebooks, tokenizer.bitrate(num_codebooks), len(codes), values, failed, used, entropy)
+        for scores in out:
+            decoded = tokenizer.decode(tokens.first(scores.num_codebooks))
+            got, errors = compute(metrics, reference, decoded, tokenizer.sample_rate)
+            scores.num_clips += 1
+            for name, value in got.items():
+                scores.values[name][index] = value
+            for name in errors:
+                scores.failed[name] += 1
+    if codes:
+        used, entropy = code_usage(torch.cat(codes, 1))
+        for scores in out:
+            scores.used, scores.entropy = used[: scores.num_codebooks], entropy[: scores.num_codebooks]
+    return out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib import import_module
@@ -46,6 +47,7 @@ class Metric:
         install: the line that installs what it needs; "" where codectok's own requirements suffice.
         kind: see :data:`Kind`.
         signed: whether the best value is 0, with errors on both sides; higher_is_better then says nothing.
+        bound: magnitude past which something is wrong, and reports and training say so; none is infinite.
     """
 
     name: str
@@ -58,6 +60,7 @@ class Metric:
     install: str = ""
     kind: Kind = "pair"
     signed: bool = False
+    bound: float = math.inf
 
     def __call__(self, *arguments: Any) -> Any:
         """What the function gives for the arguments of its kind; both clips of a pair at the same ``rate`` in Hz.
@@ -88,6 +91,15 @@ class Metric:
         if self.kind == "reference-free":
             return float(self(as_file(estimate), rate))
         raise MetricError(f"{self.name} is not computed clip by clip")
+
+    @property
+    def arrow(self) -> str:
+        """Where the good values lie, for the head of a column."""
+        return "→0" if self.signed else "↑" if self.higher_is_better else "↓"
+
+    def too_far(self, value: float) -> bool:
+        """Whether a value lies past the metric's bound."""
+        return abs(value) > self.bound
 
     def goodness(self, value: float) -> float:
         """What to rank by, higher is better: the value, its negative, or how near it is to 0 where it is signed."""

@@ -12,12 +12,12 @@ from codectok.metrics import MetricError, MetricUnavailable
 from codectok.metrics.judged import Listener
 from tests.metrics.test_judged import Told, clip
 
-TRIPLES = [(f"c{i}", np.full(10, float(i), np.float32), np.ones(10, np.float32)) for i in range(5)]
+TRIPLES = [(f"c{i}", np.full(10, i / 8, np.float32), np.ones(10, np.float32)) for i in range(5)]
 
 
 def value(reference, estimate, rate):
     """2, 4 and 9 of c0, c1, c3; an error of another kind for each of the others."""
-    i = int(reference[0])
+    i = int(8 * reference[0])
     if i == 2:
         raise ZeroDivisionError("no frames")
     if i == 4:

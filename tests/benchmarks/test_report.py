@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from benchmarks.report.book import Book
+from benchmarks.report.compare import compare
 from benchmarks.report.gaps import gaps
+from benchmarks.report.table import metric_head
 from benchmarks.report.tables import rank_column
 from codectok.metrics.bootstrap import bootstrap_mean
 from tests.benchmarks.report_rows import Folder, info, make_results, row
@@ -145,3 +147,26 @@ def test_the_gap_is_codes_minus_features_of_one_tokenizer(book):
     assert gap.mean == pytest.approx(apart.mean())
     assert gap.high - gap.mean == pytest.approx(4.302653 * apart.std(ddof=1) / 3**0.5, abs=1e-4)
     assert all("random" not in name and "log-mel" not in name for _, name in found)
+
+
+# -- signed metrics --------------------------------------------------------------------------------------------------
+
+
+def test_of_a_signed_metric_what_is_nearer_to_0_is_better(tmp_path):
+    f = Folder()
+    for kbps, levels in ((1.5, [12.0, 13.0, 11.0] * 10), (3.0, [-2.0, -1.9, -2.1] * 10), (6.0, [2.0, 1.9, 2.1] * 10)):
+        r = row("resynthesis", "d", info(f"speech {kbps} kbit/s", f"speech@{kbps}", "discrete", kbps), "", 0)
+        f.rows.append(f.scored(r, "level", [(v, 1) for v in levels]))
+    book = Book(f.write(tmp_path / "a"))
+    marks = column(book, ("resynthesis", "d", ""), "level").marks
+    assert {"best", "tied"} == {marks["speech 3.0 kbit/s"], marks["speech 6.0 kbit/s"]}  # 2 dB either way is as wrong
+    assert "speech 1.5 kbit/s" not in marks
+    ranks = rank_column(book.columns["resynthesis", "d", ""])
+    assert ranks["speech 1.5 kbit/s"] == "3.00"
+    assert metric_head("level") == "level dB →0"
+
+    other = Folder()
+    r = row("resynthesis", "d", info("speech 1.5 kbit/s", "speech@1.5", "discrete", 1.5), "", 0)
+    other.rows.append(other.scored(r, "level", [(-3.0, 1)] * 30))
+    (line,) = [x for x in compare(tmp_path / "a", other.write(tmp_path / "b")) if x["b - a"] is not None]
+    assert (line["b - a"], line["better"]) == (pytest.approx(-15.0), "b")

@@ -21,6 +21,10 @@ pytest.importorskip("jiwer")
 CLIPS = {"a.wav": ("en-US", "the cat sat"), "b.wav": ("fr-CA", ""), "c.wav": ("xx", "")}
 
 
+def recording(index: int) -> np.ndarray:
+    return np.random.default_rng(index).normal(0, 0.1, 16000)
+
+
 class Judge:
     """Hears "the cat sat down" in every recording, and a word less in what pcm made of it (mu-law is never exact)."""
 
@@ -32,14 +36,17 @@ class Judge:
         if languages == ["xx"]:
             raise MetricError("does not know the language 'xx'")
         (samples,) = clips
-        exact = np.array_equal(samples * 32768, np.round(samples * 32768))
+        assert np.array_equal(
+            samples * 32768, np.round(samples * 32768)
+        )  # decoded clips, too: as 16-bit files hold them
+        exact = any(np.abs(samples - recording(i)).max() <= 2**-15 for i in range(len(CLIPS)))
         return ["The cat sat, down!" if exact else "the cat sat"]
 
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
     for i, name in enumerate(CLIPS):
-        soundfile.write(tmp_path / name, np.random.default_rng(i).normal(0, 0.1, 16000), 16000)
+        soundfile.write(tmp_path / name, recording(i), 16000)
     lines = [f"{name}\t{language}\t{text}" for name, (language, text) in CLIPS.items()]
     (tmp_path / "manifest.tsv").write_text("\n".join(["path\tlanguage\ttranscript", *lines, ""]))
     (tmp_path / "splits.tsv").write_text("path\tuse\n" + "".join(f"{name}\tval\n" for name in CLIPS))

@@ -17,6 +17,7 @@ from codectok.cli.main import main
 from codectok.controls import PcmTokenizer, RandomTokenizer
 from codectok.errors import CodeRangeError
 from codectok.inspect import Setting, choose_settings, compare, render, summarize
+from codectok.inspect.comparison import METRICS, OCTAVES
 from codectok.inspect.pictures import audio_uri, codes_uri, spectrogram, thin_codes
 from codectok.inspect.png import palette, write_png
 from codectok.metrics import registry
@@ -191,12 +192,12 @@ def test_other_rates_and_summary(tmp_path):
     clip = compare(tmp_path / "a.wav", [Setting(Wide(), 2)], 20.0)
     (row,) = clip.reconstructions
     assert len(row.wave) == row.tokens.num_samples == round(0.7 * 24000)
-    assert set(row.values) | set(row.failures) == {"pesq", "stoi", "mel"}
+    assert set(row.values) | set(row.failures) == {*METRICS, *OCTAVES}
     (summary,) = summarize([clip, clip])
     assert summary.used == (4, 4)
     assert summary.entropy == pytest.approx(2 * 2 * 75 / 1000, rel=0.01)
     assert summary.num_frames == 2 * row.tokens.num_frames
-    assert summary.intervals["mel"].n == 2
+    assert summary.scores["mel"].n == 2
     Page(render([clip], summarize([clip])))
 
 
@@ -270,3 +271,29 @@ def test_embedded_audio_takes_the_smaller_container():
     assert audio_uri(noise[:3], RATE).startswith("data:audio/wav;")
     tone = np.sin(np.arange(RATE) / 20) * 0.5
     assert audio_uri(tone, RATE).startswith("data:audio/flac;")
+
+
+class TooLoud(PcmTokenizer):
+    """A codec that explodes: four times the samples."""
+
+    name, fingerprint = "loud", "loud"
+
+    def _decode(self, codes, num_samples):
+        return [4 * wave for wave in super()._decode(codes, num_samples)]
+
+
+def test_what_is_too_loud_is_red_and_what_is_right_is_not(tmp_path):
+    soundfile.write(tmp_path / "a.wav", np.random.default_rng(0).normal(0, 0.15, RATE), RATE)
+    settings = [Setting(PcmTokenizer(), 1), Setting(TooLoud(), 1)]
+    clip = compare(tmp_path / "a.wav", settings, 20.0)
+    right, wrong = clip.reconstructions
+    assert abs(right.values["level"]) < 0.1
+    assert wrong.values["level"] > 6
+    assert wrong.values["clipped"] > 1
+    page = render([clip], summarize([clip]))
+    red = re.findall(r'<b class="far" title="past ([^"]+)">([^<]+)</b>', page)
+    assert ("1 dB", f"{wrong.values['level']:+.1f}") in red
+    assert ("0.01 %", f"{wrong.values['clipped']:.3f}") in red
+    alone = compare(tmp_path / "a.wav", settings[:1], 20.0)
+    assert 'class="far"' not in render([alone], summarize([alone]))
+    Page(page)

@@ -9,9 +9,9 @@ import torch
 from codectok import CodectokError
 from codectok.codec.base import CodecModel
 from codectok.codec.harmonic import HarmonicCodec, HarmonicCodecConfig
-from codectok.metrics.registry import compute
+from codectok.metrics.registry import compute, get_metric
 from train_codec.data import Clip, ClipArray
-from train_codec.validate import format_table, validate
+from train_codec.validate import METRICS, format_table, validate
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def voice(seconds: float, seed: int = 0) -> np.ndarray:
 def test_means_per_bitrate(model: CodecModel) -> None:
     clips = array([voice(1.0, i) for i in range(2)])
     scores = validate(model, clips, 2)
-    expected = {f"{m}_{k}" for k in (2, 8) for m in ("pesq", "stoi", "mel", "used", "kbps", "n")}
+    expected = {f"{m}_{k}" for k in (2, 8) for m in (*METRICS, "used", "kbps", "n")}
     assert set(scores) == expected
     assert scores["kbps_2"] == pytest.approx(0.2)  # 25 frames a second of 2 codes of 4 bits
     assert scores["n_8"] == 2
@@ -52,9 +52,11 @@ def test_means_per_bitrate(model: CodecModel) -> None:
         for clip in clips.clips:
             audio = clips.read(clip)
             decoded = tok.decode(tok.encode(audio, 16000, num_codebooks=depth))
-            found.append(compute(("pesq", "stoi", "mel"), audio, decoded, 16000)[0])
-        for metric in ("pesq", "stoi", "mel"):
-            assert scores[f"{metric}_{depth}"] == pytest.approx(np.mean([f[metric] for f in found]), abs=1e-4)
+            found.append(compute(METRICS, audio, decoded, 16000)[0])
+        for metric in METRICS:
+            values = [f[metric] for f in found]
+            middle = np.median(values) if get_metric(metric).signed else np.mean(values)
+            assert scores[f"{metric}_{depth}"] == pytest.approx(middle, abs=1e-4)
 
 
 def test_a_failure_is_counted_and_not_averaged_in(model: CodecModel) -> None:
@@ -95,6 +97,14 @@ def test_the_table_is_aligned(model: CodecModel) -> None:
     assert lines[1].split() == ["6", "1.5", "1.23", "0.812", "5.00", "99.5", "24"]
     assert lines[2].split()[:2] == ["24", "6"]
     assert len({len(line) for line in lines}) == 1
+
+
+def test_octaves_share_a_column_and_signed_errors_have_a_sign() -> None:
+    scores = {"level_6": 12.34, "kbps_6": 1.5, "n_6": 4.0, "used_6": 9.0}
+    scores |= {f"octave_{low}_6": low / 1000 - 1 for low in (100, 200, 400, 800, 1600, 3200)}
+    head, line = format_table(scores).splitlines()
+    assert head.split()[2:6] == ["level", "dB", "octaves", "100-6400"]
+    assert line.split() == ["6", "1.5", "+12.3", "-0.9", "-0.8", "-0.6", "-0.2", "+0.6", "+2.2", "9", "4"]
 
 
 def test_clips_are_spread_evenly_and_the_mode_is_kept(model: CodecModel, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,6 +23,7 @@ from codectok import CodectokError, FormatError
 from train_codec.plot_cli import plot as plot_command
 from train_codec.watch import Board, CodebookHealth, Progress, plot
 from train_codec.watch.board import flatten
+from train_codec.watch.health import level_warning
 from train_codec.watch.log import read_log
 from train_codec.watch.progress import duration
 
@@ -86,6 +87,18 @@ def test_health_of_two_processes_is_that_of_the_joined_batch(tmp_path: Path) -> 
     assert rows[0]["used"] == [1.0]
     assert rows[0]["frames"] == [8]
     assert rows[0]["revived"] == [1]
+
+
+def test_levels_past_their_bounds_are_one_line_and_within_them_none() -> None:
+    good = {"n_6": 24.0, "kbps_6": 1.5, "level_6": -1.0, "octave_400_6": 2.9, "clipped_6": 0.01, "loud_frames_6": 1.0}
+    assert level_warning(good) == ""
+    assert level_warning({"n_6": 24.0, "kbps_6": 1.5}) == ""  # every clip failed: that is told elsewhere
+    bad = good | {"level_6": 12.5, "octave_400_6": -3.1, "clipped_6": 0.02, "loud_frames_6": 1.2}
+    line = level_warning(bad | {"n_24": 24.0, "kbps_24": 6.0, "level_24": 1.04})
+    assert line == (
+        "at 1.5 kbit/s: level +12.5 dB (bound 1), 400-800 Hz -3.1 dB (bound 3), loud frames 1.2 % (bound 1), "
+        "clipped 0.020 % (bound 0.01); at 6 kbit/s: level +1.0 dB (bound 1)"
+    )
 
 
 # -- progress ----------------------------------------------------------------------------------------------------------
@@ -212,9 +225,9 @@ def train_row(step: int, **more: object) -> str:
 
 
 def val_row(step: int) -> str:
-    return json.dumps(
-        {"step": step, "val": {"pesq_6": 1.5, "stoi_6": 0.8, "mel_6": 4.0, "kbps_6": 1.5, "pesq_24": 2.0}}
-    )
+    scores = {"pesq_6": 1.5, "stoi_6": 0.8, "mel_6": 4.0, "kbps_6": 1.5, "pesq_24": 2.0, "level_6": 0.5, "lsd_6": 7.0}
+    scores |= {"octave_100_6": -1.0, "octave_400_6": 2.0, "loud_frames_6": 0.5, "excess_99_6": 5.0, "clipped_6": 0.0}
+    return json.dumps({"step": step, "val": scores})
 
 
 def test_a_log_with_a_cut_line_and_a_resume_is_read(tmp_path: Path) -> None:

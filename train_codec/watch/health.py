@@ -1,17 +1,22 @@
-"""Codebook health over a log interval: how much of each level is in use, at the price of one scatter a step."""
+"""What must not drift unseen: use of the codebooks over a log interval, and level as heard at every validation."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 
 from codectok.codec.health import health_of_counts
+from codectok.metrics.level import OCTAVE_METRICS
+from codectok.metrics.registry import get_metric
+
+HEARD = ("level", *OCTAVE_METRICS, "loud_frames", "clipped")
+"""Metrics whose bounds are watched: losses and PESQ are deaf to all of them."""
 
 
 class CodebookHealth:
-    """Histogram of the codes of every level since the last row.
+    """Histogram of the codes of every level since the last row, at the price of one scatter a step.
 
     Args:
         sizes: codes of each level.
@@ -62,3 +67,20 @@ class CodebookHealth:
         self.counts.zero_()
         self.revived.zero_()
         return rows
+
+
+def level_warning(scores: Mapping[str, float]) -> str:
+    """One line on what a validation found past its bound (see :data:`HEARD`), by bitrate; "" where all is within.
+
+    Args:
+        scores: what :func:`train_codec.validate.validate` returned.
+    """
+    found: dict[str, list[str]] = {}
+    for depth in sorted(int(key[2:]) for key in scores if key.startswith("n_") and key[2:].isdigit()):
+        for metric in map(get_metric, HEARD):
+            value = scores.get(f"{metric.name}_{depth}", 0.0)
+            if metric.too_far(value):
+                size = f"{value:{'+' if metric.signed else ''}.{metric.decimals}f} {metric.unit}"
+                rate = f"{scores.get(f'kbps_{depth}', float('nan')):g} kbit/s"
+                found.setdefault(rate, []).append(f"{metric.label} {size} (bound {metric.bound:g})")
+    return "; ".join(f"at {rate}: {', '.join(words)}" for rate, words in found.items())

@@ -1,4 +1,4 @@
-"""A run's curves as one PNG: losses, scores per bitrate, use of the codebooks, learning rate and gradients."""
+"""A run's curves as one PNG: losses, scores and levels per bitrate, use of the codebooks, rates and gradients."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import numpy as np
 
 from codectok.atomic import atomic_path
 from codectok.errors import CodectokError
+from codectok.metrics import get_metric
+from codectok.metrics.level import OCTAVE_METRICS
 from train_codec.watch.log import Log, read_log
 
 if TYPE_CHECKING:
@@ -23,7 +25,13 @@ SCORES = (
     ("pesq", "PESQ-WB, MOS (higher is better)"),
     ("stoi", "STOI (higher is better)"),
     ("mel", "mel distance, dB (lower)"),
+    ("lsd", "log-spectral distance, dB (lower)"),
+    ("level", "level over the original's, dB (0)"),
+    ("loud_frames", "frames over 6 dB too loud in an octave, % (lower)"),
+    ("excess_99", "frame excess, 99 % quantile, dB (0)"),
+    ("clipped", "clipped samples, % (lower)"),
 )
+"""What no score should pass (``Metric.bound``) is outside the green band."""
 _SMOOTH = 60
 """A curve with more points than this is drawn faintly, with a moving average over it."""
 
@@ -85,8 +93,10 @@ def _panels(log: Log) -> list[Panel]:
     if adversarial:
         panels.append(lambda ax: _lines(ax, log, adversarial, "adversarial terms"))
     for metric, title in SCORES:
-        if any(re.fullmatch(rf"{metric}_\d+", k) for row in log.val for k in row["val"]):
+        if _depths(log, metric):
             panels.append(lambda ax, metric=metric, title=title: _scores(ax, log, metric, title))  # type: ignore[misc]
+    for depth in _depths(log, OCTAVE_METRICS[0]):
+        panels.append(lambda ax, depth=depth: _octaves(ax, log, depth))  # type: ignore[misc]
     if log.health("used")[1].size:
         panels.append(lambda ax: _heat(ax, *log.health("used"), "codes used, share of the codebook", (0.0, 1.0)))
     if log.health("perplexity")[1].size:
@@ -147,19 +157,45 @@ def _lines(axes: Axes, log: Log, names: Sequence[str], title: str, log_scale: bo
     axes.legend(fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.02), borderaxespad=0.2)
 
 
+def _depths(log: Log, metric: str) -> list[int]:
+    """Numbers of codebooks that a score was logged for."""
+    names = {k for row in log.val for k in row["val"] if re.fullmatch(rf"{metric}_\d+", k)}
+    return sorted(int(name.rpartition("_")[2]) for name in names)
+
+
+def _rate(log: Log, depth: int) -> str:
+    _, kbps = log.score(f"kbps_{depth}")
+    return f"{kbps[-1]:g} kbit/s" if len(kbps) else f"{depth} codebooks"
+
+
 def _scores(axes: Axes, log: Log, metric: str, title: str) -> None:
-    found = {int(k.rpartition("_")[2]) for r in log.val for k in r["val"] if re.fullmatch(rf"{metric}_\d+", k)}
-    for i, depth in enumerate(sorted(found)):
-        x, y = log.score(f"{metric}_{depth}")
-        if not len(x):
-            continue
-        _, kbps = log.score(f"kbps_{depth}")
-        rate = f"{kbps[-1]:g} kbit/s" if len(kbps) else f"{depth} codebooks"
-        colour = COLOURS[i % len(COLOURS)]
-        axes.plot(x, y, color=colour, linewidth=1.7, marker="o", markersize=3.5, label=rate)
-        axes.annotate(f"{y[-1]:.3g}", (x[-1], y[-1]), (4, 3), textcoords="offset points", color=colour, fontsize=9)
+    _bound(axes, metric)
+    for i, depth in enumerate(_depths(log, metric)):
+        _score(axes, *log.score(f"{metric}_{depth}"), _rate(log, depth), COLOURS[i % len(COLOURS)])
     _style(axes, title)
     axes.legend(fontsize=8, frameon=False)
+
+
+def _octaves(axes: Axes, log: Log, depth: int) -> None:
+    """Levels of all octaves at one bitrate."""
+    _bound(axes, OCTAVE_METRICS[0])
+    for i, name in enumerate(OCTAVE_METRICS):
+        _score(axes, *log.score(f"{name}_{depth}"), get_metric(name).label, COLOURS[i % len(COLOURS)])
+    _style(axes, f"octaves at {_rate(log, depth)}, level over the original's, dB (0)")
+    axes.legend(fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.02), borderaxespad=0.2)
+
+
+def _score(axes: Axes, x: np.ndarray, y: np.ndarray, label: str, colour: str) -> None:
+    if len(x):
+        axes.plot(x, y, color=colour, linewidth=1.7, marker="o", markersize=3.5, label=label)
+        axes.annotate(f"{y[-1]:.3g}", (x[-1], y[-1]), (4, 3), textcoords="offset points", color=colour, fontsize=9)
+
+
+def _bound(axes: Axes, name: str) -> None:
+    """Where a watched metric should stay."""
+    metric = get_metric(name)
+    if np.isfinite(metric.bound):
+        axes.axhspan(-metric.bound if metric.signed else 0.0, metric.bound, color="#3ca951", alpha=0.13, linewidth=0)
 
 
 def _heat(axes: Axes, steps: np.ndarray, table: np.ndarray, title: str, bounds: tuple[float, float] | None) -> None:

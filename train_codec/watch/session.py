@@ -13,7 +13,7 @@ from codectok.codec.tokenizer import CodecTokenizer
 from train_codec.data.clips import ClipArray
 from train_codec.validate import format_table, validate
 from train_codec.watch.board import Board
-from train_codec.watch.health import CodebookHealth
+from train_codec.watch.health import CodebookHealth, level_warning
 from train_codec.watch.progress import Progress
 
 if TYPE_CHECKING:
@@ -85,6 +85,10 @@ class Session:
                 table = validate(model, self.val, self.run.val_clips, self.run.val_codebooks or None)
             self._log({"step": self.trainer.step, "val": table})
             self.progress.note(f"step {self.trainer.step}\n{format_table(table)}")
+            if warning := level_warning(table):
+                self.progress.note(
+                    f"warning: step {self.trainer.step} does not sound as loud as its original: {warning}"
+                )
             if self.board is not None:
                 self._play(model)
         self.trainer.accelerator.wait_for_everyone()
