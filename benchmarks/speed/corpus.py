@@ -25,11 +25,11 @@ import torch
 from benchmarks.speed.common import json_option, keep
 from codectok import load, read_audio
 from codectok.cli.common import print_table
-from codectok.corpus.local import usable_cores
 from codectok.corpus.pipeline import tokenize_corpus
 from codectok.items.clips import seconds_of
 from codectok.items.corpus import read_corpus
 from codectok.items.item import Item
+from codectok.processes import usable_cores
 from codectok.tokenizer import Tokenizer
 
 SPEECH = Path(__file__).parents[1] / "speech"

@@ -118,11 +118,14 @@ def tokenize(
 
     The same command again goes on with a run that was stopped. Files that fail are listed, and are in errors.jsonl.
     """
+    from codectok.corpus.crew import prepare_workers
     from codectok.items.corpus import read_corpus
 
     if dry_run:
         _refuse_with_dry_run(options, workers)
     items = read_corpus(corpus)
+    if not dry_run and options["engine"] == "local" and options["device"] is None:
+        workers = prepare_workers(items, workers)
     model, k = open_tokenizer(tokenizer, codebooks, bitrate)
     if dry_run:
         from codectok.store.base import StoreOptions
@@ -175,7 +178,7 @@ def _estimate(
     options: StoreOptions,
     as_json: bool,
 ) -> None:
-    from codectok.corpus.engines import default_workers
+    from codectok.corpus.crew import default_workers
     from codectok.corpus.estimate import estimate
 
     found = estimate(corpus, tokenizer, k, workers=workers or default_workers(corpus), format=format, options=options)

@@ -3,29 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-import math
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from itertools import chain
 from typing import Literal
 
-from codectok.corpus.job import Job, ShardWorker
-from codectok.corpus.local import in_process, in_workers, usable_cores
-from codectok.corpus.reading import measure
+from codectok.corpus.crew import default_workers
+from codectok.corpus.job import Job
+from codectok.corpus.local import in_process, in_workers
 from codectok.corpus.scheduler import Finished, Shard
 from codectok.corpus.totals import Totals
 from codectok.errors import CodectokError
 from codectok.items.corpus import Corpus
-from codectok.items.item import Item
+from codectok.processes import map_in_threads, usable_cores
 from codectok.store.record import read_record
 from codectok.store.writer import StoreWriter
 from codectok.tokenizer import Tokenizer
 
 Engine = Literal["local", "ray"]
-
-SMALL_ITEMS, SMALL_SECONDS = 200, 600.0
-"""A corpus with no more than this is done before worker processes could begin."""
 
 
 def device_kind(device: str | None) -> str:
@@ -79,7 +74,7 @@ def run_engine(
         readers = max(1, count // len(devices))
         _write(in_workers(job, tokenizer, devices, missing, totals, readers), writer, totals)
     elif count == 1:
-        _write(in_process(ShardWorker(job, tokenizer), missing, totals), writer, totals)
+        _write(in_process(job, tokenizer, missing, totals), writer, totals)
     else:
         _write(in_workers(job, tokenizer, ["cpu"] * count, missing, totals), writer, totals)
 
@@ -94,15 +89,15 @@ def _missing(writer: StoreWriter, shards: Iterator[Shard], totals: Totals) -> It
 
 def _write(finished: Iterator[Finished], writer: StoreWriter, totals: Totals) -> None:
     """Write each shard on a thread, while the next is being made; one waits at most."""
-    writing: Future[None] | None = None
-    with ThreadPoolExecutor(1, thread_name_prefix="codectok-writer") as thread, contextlib.closing(finished) as found:  # type: ignore[type-var]
-        for number, digest, result in found:
-            totals.add(result.timing)
-            if writing is not None:
-                writing.result()
-            writing = thread.submit(writer.write_shard, number, result.rows, result.errors, digest)
-        if writing is not None:
-            writing.result()
+
+    def write(made: Finished) -> None:
+        number, digest, result = made
+        totals.add(result.timing)
+        writer.write_shard(number, result.rows, result.errors, digest)
+
+    with contextlib.closing(finished) as found:  # type: ignore[type-var]
+        for _ in map_in_threads(write, found, ahead=1, drop=False):
+            pass
 
 
 def _run_ray(job: Job, writer: StoreWriter, shards: Iterator[Shard], totals: Totals, workers: int | None) -> None:
@@ -115,18 +110,3 @@ def _run_ray(job: Job, writer: StoreWriter, shards: Iterator[Shard], totals: Tot
     totals.tick()
     totals.workers = int(timing.pop("workers", 1))
     totals.add(timing)
-
-
-def default_workers(corpus: Corpus) -> int:
-    """Processes that a run uses if nothing is said: one for each usable core, or this one for a small corpus."""
-    return 1 if _is_small(corpus) else usable_cores()
-
-
-def _is_small(corpus: Corpus) -> bool:
-    items: list[Item] = []
-    for item in corpus:
-        if len(items) == SMALL_ITEMS:
-            return False
-        items.append(item)
-    # What has no length is no audio, and fails at once.
-    return sum(seconds for seconds in measure(items)[0] if seconds < math.inf) <= SMALL_SECONDS

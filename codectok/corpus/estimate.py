@@ -12,7 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from codectok.corpus.job import Job, ShardWorker
+from codectok.corpus.job import Job
+from codectok.corpus.local import ShardWorker
 from codectok.errors import CodectokError
 from codectok.items.clips import seconds_of
 from codectok.items.corpus import Corpus, nothing_in

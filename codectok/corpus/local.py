@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import os
-import pickle
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from codectok import registry
-from codectok.corpus.job import Job, ShardWorker
-from codectok.corpus.pool import Pool, StartError
+from codectok.corpus.crew import PRELOAD
+from codectok.corpus.job import Job, ShardResult
 from codectok.corpus.scheduler import Finished, Scheduler, Shard
 from codectok.corpus.totals import Totals
-from codectok.errors import CodectokError
+from codectok.corpus.worker import Encode, Task
+from codectok.errors import CodectokError, FingerprintError, UnknownTokenizerError
+from codectok.items.item import Item
+from codectok.processes import Inline, Pool
 from codectok.tokenizer import Tokenizer
 
-
-def usable_cores() -> int:
-    """Cores that this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+AHEAD = 2
+"""Tasks that a worker has at a time: one with the model, one being read."""
 
 
 def name_anywhere(tokenizer: Tokenizer) -> str:
@@ -44,13 +43,32 @@ def _installed() -> set[str]:
     return {entry.name for entry in registry.entries("tokenizers") if entry.package}
 
 
-def in_process(worker: ShardWorker, shards: Iterator[Shard], totals: Totals) -> Iterator[Finished]:
+class ShardWorker:
+    """Tokenizes whole shards in this process, one thread for the model and one that reads ahead.
+
+    Args:
+        job: what to do.
+        tokenizer: the job's, where it is open already.
+
+    Raises:
+        CodectokError: the tokenizer cannot be opened.
+        FingerprintError: it is another than the job's.
+    """
+
+    def __init__(self, job: Job, tokenizer: Tokenizer | None = None) -> None:
+        self.job = job
+        self.tokenizer = job.open() if tokenizer is None else tokenizer
+
+    def tokenize(self, items: Sequence[Item]) -> ShardResult:
+        """Tokenize the items of one shard, all of them, in order."""
+        [(_, _, result)] = in_process(self.job, self.tokenizer, iter([(0, list(items), "")]), Totals(len(items)))
+        return result
+
+
+def in_process(job: Job, tokenizer: Tokenizer, shards: Iterator[Shard], totals: Totals) -> Iterator[Finished]:
     """Yield shard after shard, tokenized in this process."""
-    for number, items, digest in shards:
-        totals.tick()
-        result = worker.tokenize(items, totals.told)
-        totals.tick()
-        yield number, digest, result
+    with Inline(Encode(job, tokenizer)) as pool:
+        yield from Scheduler(pool, tokenizer, job.batch_seconds, shards, totals).run()
 
 
 def in_workers(
@@ -76,34 +94,36 @@ def in_workers(
     Raises:
         CodectokError: workers cannot begin, or no item can succeed.
     """
-    pool = None
-    try:
-        pool = _start(job, tokenizer, devices, processes)
-        if pool is None:
-            yield from in_process(ShardWorker(job, tokenizer), shards, totals)
-            return
+    pool = _start(job, tokenizer, devices, processes)
+    if pool is None:
+        yield from in_process(job, tokenizer, shards, totals)
+        return
+    with pool:
         totals.workers = len(devices)
         yield from Scheduler(pool, tokenizer, job.batch_seconds, shards, totals).run()
-    finally:
-        if pool is not None:
-            totals.startup_seconds = pool.startup_seconds
-            pool.close()
+        totals.startup_seconds = pool.startup_seconds
 
 
-def _start(job: Job, tokenizer: Tokenizer, devices: Sequence[str], processes: int) -> Pool | None:
+def _start(job: Job, tokenizer: Tokenizer, devices: Sequence[str], processes: int) -> Pool[Task, Any] | None:
     if job.tokenizer:
-        pool = Pool([pickle.dumps((replace(job, device=d), None)) for d in devices], processes)
+        pool = _pool([Encode(replace(job, device=d), None, processes) for d in devices])
         try:
-            pool.wait_until_one_is_ready()
+            pool.start(len(devices))
             return pool
-        except BaseException as error:
+        except (FingerprintError, UnknownTokenizerError):
             pool.close()
-            if not (isinstance(error, StartError) and error.kind in ("FingerprintError", "UnknownTokenizerError")):
-                raise
+        except BaseException:
+            pool.close()
+            raise
     if any(not d.startswith("cpu") for d in devices):
         raise CodectokError(f"{tokenizer.name} cannot be opened by its name on {devices[0]}: save it to a model folder")
     try:
-        payload = pickle.dumps((job, tokenizer))
-    except Exception:  # whatever a class of someone else's raises
+        return _pool([Encode(job, tokenizer, processes)] * len(devices))
+    except Exception:  # whatever pickling a class of someone else's raises
         return None
-    return Pool([payload] * len(devices), processes)
+
+
+def _pool(works: Sequence[Encode]) -> Pool[Task, Any]:
+    nested = works[0].processes > 0
+    ahead = AHEAD * (2 if nested else 1)
+    return Pool(works, ahead=ahead, alone=lambda task: task.deaths > 0, preload=PRELOAD, nested=nested)

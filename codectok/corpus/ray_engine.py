@@ -19,11 +19,12 @@ from typing import Any
 
 import numpy as np
 
-from codectok.corpus.job import Job, ShardWorker
-from codectok.corpus.local import usable_cores
+from codectok.corpus.job import Job
+from codectok.corpus.local import ShardWorker
 from codectok.corpus.reading import Failure
 from codectok.errors import CodectokError
 from codectok.items.item import Item
+from codectok.processes import usable_cores
 from codectok.store.base import StoreInfo
 from codectok.store.files import writing
 from codectok.store.record import read_record, record_path, write_shard_files

@@ -7,20 +7,17 @@ from __future__ import annotations
 
 import contextlib
 import math
-import multiprocessing
-import os
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import connection
 from typing import ParamSpec, TypeVar
 
 import numpy as np
 
 from codectok.items.clips import read_clip, seconds_of
 from codectok.items.item import Item
+from codectok.processes import reading_processes
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -61,24 +58,12 @@ def read(item: Item, rate: int) -> tuple[np.ndarray | Failure, float]:
 @contextlib.contextmanager
 def readers(processes: int = 0) -> Iterator[Executor]:
     """Where audio is read: a thread beside the model, or, for a model that outruns one, so many processes."""
-    if not processes:
-        pool: Executor = ThreadPoolExecutor(1, thread_name_prefix="codectok-audio")
-    else:
-        context = multiprocessing.get_context("spawn")
-        pool = ProcessPoolExecutor(processes, mp_context=context, initializer=_end_with_parent)
-    try:
-        yield pool
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _end_with_parent() -> None:
-    """A process whose parent is killed would wait for work for ever."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-
-    def watch() -> None:
-        connection.wait([parent.sentinel])
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
+    if processes:
+        with reading_processes(processes) as pool:
+            yield pool
+        return
+    with ThreadPoolExecutor(1, thread_name_prefix="codectok-audio") as thread:
+        try:
+            yield thread
+        finally:
+            thread.shutdown(cancel_futures=True)

@@ -11,7 +11,6 @@ from itertools import islice
 
 import numpy as np
 
-from codectok.corpus.job import one_thread
 from codectok.corpus.plan import BATCH_SECONDS, plan
 from codectok.corpus.reading import Failure
 from codectok.corpus.steps import BatchEncoder, Outcome
@@ -19,6 +18,7 @@ from codectok.items.clips import seconds_of
 from codectok.items.corpus import Corpus
 from codectok.items.hashes import ItemHash
 from codectok.items.item import Item
+from codectok.processes import one_thread
 from codectok.store.base import Row
 from codectok.store.reader import IndexRow, Store
 from codectok.tokenizer import Tokenizer

@@ -14,12 +14,14 @@ from typing import Any
 
 from codectok.corpus.job import ShardResult, shard_result
 from codectok.corpus.plan import plan
-from codectok.corpus.pool import Death, Pool, Task
 from codectok.corpus.reading import Failure
 from codectok.corpus.steps import Done, Outcome
 from codectok.corpus.totals import Totals
+from codectok.corpus.worker import Task
 from codectok.items.item import Item
 from codectok.items.sources import describe
+from codectok.processes import WAIT, Inline, Lost, Pool, Raised
+from codectok.processes.work import Wait
 from codectok.tokenizer import Tokenizer
 
 Shard = tuple[int, list[Item], str]
@@ -47,10 +49,10 @@ class _Open:
 
 
 class Scheduler:
-    """Runs shards through a pool of workers.
+    """Runs shards through a pool.
 
     Args:
-        pool: of the workers.
+        pool: of workers that do :class:`~codectok.corpus.worker.Encode`.
         tokenizer: the one that they have.
         batch_seconds: most audio in one batch.
         shards: what to do; read a little ahead of what is being done.
@@ -58,11 +60,17 @@ class Scheduler:
     """
 
     def __init__(
-        self, pool: Pool, tokenizer: Tokenizer, batch_seconds: float, shards: Iterator[Shard], totals: Totals
+        self,
+        pool: Pool[Task, Any] | Inline[Task, Any],
+        tokenizer: Tokenizer,
+        batch_seconds: float,
+        shards: Iterator[Shard],
+        totals: Totals,
     ) -> None:
         self._pool, self._tokenizer, self._batch_seconds = pool, tokenizer, batch_seconds
         self._shards, self._totals = shards, totals
         self._open: dict[int, _Open] = {}
+        self._to_measure: deque[Task] = deque()
         self._waiting: deque[Task] = deque()
         self._exhausted = False
 
@@ -72,28 +80,38 @@ class Scheduler:
         Raises:
             CodectokError: workers cannot begin, or no item can succeed.
         """
+        for task, found in self._pool.run(self._tasks()):
+            self._totals.tick()
+            if isinstance(found, Raised):
+                raise found.error
+            if isinstance(found, Lost):
+                task.deaths += 1
+                found = self._retry(task, found)
+                if found is None:
+                    continue
+            if task.kind == "measure":
+                lengths, seconds = found
+                self._open[task.shard].timing["read_seconds"] += seconds
+                self._measured(task.shard, dict(zip(task.indices, lengths, strict=True)))
+            else:
+                yield from self._encoded(task, found)
+
+    def _tasks(self) -> Iterator[Task | Wait]:
         while True:
             self._open_shards()
-            self._hand_out()
-            if not self._open:
-                return
-            for task, found in self._pool.wait():
+            # First of all: what is being measured will be work when the batches that wait are done.
+            if queue := self._to_measure or self._waiting:
                 self._totals.tick()
-                if isinstance(found, Death):
-                    found = self._retry(task, found)
-                    if found is None:
-                        continue
-                if task.kind == "measure":
-                    lengths, seconds = found
-                    self._open[task.shard].timing["read_seconds"] += seconds
-                    self._measured(task.shard, dict(zip(task.indices, lengths, strict=True)))
-                else:
-                    yield from self._encoded(task, found)
+                yield queue.popleft()
+            elif self._open:
+                yield WAIT
+            else:
+                return
 
     def _open_shards(self) -> None:
         enough = 2 * len(self._pool)
         most = SHARDS_AHEAD + len(self._pool)
-        while not self._exhausted and len(self._waiting) < enough and len(self._open) < most:
+        while not self._exhausted and len(self._to_measure) + len(self._waiting) < enough and len(self._open) < most:
             shard = next(self._shards, None)
             if shard is None:
                 self._exhausted = True
@@ -104,8 +122,7 @@ class Scheduler:
             unknown = [i for i in range(len(items)) if i not in known]
             for start in range(0, len(unknown), MEASURED):
                 part = unknown[start : start + MEASURED]
-                # In front: what is being measured will be work when the batches that wait are done.
-                self._waiting.appendleft(Task("measure", number, part, [items[i] for i in part]))
+                self._to_measure.append(Task("measure", number, part, [items[i] for i in part]))
             self._measured(number, known)
 
     def _measured(self, number: int, lengths: dict[int, float]) -> None:
@@ -119,11 +136,6 @@ class Scheduler:
             items = [shard.items[i] for i in batch.indices]
             self._waiting.append(Task("stream" if batch.streamed else "encode", number, batch.indices, items))
 
-    def _hand_out(self) -> None:
-        while self._waiting and self._pool.give(self._waiting[0]):
-            self._waiting.popleft()
-            self._totals.tick()
-
     def _encoded(self, task: Task, done: Any) -> Iterator[Finished]:
         shard = self._open[task.shard]
         shard.outcomes |= dict(zip(task.indices, done.outcomes, strict=True))
@@ -135,7 +147,7 @@ class Scheduler:
             ordered = [shard.outcomes[i] for i in range(len(shard.items))]
             yield task.shard, shard.digest, shard_result(shard.items, ordered, self._tokenizer, shard.timing)
 
-    def _retry(self, task: Task, death: Death) -> Any:
+    def _retry(self, task: Task, death: Lost) -> Any:
         """Have a task done again that a worker died with; what came of it, if it is to be given up."""
         if task.deaths < DEATHS:
             self._waiting.appendleft(task)

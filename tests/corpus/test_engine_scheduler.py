@@ -12,13 +12,16 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from codectok.corpus.job import Job, ShardResult, ShardWorker
-from codectok.corpus.pool import Death, Task
+from codectok.corpus.job import Job, ShardResult
+from codectok.corpus.local import ShardWorker
 from codectok.corpus.reading import measure, readers
 from codectok.corpus.scheduler import SHARDS_AHEAD, Scheduler
 from codectok.corpus.steps import BatchEncoder
 from codectok.corpus.totals import Totals
+from codectok.corpus.worker import Task
 from codectok.items.item import Item
+from codectok.processes import WAIT, Lost
+from codectok.processes.work import Wait
 from tests.corpus.tokenizers import Loudness
 
 PER_SHARD = 5
@@ -35,13 +38,25 @@ class MadeUpPool:
     def __len__(self) -> int:
         return len(self.tasks)
 
+    def run(self, tasks: Iterator[Task | Wait]) -> Iterator[tuple[Task, Any]]:
+        held: Task | None = None
+        while True:
+            while held is None or self.give(held):
+                held = next(tasks, None)  # type: ignore[assignment]
+                if held is WAIT or held is None:
+                    held = None
+                    break
+            if not any(self.tasks):
+                return
+            yield from self.end_one()
+
     def give(self, task: Task) -> bool:
         free = [t for t in self.tasks if len(t) < (1 if task.deaths else 2) and not any(x.deaths for x in t)]
         if free:
             self.chance.choice(free).append(task)
         return bool(free)
 
-    def wait(self) -> Iterator[tuple[Task, Any]]:
+    def end_one(self) -> Iterator[tuple[Task, Any]]:
         tasks = self.chance.choice([t for t in self.tasks if t])
         task = tasks[0]
         kills = task.kind != "measure" and any(item.id in self.deadly for item in task.items)
@@ -49,8 +64,7 @@ class MadeUpPool:
             dead = tasks[:]
             tasks.clear()
             for lost in dead:
-                lost.deaths += 1
-                yield lost, Death("killed by signal 9")
+                yield lost, Lost("killed by signal 9")
             return
         tasks.pop(0)
         if task.kind == "measure":

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-import codectok.corpus.engines
+import codectok.corpus.crew
 from codectok.cli.tokenize import tokenize
 from codectok.items.corpus import read_corpus
 from codectok.store import open_store
@@ -166,7 +166,7 @@ def test_a_disk_that_cannot_be_written_to(manifest: Path, disk: Path) -> None:
 def test_small_corpora_start_no_workers(
     manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: dict[str, bytes]
 ) -> None:
-    monkeypatch.setattr(codectok.corpus.engines, "SMALL_ITEMS", SHARD * SHARDS)
+    monkeypatch.setattr(codectok.corpus.crew, "SMALL_ITEMS", SHARD * SHARDS)
     command = [a for a in arguments(manifest, tmp_path / "s") if a not in ("--workers", "1")]
     result = CliRunner().invoke(tokenize, [*command, "--json"])
     assert json.loads(result.stdout)["run"]["workers"] == 1
