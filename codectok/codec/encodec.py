@@ -18,6 +18,8 @@ class EncodecCodecConfig(SeanetConfig):
 
     codebook_sizes: list[int] = field(default_factory=lambda: [1024] * 32)
     """Codes of each level."""
+    search: str = "greedy"
+    """How codes are searched: greedy, or beam-N; see :class:`~codectok.codec.rvq.ResidualVQ`."""
 
 
 class EncodecCodec(CodecModel):
@@ -36,7 +38,7 @@ class EncodecCodec(CodecModel):
         self.sample_rate, self.frame_size, self.latent_dim = config.sample_rate, config.hop, config.dim
         self.codebook_sizes = tuple(config.codebook_sizes)
         self.encoder = seanet_encoder(config)
-        self.quantizer = ResidualVQ(config.dim, config.codebook_sizes)
+        self.quantizer = ResidualVQ(config.dim, config.codebook_sizes, config.search)
         self.decoder = seanet_decoder(config)
         self.first_frames = max(self.encoder.first_frames, self.decoder.first_frames)
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from codectok import registry
 from codectok.codec.base import CodecModel
+from codectok.codec.beam import GREEDY
 from codectok.errors import FormatError
 from codectok.files.model_folder import write_model_folder
 
@@ -35,7 +36,10 @@ def codec_config(model: CodecModel) -> dict[str, Any]:
         UnknownNameError: no name of the kind ``codecs`` opens a model of this class.
     """
     kind = registry.name_of("codecs", type(model))
-    return {"codec_type": kind, "format_version": FORMAT_VERSION, **asdict(model.config)}
+    values = asdict(model.config)
+    if values.get("search") == GREEDY:
+        del values["search"]  # as it was written before there was a choice: the fingerprint of such a folder holds
+    return {"codec_type": kind, "format_version": FORMAT_VERSION, **values}
 
 
 def save_codec(model: CodecModel, folder: str | os.PathLike[str], dtype: Any = None) -> None:

@@ -47,6 +47,8 @@ class MimiCodecConfig(SeanetConfig):
     """Codes of each codebook, the semantic ones first."""
     num_semantic: int = 1
     """Semantic codebooks."""
+    search: str = "greedy"
+    """How codes are searched: greedy, or beam-N; see :class:`~codectok.codec.rvq.ResidualVQ`."""
 
 
 class ChannelwiseUpsample(nn.Module):
@@ -84,7 +86,9 @@ class MimiCodec(CodecModel):
         self.encoder_transformer = self._transformer()
         stride = config.code_stride
         self.downsample = CausalConv(config.dim, config.dim, 2 * stride, stride, pad_mode="replicate", bias=False)
-        self.quantizer = SplitResidualVQ(config.dim, config.code_dim, config.codebook_sizes, config.num_semantic)
+        self.quantizer = SplitResidualVQ(
+            config.dim, config.code_dim, config.codebook_sizes, config.num_semantic, config.search
+        )
         self.upsample = ChannelwiseUpsample(config.dim, stride)
         self.decoder_transformer = self._transformer()
         self.decoder = seanet_decoder(config)

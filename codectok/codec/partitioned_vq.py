@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from codectok.codec.beam import GREEDY
 from codectok.codec.layers import Layers
 from codectok.codec.quantizer import Quantized, Quantizer, Use
 from codectok.codec.rvq import ResidualVQ, finish
@@ -27,6 +28,7 @@ class PartitionedVQ(Quantizer):
         dims: widths of the slices.
         parts: codebooks of each slice.
         codebook_sizes: codes of each codebook, slice after slice.
+        search: within each slice, see :class:`ResidualVQ`.
 
     Raises:
         ValueError: the three do not fit each other.
@@ -34,7 +36,7 @@ class PartitionedVQ(Quantizer):
 
     tracks_usage = True
 
-    def __init__(self, dims: list[int], parts: list[int], codebook_sizes: list[int]) -> None:
+    def __init__(self, dims: list[int], parts: list[int], codebook_sizes: list[int], search: str = GREEDY) -> None:
         super().__init__()
         if len(dims) != len(parts) or sum(parts) != len(codebook_sizes) or min(parts, default=0) < 1:
             raise ValueError(
@@ -46,7 +48,7 @@ class PartitionedVQ(Quantizer):
         stops = [sum(parts[: i + 1]) for i in range(len(parts))]
         self.levels_of = [range(stop - n, stop) for stop, n in zip(stops, parts, strict=True)]
         self.parts: Layers[ResidualVQ] = Layers(
-            ResidualVQ(d, codebook_sizes[levels.start : levels.stop])
+            ResidualVQ(d, codebook_sizes[levels.start : levels.stop], search)
             for d, levels in zip(dims, self.levels_of, strict=True)
         )
 

@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from codectok.codec.beam import GREEDY, Beam, beam_search, paths_of
 from codectok.codec.codebook import Codebook, kmeans
 from codectok.codec.layers import Layers
 from codectok.codec.quantizer import Quantized, Quantizer, Use, straight_through
@@ -45,23 +46,34 @@ class ResidualVQ(Quantizer):
     Args:
         dim: width D of the vectors.
         codebook_sizes: number of codes of each level.
+        search: ``greedy``, or ``beam-N``, which keeps N ways down at a time (:mod:`codectok.codec.beam`). A beam always
+            runs over all levels, so that fewer codebooks are still the first of all.
+
+    Raises:
+        FormatError: another search.
     """
 
     tracks_usage = True
 
-    def __init__(self, dim: int, codebook_sizes: list[int]) -> None:
+    def __init__(self, dim: int, codebook_sizes: list[int], search: str = GREEDY) -> None:
         super().__init__()
         self.codebook_sizes = tuple(codebook_sizes)
+        self.paths = paths_of(search)
         self.levels = Layers(Codebook(size, dim) for size in codebook_sizes)
 
     def _encode(self, z: Tensor, count: int) -> Tensor:
         residual = z.flatten(0, 1)
+        if self.paths > 1:
+            return self._beam(residual).codes[:, 0, :count].view(*z.shape[:2], count).transpose(1, 2).contiguous()
         codes = []
         for level in self.levels[:count]:
             index = level.search(residual)
             residual = residual - level.vectors[index]
             codes.append(index.view(z.shape[:2]))
         return torch.stack(codes, 1)
+
+    def _beam(self, rows: Tensor) -> Beam:
+        return beam_search(rows, [level.vectors for level in self.levels], self.paths)
 
     def _decode(self, codes: Tensor) -> Tensor:
         total: Tensor | None = None
@@ -73,11 +85,24 @@ class ResidualVQ(Quantizer):
 
     @torch.no_grad()
     def distances(self, latent: Tensor, codes: Tensor, level: int) -> Tensor:
-        """Squared distances of what is left of one latent [D] to every code of ``level``."""
+        """Squared distances of what is left of one latent [D] to every code of ``level``.
+
+        With a beam, of the whole sums that it kept to the end; infinite for codes that none of those has.
+        """
+        if self.paths > 1:
+            return self._beam_distances(latent, codes, level)
         residual = latent.double()
         for k in range(level):
             residual = residual - self.levels[k].vectors[codes[k]]
         return (residual - self.levels[level].vectors).square().sum(1)
+
+    def _beam_distances(self, latent: Tensor, codes: Tensor, level: int) -> Tensor:
+        kept = self._beam(latent[None])
+        distances = latent.new_full((self.codebook_sizes[level],), torch.inf)
+        for path, error in zip(kept.codes[0], kept.errors[0], strict=True):
+            if torch.equal(path[:level], codes[:level]):
+                distances[path[level]] = torch.minimum(distances[path[level]], error)
+        return distances
 
     def _quantize(self, z: Tensor, use: Use, decay: float | None) -> Quantized:
         way = self.trace(z, use, decay is not None)
@@ -88,9 +113,12 @@ class ResidualVQ(Quantizer):
         """Go down the levels; changes nothing and asks no other rank."""
         residual, total = z, torch.zeros_like(z)
         codes, errors, statistics = [], [], []
-        for level, on in zip(self.levels, use.levels, strict=True):
+        chosen = (
+            self._beam(z.detach().flatten(0, 1)).codes[:, 0].unbind(1) if self.paths > 1 else [None] * len(self.levels)
+        )
+        for level, on, found in zip(self.levels, use.levels, chosen, strict=True):
             flat = residual.detach().flatten(0, 1)
-            index = level.search(flat)
+            index = level.search(flat) if found is None else found
             vectors = level.vectors[index].view_as(z)
             if learn:
                 statistics.append((level, *level.statistics(flat, index, on.flatten())))

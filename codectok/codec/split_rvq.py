@@ -9,6 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from codectok.codec.beam import GREEDY
 from codectok.codec.quantizer import Quantized, Quantizer, Use
 from codectok.codec.rvq import ResidualVQ, finish
 
@@ -16,12 +17,12 @@ from codectok.codec.rvq import ResidualVQ, finish
 class ProjectedVQ(nn.Module):
     """A residual quantizer in a space of its own, ``code_dim`` wide, between two projections (none if equally wide)."""
 
-    def __init__(self, dim: int, code_dim: int, codebook_sizes: list[int]) -> None:
+    def __init__(self, dim: int, code_dim: int, codebook_sizes: list[int], search: str = GREEDY) -> None:
         super().__init__()
         same = dim == code_dim
         # Without bias: what a half that is not used adds to the sum must be 0.
         self.input = nn.Identity() if same else nn.Linear(dim, code_dim, bias=False)
-        self.vq = ResidualVQ(code_dim, codebook_sizes)
+        self.vq = ResidualVQ(code_dim, codebook_sizes, search)
         self.output = nn.Identity() if same else nn.Linear(code_dim, dim, bias=False)
 
 
@@ -36,18 +37,21 @@ class SplitResidualVQ(Quantizer):
         code_dim: width of the code vectors.
         codebook_sizes: number of codes of each codebook, the semantic ones first.
         num_semantic: how many are semantic.
+        search: within each half, see :class:`ResidualVQ`.
     """
 
     tracks_usage = True
 
-    def __init__(self, dim: int, code_dim: int, codebook_sizes: list[int], num_semantic: int = 1) -> None:
+    def __init__(
+        self, dim: int, code_dim: int, codebook_sizes: list[int], num_semantic: int = 1, search: str = GREEDY
+    ) -> None:
         super().__init__()
         if not 1 <= num_semantic < len(codebook_sizes):
             raise ValueError(f"{num_semantic} semantic codebooks of {len(codebook_sizes)}: leave some of each kind")
         self.codebook_sizes = tuple(codebook_sizes)
         self.num_semantic = num_semantic
-        self.semantic = ProjectedVQ(dim, code_dim, codebook_sizes[:num_semantic])
-        self.acoustic = ProjectedVQ(dim, code_dim, codebook_sizes[num_semantic:])
+        self.semantic = ProjectedVQ(dim, code_dim, codebook_sizes[:num_semantic], search)
+        self.acoustic = ProjectedVQ(dim, code_dim, codebook_sizes[num_semantic:], search)
 
     def _encode(self, z: Tensor, count: int) -> Tensor:
         codes = self.semantic.vq.encode(self.semantic.input(z), min(count, self.num_semantic))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -139,6 +139,7 @@ SUBJECTS = [
     Subject("pcm", lambda: load("pcm")),
     Subject("random", lambda: load("random")),
     Subject("harmonic-shaped", _tiny(HarmonicCodec, HARMONIC)),
+    Subject("harmonic-beam", _tiny(HarmonicCodec, replace(HARMONIC, search="beam-4"))),
     Subject("encodec-shaped", _tiny(EncodecCodec, ENCODEC, 1.6)),
     Subject("mimi-shaped", _tiny(MimiCodec, MIMI, 2.0)),
     Subject("dac-shaped", _tiny(DacCodec, DAC, 0.85)),

@@ -35,7 +35,7 @@ class HarmonicCodec(CodecModel):
         super().__init__()
         self.config = config
         self.encoder = HarmonicEncoder(config)
-        self.quantizer = PartitionedVQ(config.part_dims, config.parts, config.codebook_sizes)
+        self.quantizer = PartitionedVQ(config.part_dims, config.parts, config.codebook_sizes, config.search)
         self.decoder = HarmonicDecoder(config)
         self.sample_rate, self.frame_size = config.sample_rate, config.frame_size
         self.codebook_sizes = tuple(config.codebook_sizes)

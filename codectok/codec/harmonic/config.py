@@ -52,6 +52,8 @@ class HarmonicCodecConfig:
     noise_frames: int = 997
     """Length of the decoder's noise before it repeats, in MDCT frames. The noise itself is a fixed function of it and
     of ``mdct_hop`` (:func:`~codectok.codec.harmonic.noise.noise_table`), so that the fingerprint covers it."""
+    search: str = "greedy"
+    """How codes are searched: greedy, or beam-N; see :class:`~codectok.codec.rvq.ResidualVQ`."""
 
     def __post_init__(self) -> None:
         if len(self.parts) != 4 or len(self.part_dims) != 4 or sum(self.parts) != len(self.codebook_sizes):
