@@ -5,7 +5,9 @@ import pytest
 import torch
 
 from codectok import metrics
-from codectok.metrics import MetricError, MetricUnavailable, bootstrap_mean, get_metric, mel, registry
+from codectok import registry as names
+from codectok.errors import UnknownNameError
+from codectok.metrics import MetricError, MetricUnavailable, bootstrap_mean, get_metric, mel
 
 RATE = 16000
 SIGNAL = ("pesq", "stoi", "estoi", "si_sdr", "mel", "stft")
@@ -135,11 +137,13 @@ def test_every_metric_names_its_source():
     assert not get_metric("mel").higher_is_better
 
 
-def test_registry_refuses_doubles_and_unknown_names():
-    with pytest.raises(MetricError, match="exists"):
-        registry.register(get_metric("stoi"))
-    with pytest.raises(MetricError, match="pesq, stoi"):
-        get_metric("mos")
+def test_registry_refuses_unknown_names_and_what_is_no_metric(monkeypatch):
+    with pytest.raises(UnknownNameError, match="did you mean mel"):
+        get_metric("mels")
+    monkeypatch.setattr("codectok.registry._added", {})
+    names.register("metrics", "not_one")(len)
+    with pytest.raises(MetricError, match="builtins:len gives is no Metric named not_one"):
+        get_metric("not_one")
 
 
 # -- mel -------------------------------------------------------------------------------------------------------------

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import difflib
 import functools
+import shlex
 from importlib.metadata import PackageNotFoundError, requires, version
 
 from codectok import registry
 from codectok.cli.common import Row, print_table
 from codectok.cli.source_help import source_help
-from codectok.errors import UnknownNameError
+from codectok.errors import CodectokError, UnknownNameError
 
 
 def list_names(kind: str, as_json: bool = False) -> None:
@@ -26,14 +27,10 @@ def list_names(kind: str, as_json: bool = False) -> None:
         )
     rows: list[Row] = []
     for entry in registry.entries(kind):
-        missing = missing_packages(entry)
-        install = f"pip install '{entry.package}[{','.join(entry.extras)}]'" if missing else None
-        row: Row = {"name": entry.name, "from": entry.package or "this process"}
-        if as_json:
-            rows.append({**row, "what": what_of(entry), "target": entry.target, "missing": missing, "install": install})
-        else:
-            needs = f"{install} (lacks {', '.join(missing)})" if missing else None
-            rows.append({**row, "needs": needs, "what": what_of(entry)})
+        needs, missing = needs_of(entry)
+        row: Row = {"name": entry.name, "from": entry.package or "this process", "needs": needs}
+        more = {"target": entry.target, "missing": missing} if as_json else {}
+        rows.append({**row, **more, "what": what_of(entry)})
     print_table("", rows, as_json)
 
 
@@ -41,27 +38,45 @@ def what_of(entry: registry.Entry) -> str:
     """The first line of its docstring."""
     if entry.package:
         return source_help(entry.target)
-    return (getattr(entry.added, "__doc__", "") or "").strip().split("\n", 1)[0]
+    own = entry.added.__doc__ or ""
+    return own.strip().split("\n", 1)[0] if own != type(entry.added).__doc__ else f"a {type(entry.added).__name__}"
 
 
-def missing_packages(entry: registry.Entry) -> list[str]:
-    """Of the extras that it names, the requirements that are not installed."""
-    return [name for extra in entry.extras for name in _missing(entry.package, extra)]
+def needs_of(entry: registry.Entry) -> tuple[str | None, list[str]]:
+    """The line that installs what it lacks, and what that is; None and nothing where all is there.
+
+    Those are requirements of the extras that it names. A metric says itself what it needs, which may be in no extra.
+    """
+    if entry.kind == "metrics":
+        from codectok.metrics import get_metric
+
+        try:
+            line = get_metric(entry.name).install
+        except CodectokError as error:
+            return str(error), []
+        words = [w for w in shlex.split(line) if w not in ("pip", "install", "&&") and not w.startswith("-")]
+    else:
+        words = [f"{entry.package}[{','.join(entry.extras)}]"] if entry.extras else []
+        line = f"pip install '{words[0]}'" if words else ""
+    missing = [name for word in words for name in _missing(word)]
+    return (f"{line} (lacks {', '.join(missing)})", missing) if missing else (None, [])
 
 
 @functools.cache
-def _missing(package: str, extra: str) -> tuple[str, ...]:
+def _missing(wanted: str) -> tuple[str, ...]:
+    """Of a requirement, and of what its extras ask for, the packages that are not installed."""
     from packaging.requirements import Requirement
 
+    top = Requirement(wanted)
+    if not top.extras or not _installed(top.name, top.specifier):
+        return () if _installed(top.name, top.specifier) else (top.name,)
     missing: list[str] = []
-    for requirement in map(Requirement, _requirements(package, extra)):
-        if requirement.marker is not None and not requirement.marker.evaluate({"extra": extra}):
-            continue
-        if requirement.name.lower() == package.lower():
-            missing += [name for more in sorted(requirement.extras) for name in _missing(package, more)]
-        elif not _installed(requirement.name, requirement.specifier):
-            missing.append(requirement.name)
-    return tuple(missing)
+    for extra in sorted(top.extras):
+        for text in _requirements(top.name, extra):
+            marker = Requirement(text).marker
+            if marker is None or marker.evaluate({"extra": extra}):
+                missing += _missing(text.partition(";")[0])
+    return tuple(dict.fromkeys(missing))
 
 
 def _requirements(package: str, extra: str) -> list[str]:
@@ -72,6 +87,8 @@ def _requirements(package: str, extra: str) -> list[str]:
 
 
 def _installed(name: str, wanted: object) -> bool:
+    if name == registry.OWN:
+        return True
     try:
         return version(name) in wanted  # type: ignore[operator]
     except PackageNotFoundError:

@@ -47,7 +47,8 @@ def _docstring_of(node: ast.stmt, after: ast.stmt | None, name: str) -> str | No
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
         return ast.get_docstring(node) if node.name == name else None
     targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
-    if not any(isinstance(target, ast.Name) and target.id == name for target in targets):
+    names = {n.id for target in targets for n in ast.walk(target) if isinstance(n, ast.Name)}
+    if name not in names:
         return None
     constant = after.value if isinstance(after, ast.Expr) else None
     return constant.value if isinstance(constant, ast.Constant) and isinstance(constant.value, str) else None

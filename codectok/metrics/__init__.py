@@ -4,10 +4,6 @@ A metric raises :class:`MetricError` where it cannot be computed; it never retur
 """
 
 from codectok.metrics.bootstrap import Interval, bootstrap_mean
-from codectok.metrics.catalogue import METRICS as _OTHER_METRICS
-from codectok.metrics.level import METRICS as _LEVEL_METRICS
-from codectok.metrics.opinion import METRICS as _OPINION_METRICS
-from codectok.metrics.pitch import METRICS as _PITCH_METRICS
 from codectok.metrics.registry import (
     Metric,
     MetricError,
@@ -15,11 +11,7 @@ from codectok.metrics.registry import (
     compute,
     get_metric,
     metric_names,
-    register,
 )
-from codectok.metrics.signal import METRICS as _SIGNAL_METRICS
-from codectok.metrics.speaker import METRICS as _SPEAKER_METRICS
-from codectok.metrics.spectrum import METRICS as _SPECTRUM_METRICS
 from codectok.metrics.summary import Spread, summarize
 from codectok.metrics.usage import code_usage
 
@@ -34,17 +26,5 @@ __all__ = [
     "compute",
     "get_metric",
     "metric_names",
-    "register",
     "summarize",
 ]
-
-for _metric in (
-    *_SIGNAL_METRICS,
-    *_SPECTRUM_METRICS,
-    *_LEVEL_METRICS,
-    *_PITCH_METRICS,
-    *_OPINION_METRICS,
-    *_SPEAKER_METRICS,
-    *_OTHER_METRICS,
-):
-    register(_metric)

@@ -183,13 +183,19 @@ OCTAVE_METRICS = tuple(f"octave_{low}" for low, _ in OCTAVES)
 HEADLINE = ("level", "worst_octave", "lsd", "loud_frames", "clipped", "peak")
 """Names of what stands beside PESQ and STOI in every table."""
 
-METRICS = (
-    Metric("level", "level", level, "dB", False, _HOUSE, 1, signed=True, bound=1.0),
-    Metric("worst_octave", "worst octave", worst_octave, "dB", False, _HOUSE, 1, signed=True, bound=3.0),
-    *(_octave(index) for index in range(len(OCTAVES))),
-    Metric("loud_frames", "loud frames", loud_frames, "%", False, _HOUSE, 1, bound=1.0),
-    Metric("excess_99", "frame excess, 99 %", peak_excess, "dB", False, _HOUSE, 1),
-    Metric("lsd", "LSD", log_spectral_distance, "dB", False, "Gray and Markel, IEEE TASSP 24(5), 1976"),
-    Metric("clipped", "clipped", clipped, "%", False, _HOUSE, 3, bound=0.01),
-    Metric("peak", "peaks > -0.1 dBFS", peak_over, "%", False, _HOUSE, 0, kind="reference-free"),
-)
+LEVEL = Metric("level", "level", level, "dB", False, _HOUSE, 1, signed=True, bound=1.0)
+"""RMS of the decoded clip over the original's: + is too loud."""
+WORST_OCTAVE = Metric("worst_octave", "worst octave", worst_octave, "dB", False, _HOUSE, 1, signed=True, bound=3.0)
+"""The octave band whose level is furthest from the original's."""
+OCTAVE_100, OCTAVE_200, OCTAVE_400, OCTAVE_800, OCTAVE_1600, OCTAVE_3200 = map(_octave, range(len(OCTAVES)))
+"""Level of one octave band over the original's, from the frequency in its name up."""
+LOUD_FRAMES = Metric("loud_frames", "loud frames", loud_frames, "%", False, _HOUSE, 1, bound=1.0)
+"""Share of frames more than 6 dB too loud in any octave: bursts."""
+EXCESS_99 = Metric("excess_99", "frame excess, 99 %", peak_excess, "dB", False, _HOUSE, 1)
+"""How loud the bursts are: the 99 % quantile of the frames' excess."""
+LSD = Metric("lsd", "LSD", log_spectral_distance, "dB", False, "Gray and Markel, IEEE TASSP 24(5), 1976")
+"""Log-spectral distance, mostly about weak bins."""
+CLIPPED = Metric("clipped", "clipped", clipped, "%", False, _HOUSE, 3, bound=0.01)
+"""Samples at 16-bit full scale beyond the original's."""
+PEAK = Metric("peak", "peaks > -0.1 dBFS", peak_over, "%", False, _HOUSE, 0, kind="reference-free")
+"""Clips whose highest sample leaves no room."""

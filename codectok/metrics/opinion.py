@@ -169,20 +169,16 @@ def _utmos() -> Any:
 _SAEKI = "Saeki et al., Interspeech 2022"
 _P808 = "Reddy et al., ICASSP 2021 (P.808)"
 _P835 = "Reddy et al., ICASSP 2022 (P.835)"
-METRICS = (
-    Metric("visqol", "ViSQOL", visqol, "MOS", True, "Chinen et al., QoMEX 2020", install=VISQOL),
-    Metric("dnsmos", "DNSMOS", dnsmos, "MOS", True, _P808, 2, DNSMOS, "reference-free"),
-    Metric("dnsmos_ovrl", "DNSMOS overall", dnsmos_ovrl, "MOS", True, _P835, 2, DNSMOS, "reference-free"),
-    Metric(
-        "distillmos",
-        "DistillMOS",
-        distillmos,
-        "MOS",
-        True,
-        "Stahl and Gamper, ICASSP 2025",
-        2,
-        DISTILLMOS,
-        "reference-free",
-    ),
-    Metric("utmos", "UTMOS", utmos, "MOS", True, _SAEKI, 2, UTMOS, "reference-free"),
-)
+
+
+_STAHL = "Stahl and Gamper, ICASSP 2025"
+VISQOL_MOS = Metric("visqol", "ViSQOL", visqol, "MOS", True, "Chinen et al., QoMEX 2020", install=VISQOL)
+"""Similarity of spectrograms to the reference, as an opinion score."""
+DNSMOS_P808 = Metric("dnsmos", "DNSMOS", dnsmos, "MOS", True, _P808, 2, DNSMOS, "reference-free")
+"""A network's guess of P.808 opinion scores of noisy speech."""
+DNSMOS_OVRL = Metric("dnsmos_ovrl", "DNSMOS overall", dnsmos_ovrl, "MOS", True, _P835, 2, DNSMOS, "reference-free")
+"""A network's guess of the overall score of P.835."""
+DISTILLMOS_MOS = Metric("distillmos", "DistillMOS", distillmos, "MOS", True, _STAHL, 2, DISTILLMOS, "reference-free")
+"""A small network distilled from a large judge of speech quality."""
+UTMOS_MOS = Metric("utmos", "UTMOS", utmos, "MOS", True, _SAEKI, 2, UTMOS, "reference-free")
+"""A network's guess of the naturalness of synthetic speech."""

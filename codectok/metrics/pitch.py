@@ -50,15 +50,6 @@ def f0_correlation(reference: np.ndarray, estimate: np.ndarray, rate: int) -> fl
     return finite(float(np.corrcoef(pair)[0, 1]), "F0 correlation")
 
 
-METRICS = (
-    Metric(
-        "f0_corr",
-        "F0 correlation",
-        f0_correlation,
-        "",
-        True,
-        "Pearson; F0 by WORLD's DIO and StoneMask (Morise et al., 2009, 2016)",
-        3,
-        INSTALL,
-    ),
-)
+_SOURCE = "Pearson; F0 by WORLD's DIO and StoneMask (Morise et al., 2009, 2016)"
+F0_CORR = Metric("f0_corr", "F0 correlation", f0_correlation, "", True, _SOURCE, 3, INSTALL)
+"""Correlation of the pitch tracks where both clips are voiced."""

@@ -1,4 +1,4 @@
-"""The metrics that are known: each an entry with a name, a function, a reference and an install line, as in VERSA."""
+"""Metrics: each an entry with a name, a function, a reference and an install line, as in VERSA."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from codectok import registry
 from codectok.errors import CodectokError
 from codectok.samples import as_written
 
@@ -120,35 +121,26 @@ def as_file(samples: np.ndarray) -> np.ndarray:
     return as_written(array)
 
 
-_METRICS: dict[str, Metric] = {}
-
-
-def register(metric: Metric) -> Metric:
-    """Make a metric known by its name.
-
-    Raises:
-        MetricError: the name is taken.
-    """
-    if metric.name in _METRICS:
-        raise MetricError(f"a metric named {metric.name} exists already")
-    _METRICS[metric.name] = metric
-    return metric
+METRICS: registry.Table[Metric] = registry.Table("metrics")
+"""All there are, own ones and other packages'."""
 
 
 def get_metric(name: str) -> Metric:
     """The metric of that name.
 
     Raises:
-        MetricError: there is none.
+        UnknownNameError: there is none.
+        MetricError: another package's, which is no Metric, or one of another name.
     """
-    if name not in _METRICS:
-        raise MetricError(f"no metric {name!r}; there are {', '.join(_METRICS)}")
-    return _METRICS[name]
+    found = METRICS[name]
+    if not isinstance(found, Metric) or found.name != name:
+        raise MetricError(f"what {registry.entry_of('metrics', name).target} gives is no Metric named {name}")
+    return found
 
 
 def metric_names(kind: Kind | None = None) -> tuple[str, ...]:
-    """Names of all registered metrics, or of those of one kind, in order of registration."""
-    return tuple(name for name, metric in _METRICS.items() if kind in (None, metric.kind))
+    """Names of all metrics, or of those of one kind."""
+    return tuple(name for name in METRICS if kind is None or get_metric(name).kind == kind)
 
 
 def compute(
@@ -157,7 +149,7 @@ def compute(
     """Several metrics of one clip: the values, and the reasons of those that failed.
 
     Args:
-        names: of registered metrics.
+        names: of metrics.
         reference: float [S], the original.
         estimate: float [S], the reconstruction.
         rate: Hz of both.

@@ -145,10 +145,13 @@ def mel_distance(reference: np.ndarray, estimate: np.ndarray, rate: int) -> floa
     return finite(float(np.mean(distances)), "mel distance")
 
 
-METRICS = (
-    Metric("pesq", "PESQ", pesq_wb, "MOS", True, "ITU-T P.862.2 (2007)", install=_BENCH),
-    Metric("stoi", "STOI", stoi, "", True, "Taal et al., IEEE TASLP 19(7), 2011", 3, _BENCH),
-    Metric("estoi", "ESTOI", estoi, "", True, "Jensen and Taal, IEEE/ACM TASLP 24(11), 2016", 3, _BENCH),
-    Metric("si_sdr", "SI-SDR", si_sdr, "dB", True, "Le Roux et al., ICASSP 2019"),
-    Metric("mel", "mel distance", mel_distance, "dB", False, "after Kumar et al., NeurIPS 2023 (DAC), section 3.4"),
-)
+PESQ = Metric("pesq", "PESQ", pesq_wb, "MOS", True, "ITU-T P.862.2 (2007)", install=_BENCH)
+"""Perceptual evaluation of speech quality, wideband: what listeners would say of telephony. Blind to gain a band."""
+STOI = Metric("stoi", "STOI", stoi, "", True, "Taal et al., IEEE TASLP 19(7), 2011", 3, _BENCH)
+"""Short-time objective intelligibility: correlation of band envelopes over 384 ms."""
+ESTOI = Metric("estoi", "ESTOI", estoi, "", True, "Jensen and Taal, IEEE/ACM TASLP 24(11), 2016", 3, _BENCH)
+"""Extended STOI: of spectra normalised over time and band."""
+SI_SDR = Metric("si_sdr", "SI-SDR", si_sdr, "dB", True, "Le Roux et al., ICASSP 2019")
+"""Scale-invariant signal-to-distortion ratio: how near the waveform is."""
+MEL = Metric("mel", "mel distance", mel_distance, "dB", False, "after Kumar et al., NeurIPS 2023 (DAC), section 3.4")
+"""Mean absolute difference of log-mel magnitudes over four window lengths."""

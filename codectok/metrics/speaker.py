@@ -117,6 +117,5 @@ def speaker_similarity(
     return finite(float(first @ second) / lengths, "speaker similarity")
 
 
-METRICS = (
-    Metric("spk_sim", "speaker sim.", speaker_similarity, "", True, "Wan et al., ICASSP 2018 (GE2E)", 3, INSTALL),
-)
+SPK_SIM = Metric("spk_sim", "speaker sim.", speaker_similarity, "", True, "Wan et al., ICASSP 2018 (GE2E)", 3, INSTALL)
+"""Cosine of a speaker encoder's vectors of the two clips."""

@@ -39,6 +39,6 @@ def _magnitudes(samples: Tensor, window: int) -> Tensor:
     return torch.stft(samples, window, window // 4, window=shape, pad_mode="reflect", return_complex=True).abs()
 
 
-METRICS = (
-    Metric("stft", "STFT distance", stft_distance, "", False, "Kumar et al., NeurIPS 2023 (DAC); Codec-SUPERB (2024)"),
-)
+_KUMAR = "Kumar et al., NeurIPS 2023 (DAC); Codec-SUPERB (2024)"
+STFT = Metric("stft", "STFT distance", stft_distance, "", False, _KUMAR)
+"""Difference of short-time spectra, linear and logarithmic."""

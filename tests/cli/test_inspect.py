@@ -4,6 +4,7 @@ import json
 import re
 import struct
 import zlib
+from dataclasses import replace
 from fractions import Fraction
 from html.parser import HTMLParser
 
@@ -162,7 +163,7 @@ def test_missing_metric_package_is_said_with_its_remedy(tmp_path, monkeypatch):
         raise registry.MetricUnavailable("PESQ is not installed: pip install 'codectok[bench]'")
 
     known = registry.get_metric("pesq")
-    monkeypatch.setitem(registry._METRICS, "pesq", registry.Metric("pesq", "PESQ", missing, "", True, known.reference))
+    monkeypatch.setattr("codectok.metrics.signal.PESQ", replace(known, function=missing))
     write_clip(tmp_path / "a.wav")
     clip = compare(tmp_path / "a.wav", [Setting(PcmTokenizer(), 1)], 20.0)
     assert "pip install &#x27;codectok[bench]&#x27;" in render([clip], summarize([clip]))
