@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from array import array
-from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,6 +13,7 @@ import numpy as np
 from codectok.errors import CodectokError
 from codectok.items.clips import read_clip
 from codectok.items.item import Item
+from codectok.processes import map_in_threads
 
 if TYPE_CHECKING:
     from kmeans_units.sampling import SampleOptions
@@ -77,15 +76,8 @@ class Picks:
 
 def read_ahead(items: Iterable[tuple[int, Item]], picks: Picks, rate: int) -> Iterator[Clip]:
     """The clips that are encoded, in order, at ``rate`` Hz; a few are decoded in a thread beside the caller."""
-    waiting: deque = deque()
-    with ThreadPoolExecutor(1, thread_name_prefix="codectok-audio") as pool:
-        for index, item in items:
-            if picks.encoded(item.id):
-                waiting.append(pool.submit(_read, index, item, rate))
-            if len(waiting) > AHEAD:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+    chosen = ((index, item) for index, item in items if picks.encoded(item.id))
+    return map_in_threads(lambda numbered: _read(*numbered, rate), chosen, ahead=AHEAD)
 
 
 def batches(clips: Iterable[Clip]) -> Iterator[list[Clip]]:

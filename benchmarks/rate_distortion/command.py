@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import datetime
 import json
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +19,7 @@ from benchmarks.rate_distortion.points import METRICS, Map, Row, coder_rows, rea
 from codectok.atomic import atomic_path
 from codectok.cli.common import describe, handle_errors, print_table, progress
 from codectok.metrics import get_metric
+from codectok.processes import map_ahead
 
 Shown = dict[str, object]
 
@@ -55,7 +54,8 @@ def main(
     paths = choose(splits, use, limit)
     clips, who = read_clips(data, paths), speakers(splits, paths)
     rows: list[Row] = []
-    with workers(jobs) as each, progress(len(loaded) + len(CODERS), "scoring") as bar:
+    each: Map = partial(map_ahead, workers=jobs)
+    with progress(len(loaded) + len(CODERS), "scoring") as bar:
         for label, tokenizer in loaded.items():
             bar.note(label)
             rows += tokenizer_rows(label, tokenizer, clips, codebooks, each, who)
@@ -81,16 +81,6 @@ def main(
         record["commands"] = {coder.name: [" ".join(coder.encode), " ".join(coder.decode)] for coder in CODERS}
         with atomic_path(json_file) as temporary:
             temporary.write_text(json.dumps(record | {"rows": rows}, indent=2) + "\n")
-
-
-@contextlib.contextmanager
-def workers(jobs: int) -> Iterator[Map]:
-    """``map`` in this process, or in several."""
-    if jobs == 1:
-        yield map
-        return
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-        yield lambda function, items: pool.map(function, items, chunksize=4)
 
 
 def labels(names: Sequence[str]) -> list[str]:

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.runner.estimate import estimate
 from benchmarks.runner.plan import choose, make_plan
-from benchmarks.runner.pool import Crash, run_jobs
 from benchmarks.runner.provenance import provenance
 from benchmarks.runner.results import SUITE, Results, Row
 from benchmarks.runner.row import Place, empty_row
 from benchmarks.runner.suite import Suite
-from benchmarks.runner.work import Job, run
+from benchmarks.runner.work import CellWork, Job
+from codectok.processes import WAIT, Inline, Lost, Pool, Raised
+from codectok.processes.work import Wait
 
 CACHE = Path(".cache") / "bench"
+PRELOAD = ("benchmarks.runner.work",)
+"""What every worker imports."""
 
 
 @dataclass(frozen=True)
@@ -120,25 +123,38 @@ def _run(
     shares = dict.fromkeys(range(len(many)), 0.0)
     left = len(chunks)
 
-    def report(number: int, share: float) -> None:
-        watcher.advance(share - shares[number], many[number].cell.name)
+    def tasks() -> Iterator[tuple[int, Job] | Wait]:
+        for number, job in enumerate(many):
+            while number >= first and left:
+                yield WAIT
+            yield number, job
+
+    def heard(task: tuple[int, Job], share: float) -> None:
+        number, job = task
+        watcher.advance(share - shares[number], job.cell.name)
         shares[number] = share
 
+    work = CellWork(setup)
     watcher.stage("extract" if chunks else "cells", len(chunks) or len(cells))
-    for number, found in run_jobs(run, many, jobs, after=first, setup=setup, report=report):
-        report(number, 1.0)
-        if number < first:
-            left -= 1
-            if not left:
-                watcher.stage("cells", len(cells))
-            continue
-        cell, place = many[number].cell, many[number].place
-        if isinstance(found, Crash):
-            row = empty_row(cell, place) | {"status": "failed", "reason": found.reason}
-        else:
+    with Pool([work] * jobs, heard=heard, preload=PRELOAD) if jobs else Inline(work, heard) as pool:
+        for (number, job), found in pool.run(tasks()):
+            if isinstance(found, Raised):
+                raise found.error
+            heard((number, job), 1.0)
+            if number < first:
+                left -= 1
+                if not left:
+                    watcher.stage("cells", len(cells))
+                continue
+            if isinstance(found, Lost):
+                found = empty_row(job.cell, job.place) | {"status": "failed", "reason": _why(found)}
             assert found is not None
-            row = found
-        results.append(row)
-        rows.append(row)
-        watcher.row(row, cell.name)
+            results.append(found)
+            rows.append(found)
+            watcher.row(found, job.cell.name)
     return rows
+
+
+def _why(lost: Lost) -> str:
+    hint = "out of memory? give fewer --jobs" if "SIGKILL" in lost.reason else "run with --jobs 0 to see where"
+    return f"the worker died ({lost.reason}): {hint}"

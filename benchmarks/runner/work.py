@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import random
 import time
 from collections.abc import Mapping
@@ -19,10 +20,10 @@ from benchmarks.runner.cache import Cache, Extracted
 from benchmarks.runner.cells import SHUFFLED, Cell, all_clips
 from benchmarks.runner.floors import shuffle_labels
 from benchmarks.runner.memory import peak_mb, reset_peak
-from benchmarks.runner.pool import Report
 from benchmarks.runner.results import Row
 from benchmarks.runner.row import Place, empty_row, outcome_row, write_files
 from benchmarks.tasks import Assignment, Task, TaskContext, get_task
+from codectok.processes import Report, Work
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,27 @@ class Job:
     cell: Cell
     place: Place
     chunk: int | None = None
+
+
+class CellWork(Work[tuple[int, Job], Row | None]):
+    """Runs numbered jobs; see :func:`run`.
+
+    Args:
+        setup: "module:function" that each worker calls first; "" for none.
+    """
+
+    def __init__(self, setup: str = "") -> None:
+        self.setup = setup
+
+    def open(self) -> None:
+        """Call ``setup``."""
+        if self.setup:
+            module, _, name = self.setup.partition(":")
+            getattr(importlib.import_module(module), name)()
+
+    def finish(self, begun: tuple[int, Job], report: Report) -> Row | None:
+        """Run one."""
+        return run(begun[1], report)
 
 
 @functools.lru_cache(maxsize=4)

@@ -11,8 +11,6 @@ from __future__ import annotations
 import os
 import tempfile
 import time
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +31,7 @@ from benchmarks.speed.codec_sides import (
 )
 from benchmarks.speed.common import keep, spread
 from codectok.cli.common import print_table
+from codectok.processes import in_process
 
 CASES = [(1, 10), (8, 10), (1, 60)]
 """Clips and seconds of each."""
@@ -72,11 +71,14 @@ def speed_rows(name: str, folder: Path, case: tuple[int, int], repeats: int, mem
             row[f"{side} MB"] = ""
             if side in times:
                 arguments = (name, side, str(folder), case, operation == "decode", torch.get_num_threads())
-                with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as fresh:
-                    peak = fresh.submit(peak_memory, *arguments).result()
+                peak = in_process(_peak_memory, arguments)
                 row[f"{side} MB"] = "" if peak is None else f"{peak:.0f}"
         rows.append(row)
     return rows
+
+
+def _peak_memory(arguments: tuple[Any, ...]) -> float | None:
+    return peak_memory(*arguments)
 
 
 def run(names: list[str], cases: list[tuple[int, int]], repeats: int, memory: bool, stream: float) -> dict[str, Any]:

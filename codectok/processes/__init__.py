@@ -6,7 +6,7 @@ A pool of one runs in this process. Workers have one thread each for torch and n
 number, and a process a core is faster anyway.
 """
 
-from codectok.processes.ahead import map_ahead, map_in_threads
+from codectok.processes.ahead import in_process, map_ahead, map_in_threads
 from codectok.processes.inline import Inline
 from codectok.processes.pool import Pool
 from codectok.processes.settings import one_thread, reading_processes, usable_cores, warm_up
@@ -24,6 +24,7 @@ __all__ = [
     "StartError",
     "Work",
     "WorkerDied",
+    "in_process",
     "map_ahead",
     "map_in_threads",
     "one_thread",

@@ -63,6 +63,21 @@ def map_ahead(
                 yield found
 
 
+def in_process(function: Callable[[T], R], item: T) -> R:
+    """``function(item)`` in a process of its own, whose memory and whose death are not this one's.
+
+    Raises:
+        WorkerDied: the process.
+    """
+    with Pool([Call(function)]) as pool:
+        [(_, found)] = pool.run([item])
+    if isinstance(found, Lost):
+        raise WorkerDied(str(item), found.reason)
+    if isinstance(found, Raised):
+        raise found.error
+    return found
+
+
 def map_in_threads(
     function: Callable[[T], R],
     items: Iterable[T],

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pickle
+import signal
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -194,7 +195,7 @@ class Pool(Generic[T, R]):
         dead.process.join()
         self._workers.remove(dead)
         code = dead.process.exitcode
-        reason = f"killed by signal {-code}" if code < 0 else f"exit status {code}"
+        reason = f"killed by signal {-code}, {_name(-code)}" if code < 0 else f"exit status {code}"
         if not dead.ready:
             self._stillborn += 1
             if self._stillborn > 1 and not any(w.ready for w in self._workers):
@@ -206,3 +207,10 @@ class Pool(Generic[T, R]):
             self._slots.append(dead.slot)
         for task in dead.tasks.values():
             yield task, Lost(reason)
+
+
+def _name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # a real-time signal
+        return "a signal without a name"

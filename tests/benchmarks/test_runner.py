@@ -25,7 +25,6 @@ from benchmarks.runner.cells import SHUFFLED, fitted_note
 from benchmarks.runner.floors import shuffle_labels
 from benchmarks.runner.headline import headline
 from benchmarks.runner.plan import make_plan
-from benchmarks.runner.pool import Crash, run_jobs
 from benchmarks.runner.results import settled
 from benchmarks.runner.row import Place
 from benchmarks.tasks import _TASKS
@@ -356,38 +355,6 @@ def test_no_input_is_tested_on_what_it_was_fitted_on(data, tmp_path):
 def test_clip_keys():
     assert clip_key("train/allison/0474-conf.getpin.opus") == clip_key("/a/b/allison/0474-conf.getpin.flac")
     assert clip_key("train/allison/0474.opus") != clip_key("train/dalzot/0474.opus")
-
-
-# workers
-
-
-def _square(job, report):
-    report(0.5)
-    if job < 0:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return job * job, torch.get_num_threads(), os.environ["OMP_NUM_THREADS"]
-
-
-@pytest.mark.slow
-def test_jobs_all_come_back_whoever_dies():
-    shares = []
-    found = dict(run_jobs(_square, [3, -1, 4], 1, report=lambda n, s: shares.append((n, s))))
-    assert [found[i] for i in (0, 2)] == [(9, 1, "1"), (16, 1, "1")]
-    assert isinstance(found[1], Crash)
-    assert "SIGKILL" in found[1].reason
-    assert [n for n, _ in shares] == [0, 1, 2]
-
-
-def _stamped(job, report):
-    begun = time.time()
-    time.sleep(job)
-    return begun, time.time()
-
-
-@pytest.mark.slow
-def test_jobs_wait_for_those_they_build_on():
-    found = dict(run_jobs(_stamped, [0.5, 0.01, 0.01, 0.01], 2, after=2))
-    assert max(end for _, end in (found[0], found[1])) <= min(begun for begun, _ in (found[2], found[3]))
 
 
 def test_peak_memory_is_of_the_cell(data, tmp_path):

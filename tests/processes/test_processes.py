@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from codectok.errors import FormatError
-from codectok.processes import WAIT, Inline, Lost, Pool, StartError, WorkerDied, map_ahead, map_in_threads
+from codectok.processes import WAIT, Inline, Lost, Pool, StartError, WorkerDied, in_process, map_ahead, map_in_threads
 from codectok.processes.work import Wait
 from tests.processes import functions
 
@@ -79,6 +79,14 @@ def test_a_dead_worker_is_named_with_its_item() -> None:
     assert [next(results) for _ in range(3)] == [0, 1, 2]
     with pytest.raises(WorkerDied, match=r"item-3: .*killed by signal 9.*leave it out, or give fewer --workers"):
         next(results)
+
+
+def test_one_call_in_a_process_of_its_own() -> None:
+    assert in_process(functions.square, 5) == 25
+    with pytest.raises(FormatError, match="three is refused"):
+        in_process(functions.refuse_three, 3)
+    with pytest.raises(WorkerDied, match="SIGKILL"):
+        in_process(functions.die_at_three, 3)
 
 
 def test_a_result_that_cannot_be_sent_is_an_error() -> None:

@@ -10,9 +10,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -21,6 +19,7 @@ import numpy as np
 
 from codectok.atomic import atomic_path
 from codectok.errors import AudioError, CodectokError
+from codectok.processes import map_in_threads
 from train_codec.data.decode import decode, estimate_bytes
 from train_codec.data.entries import Entry
 
@@ -115,19 +114,8 @@ class Build:
                     raise
                 return f"{entry.item.path}: {error.strerror or error}"
 
-        waiting: deque[tuple[Entry, Future[np.ndarray | str]]] = deque()
-        with ThreadPoolExecutor(self.workers) as pool:
-            try:
-                for entry in self.entries:
-                    waiting.append((entry, pool.submit(attempt, entry)))
-                    if len(waiting) > _AHEAD * self.workers:
-                        first, future = waiting.popleft()
-                        yield first, future.result()
-                while waiting:
-                    first, future = waiting.popleft()
-                    yield first, future.result()
-            finally:
-                pool.shutdown(cancel_futures=True)
+        found = map_in_threads(attempt, self.entries, self.workers, ahead=_AHEAD * self.workers)
+        return zip(self.entries, found, strict=True)
 
     def _write_all(self, file: BinaryIO, decoded: Iterator[tuple[Entry, np.ndarray | str]]) -> None:
         told = time.monotonic()
