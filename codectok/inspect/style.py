@@ -18,9 +18,10 @@ a { color: var(--accent); text-decoration-thickness: 1px; text-underline-offset:
 .summary { position: sticky; top: 0; z-index: 5; background: var(--bg); border-bottom: 1px solid var(--line);
   padding: .4rem 0 .5rem; max-height: 45vh; overflow: auto; }
 table { border-collapse: collapse; width: 100%; font-size: .88rem; }
-th { text-align: right; font-weight: 500; color: var(--soft); padding: .15rem .9rem .3rem 0; vertical-align: bottom;
-  border-bottom: 1px solid var(--line); white-space: nowrap; }
-td { text-align: right; padding: .22rem .9rem .22rem 0; white-space: nowrap; vertical-align: middle; }
+th { text-align: right; font-weight: 500; color: var(--soft); padding: .15rem .7rem .3rem 0; vertical-align: bottom;
+  border-bottom: 1px solid var(--line); }
+td { text-align: right; padding: .22rem .7rem .22rem 0; white-space: nowrap; vertical-align: top; }
+td .pm { display: block; font-size: .78rem; }
 th:first-child, td:first-child { text-align: left; font-weight: 600; }
 td:first-child { white-space: normal; overflow-wrap: anywhere; min-width: 10rem; }
 td:last-child, th:last-child { padding-right: 0; }

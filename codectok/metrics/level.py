@@ -197,5 +197,5 @@ LSD = Metric("lsd", "LSD", log_spectral_distance, "dB", False, "Gray and Markel,
 """Log-spectral distance, mostly about weak bins."""
 CLIPPED = Metric("clipped", "clipped", clipped, "%", False, _HOUSE, 3, bound=0.01)
 """Samples at 16-bit full scale beyond the original's."""
-PEAK = Metric("peak", "peaks > -0.1 dBFS", peak_over, "%", False, _HOUSE, 0, kind="reference-free")
+PEAK = Metric("peak", "high peaks", peak_over, "%", False, "over -0.1 dBFS, of 16-bit audio", 0, kind="reference-free")
 """Clips whose highest sample leaves no room."""

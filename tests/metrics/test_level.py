@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
+import re
 from pathlib import Path
 
 import numpy as np
@@ -253,3 +255,25 @@ def test_each_says_what_it_cannot_hear_and_how_it_ranks() -> None:
     assert get_metric("level").goodness(-2.0) > get_metric("level").goodness(3.0)
     assert get_metric("lsd").goodness(2.0) > get_metric("lsd").goodness(3.0)
     assert get_metric("pesq").goodness(3.0) > get_metric("pesq").goodness(2.0)
+
+
+# -- the page --------------------------------------------------------------------------------------------------------
+
+
+def test_the_table_of_the_page_is_what_its_example_gives(capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("pesq")
+    page = (SPEECH.parents[1] / "docs/metrics.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    exec(compile(code.replace("benchmarks/speech", str(SPEECH)), "docs/metrics.md", "exec"), {})
+    printed = [line.split(" {", 1) for line in capsys.readouterr().out.splitlines()]
+    assert len(printed) == 4
+    for what, values in printed:
+        (row,) = re.findall(rf"^\| {re.escape(what)} \|(.*)\|$", page, re.MULTILINE)
+        written = [float(cell.split()[0]) for cell in row.split("|")]
+        found = list(ast.literal_eval("{" + values).values())
+        assert written == pytest.approx(found, abs=0.06)
+
+
+def test_the_page_names_every_metric_of_the_module() -> None:
+    page = (SPEECH.parents[1] / "docs/metrics.md").read_text(encoding="utf-8")
+    assert all(f"`{name}`" in page for name in NAMES if name not in OCTAVE_METRICS[1:-1])

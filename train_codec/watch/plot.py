@@ -182,7 +182,7 @@ def _octaves(axes: Axes, log: Log, depth: int) -> None:
     for i, name in enumerate(OCTAVE_METRICS):
         _score(axes, *log.score(f"{name}_{depth}"), get_metric(name).label, COLOURS[i % len(COLOURS)])
     _style(axes, f"octaves at {_rate(log, depth)}, level over the original's, dB (0)")
-    axes.legend(fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.02), borderaxespad=0.2)
+    axes.legend(fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(1.04, 1.02), borderaxespad=0.2)
 
 
 def _score(axes: Axes, x: np.ndarray, y: np.ndarray, label: str, colour: str) -> None:
