@@ -15,7 +15,7 @@ from codectok.errors import AudioError, CodectokError, CodeRangeError, Fingerpri
 from codectok.tokens import Tokens
 
 if TYPE_CHECKING:
-    from codectok.units.bpe import UnitBPE
+    from codectok.transforms.unit_bpe import UnitBPE
 
 
 class TokenizerFacts:
@@ -129,7 +129,7 @@ class TokenizerFacts:
                     f"{self.name} has no BPE: train one into its model folder (codectok units bpe STORE -o FOLDER), "
                     "or set tok.bpe"
                 )
-            from codectok.units.bpe import UnitBPE
+            from codectok.transforms.unit_bpe import UnitBPE
 
             assert self.folder is not None
             self.bpe = UnitBPE.load(self.folder)

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from codectok import audio as _audio
+from codectok.audio.samples import Audio
 from codectok.errors import CodectokError
-from codectok.samples import Audio
 from codectok.tokens import Tokens
 
 

@@ -13,9 +13,9 @@ from torch import Tensor
 
 from codectok import audio as _audio
 from codectok import opening
+from codectok.audio.samples import Audio
 from codectok.errors import CodectokError, CodeRangeError
 from codectok.facts import TokenizerFacts
-from codectok.samples import Audio
 from codectok.streaming import StreamDecoder, StreamEncoder, encode_blocks
 from codectok.tokens import Tokens
 

@@ -16,8 +16,8 @@ import numpy as np
 
 from codectok.errors import CodectokError, CodeRangeError, FingerprintError
 from codectok.tokens import Tokens
-from codectok.units.bpe import UnitBPE
-from codectok.units.bpe_patterns import arrange, check_pattern, words
+from codectok.transforms.code_orders import arrange, check_pattern, words
+from codectok.transforms.unit_bpe import UnitBPE
 
 CHARACTERS = np.setdiff1d(np.arange(0x110000, dtype=np.uint32), np.arange(0xD800, 0xE000, dtype=np.uint32))
 """Every code point that a string can hold: all but the surrogates."""

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from codectok.tokens import Tokens
-from codectok.units.bpe import UnitBPE
+from codectok.transforms.unit_bpe import UnitBPE
 
 BATCH = 1000
 """Utterances merged at a time."""

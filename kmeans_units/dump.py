@@ -14,8 +14,8 @@ from typing import IO, Any
 
 import numpy as np
 
-from codectok.atomic import atomic_path
 from codectok.errors import CodectokError
+from codectok.files.atomic import atomic_path
 from kmeans_units.clips import Clip
 
 SHARD_CLIPS = 1000

@@ -11,9 +11,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from codectok.atomic import atomic_path
 from codectok.cli.common import progress
 from codectok.errors import CodectokError
+from codectok.files.atomic import atomic_path
 from codectok.fingerprint import fingerprint
 from kmeans_units.kmeans import rounds
 from kmeans_units.recipe import FitRecipe
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from codectok.items.corpus import Corpus
     from codectok.tokens import Tokens
     from codectok.units import SpeechEncoder
-    from codectok.units.kmeans import UnitStream
-    from codectok.units.tokenizer import UnitTokenizer
+    from codectok.units.kmeans.tokenizer import UnitTokenizer
+    from codectok.units.kmeans.unit_stream import UnitStream
 
 Count = Callable[[int, int], None]
 WHERE_AND_HOW = ("data", "device", "cache", "dump", "encoder", "bpe_vocab_sizes", "centroids")
@@ -47,7 +47,7 @@ def fit_units(
     """
     from codectok.items.corpus import read_corpus
     from codectok.units import load_encoder
-    from codectok.units.tokenizer import UnitTokenizer
+    from codectok.units.kmeans.tokenizer import UnitTokenizer
 
     _check_out(out, overwrite)
     corpus = read_corpus(recipe.data) if recipe.data else None
@@ -118,7 +118,7 @@ def _fit(recipe: FitRecipe, encoder: SpeechEncoder, corpus: Corpus | None) -> tu
 def _imported(recipe: FitRecipe, encoder: SpeechEncoder, trust_pickle: bool) -> tuple[list[UnitStream], dict[str, Any]]:
     import torch
 
-    from codectok.units.kmeans import UnitStream
+    from codectok.units.kmeans.unit_stream import UnitStream
     from kmeans_units.imports import read_centroids
 
     levels, over = divmod(len(recipe.centroids), len(encoder.layers))
@@ -189,7 +189,7 @@ def _check_out(out: Path, overwrite: bool) -> None:
         raise CodectokError(f"-o {out} is a file: give a folder")
     if (out / "config.json").is_file():
         from codectok.files.model_folder import read_config
-        from codectok.units.tokenizer import TOKENIZER_TYPE
+        from codectok.units.kmeans.tokenizer import TOKENIZER_TYPE
 
         if read_config(out).get("tokenizer_type") != TOKENIZER_TYPE:
             raise CodectokError(f"{out} holds a model that is no unit tokenizer: give another -o")
@@ -198,7 +198,7 @@ def _check_out(out: Path, overwrite: bool) -> None:
 def _check_extras(recipe: FitRecipe, out: Path, report: dict[str, Any]) -> None:
     """Refuse a recipe that asks of a finished fit for a BPE or a dump other than those that were made."""
     if recipe.bpe_vocab_sizes and (out / "bpe.json").is_file():
-        from codectok.units.bpe import UnitBPE
+        from codectok.transforms.unit_bpe import UnitBPE
 
         facts, wanted = UnitBPE.load(out).trained_on, _bpe_facts(recipe)
         if {name: facts.get(name) for name in wanted} != wanted:

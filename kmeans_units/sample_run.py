@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from codectok.atomic import atomic_path
+from codectok.files.atomic import atomic_path
 from kmeans_units.clips import Clip
 from kmeans_units.reservoir import Reservoir
 

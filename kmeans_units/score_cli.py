@@ -173,7 +173,7 @@ def _drawn(rows: list[Row], root: str, name: str | None) -> Row | None:
 
 def _plot(path: Path, tokenizer: Any, rows: list[Row], root: str, phones: dict[str, list[Segment]] | None) -> None:
     """Draw the first clip that has labels, or the first."""
-    from codectok.atomic import atomic_path
+    from codectok.files.atomic import atomic_path
     from codectok.inspect.units import draw_units
     from codectok.items.clips import read_clip
     from kmeans_units.names import by_clip, clip_name, names_of

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from codectok.units.kmeans import UnitStream
+from codectok.units.kmeans.unit_stream import UnitStream
 from kmeans_units.kmeans import BLOCK, KMeansOptions, assign, check_count, fit_kmeans
 
 LEAST_SCALE = 1e-5

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 import codectok
 from codectok import audio
-from codectok.atomic import atomic_path
+from codectok.audio.samples import as_written, to_int16
 from codectok.errors import AudioError
-from codectok.samples import as_written, to_int16
+from codectok.files.atomic import atomic_path
 
 RATES = (8000, 11025, 16000, 22050, 24000, 44100, 48000)
 

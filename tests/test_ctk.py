@@ -16,9 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from codectok import Tokens
-from codectok.bitpack import pack, packed_bytes, unpack
-from codectok.ctk import CtkReader, CtkWriter, read_tokens, write_tokens
 from codectok.errors import CodectokError, CodeRangeError, FormatError
+from codectok.tokens import CtkReader, CtkWriter
+from codectok.tokens.bitpack import pack, packed_bytes, unpack
 
 FINGERPRINT = "0123456789abcdef" * 2
 SIZES = (1, 2, 3, 500, 1024, 65536, 65537, 2**31)
@@ -33,14 +33,14 @@ def make(sizes: Sequence[int], frames: int, seed: int = 0, *, dedup: bool = Fals
 
 
 def written(tmp_path: Path, tokens: Tokens) -> bytes:
-    write_tokens(tmp_path / "written.ctk", tokens)
+    tokens.save(tmp_path / "written.ctk")
     return (tmp_path / "written.ctk").read_bytes()
 
 
 def assert_refused(path: Path, data: bytes) -> None:
     path.write_bytes(data)
     with pytest.raises(FormatError) as caught:
-        read_tokens(path)
+        Tokens.load(path)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -77,7 +77,7 @@ def test_any_split_writes_the_same_bytes_and_reads_back(
 ) -> None:
     folder = tmp_path_factory.mktemp("ctk")
     tokens = make(sizes, frames, dedup=dedup)
-    write_tokens(folder / "whole.ctk", tokens)
+    tokens.save(folder / "whole.ctk")
     cuts = [0, *sorted(data.draw(st.lists(st.integers(0, frames), max_size=6))), frames]
     facts = (tokens.sample_rate, tokens.frame_rate, tokens.codebook_sizes, tokens.fingerprint)
     with CtkWriter(folder / "split.ctk", *facts, deduplicated=dedup) as writer:
@@ -86,7 +86,7 @@ def test_any_split_writes_the_same_bytes_and_reads_back(
             writer.write(tokens.codes[:, start:end].numpy(), runs)
         writer.finish(tokens.num_samples)
     assert (folder / "split.ctk").read_bytes() == (folder / "whole.ctk").read_bytes()
-    assert read_tokens(folder / "whole.ctk") == tokens
+    assert Tokens.load(folder / "whole.ctk") == tokens
     with CtkReader(folder / "whole.ctk") as reader:
         assert (reader.num_samples, reader.num_frames) == (tokens.num_samples, tokens.num_frames)
         assert (reader.sample_rate, reader.frame_rate, reader.codebook_sizes, reader.fingerprint) == facts
@@ -296,7 +296,7 @@ HOSTILE = {
 
 def test_the_forger_can_write_a_good_file(tmp_path: Path) -> None:
     (tmp_path / "a.ctk").write_bytes(forge(blocks=[(1, b"\xe0")]))
-    assert read_tokens(tmp_path / "a.ctk").codes.tolist() == [[7]]
+    assert Tokens.load(tmp_path / "a.ctk").codes.tolist() == [[7]]
 
 
 @pytest.mark.parametrize("name", HOSTILE)

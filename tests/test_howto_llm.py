@@ -151,8 +151,8 @@ def test_stages_of_the_page_are_settings(tmp_path: Path) -> None:
 
 
 def test_presets_and_tasks_of_the_page_are_all() -> None:
-    from codectok.llm.presets import PRESETS
-    from codectok.llm.task_names import CHAT, TASKS
+    from codectok.llm.sequence.task_table import CHAT, TASKS
+    from codectok.llm.vocab.presets import PRESETS
 
     listed = re.search(r"Presets \(`--preset`\): `(.*?)`", PAGE)
     assert listed is not None

@@ -22,8 +22,8 @@ from codectok import Tokens, load
 from codectok.cli.main import main
 from codectok.llm import AudioVocab
 from codectok.store import open_store
-from codectok.units.bpe import UnitBPE
-from codectok.units.vocoder_folder import open_vocoder
+from codectok.transforms.unit_bpe import UnitBPE
+from codectok.units.vocoder.folder import open_vocoder
 
 OLD = Path(__file__).parent / "data" / "v0_1"
 EXPECTED = json.loads((OLD / "expected.json").read_text())

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from codectok.atomic import atomic_path
 from codectok.errors import FormatError
+from codectok.files.atomic import atomic_path
 
 FORMAT_VERSION = 2
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from benchmarks.inputs.base import Input
 from benchmarks.nouns import RATE, InputInfo, NotComputed
-from benchmarks.rate_distortion.align import find_delays, remove_delay
-from benchmarks.rate_distortion.coders import CODERS, Coder, Setting
+from benchmarks.studies.rate_distortion.align import find_delays, remove_delay
+from benchmarks.studies.rate_distortion.coders import CODERS, Coder, Setting
 from codectok.errors import CodectokError
 from codectok.fingerprint import fingerprint
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from benchmarks.clips import read_splits
+from benchmarks.split_tables import read_splits
 from codectok.pretrained import FOLDER
 
 SAME_CLIPS = {"units": "speech"}

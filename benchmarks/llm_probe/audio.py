@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from benchmarks.llm_probe.options import LLMOptions
 from benchmarks.nouns import Example, InputInfo, NotComputed
-from codectok.llm.vocab import AudioVocab
+from codectok.llm.vocab.audio_vocab import AudioVocab
 
 
 class Hearing(Protocol):
@@ -57,7 +57,7 @@ class Codes:
         if self.dedup:
             codes = torch.unique_consecutive(codes, dim=1)
         if self.bpe is not None:
-            from codectok.units.bpe_patterns import arrange
+            from codectok.transforms.code_orders import arrange
 
             symbols = arrange(codes.numpy(), self.bpe.codebook_sizes, self.bpe.pattern)
             codes = torch.from_numpy(np.asarray(self.bpe.encode_ids([symbols])[0]).astype(np.int64))[None]

@@ -17,13 +17,13 @@ from benchmarks.llm_probe.options import LLMOptions
 from benchmarks.llm_probe.text_model import TextModel
 from benchmarks.nouns import Example, InputInfo, NotComputed
 from codectok.errors import FormatError
-from codectok.llm.add import add_to, next_id
 from codectok.llm.continuous import PROJECTORS, Projector, build_projector
-from codectok.llm.extend import ExtendOptions, extend_model
-from codectok.llm.text_only import TextEncoder
+from codectok.llm.model.extend import ExtendOptions, extend_model
+from codectok.llm.sequence.text_only import TextEncoder
 from codectok.llm.training.settings import Stage, TrainSettings
 from codectok.llm.training.trainable import new_ids, prepare
-from codectok.llm.vocab import AudioVocab
+from codectok.llm.vocab.audio_vocab import AudioVocab
+from codectok.llm.vocab.text_tokenizer import add_to, next_id
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ class LLMOptions:
             frame is kept. 0 leaves it to the projector, and keeps all codes.
         dedup: runs of equal codes are one token.
         bpe: codes are merged by the tokenizer's BPE; a number takes the first merges, up to that vocabulary.
-        init: of the rows of codes, see ``codectok.llm.initialise``; "" is "normal" for a model made here, whose rows
+        init: of the rows of codes, see ``llm.model.initialise``; "" is "normal" for a model made here, whose rows
             are random, and "mean+noise" for a trained one.
         choice: a class is chosen by its log-likelihood, "sum" over the tokens of its name and end, or "mean" of them.
         cue: text between audio and label; "" is the task's label.

@@ -47,7 +47,7 @@ def open_text_model(options: LLMOptions, texts: Sequence[str], seed: int) -> Tex
         FormatError: a text tokenizer without an end of sequence.
     """
     try:
-        from codectok.llm.folder import open_model, open_text_tokenizer, quiet
+        from codectok.llm.model.folder import open_model, open_text_tokenizer, quiet
 
         quiet()
     except ImportError as error:

@@ -7,7 +7,7 @@ from html import escape
 
 from benchmarks.report.sound import Heard
 from benchmarks.report.table import MARKS, Cell, Table
-from codectok.inspect.style import CSS as BASE
+from codectok.files.page_style import CSS as BASE
 
 CSS = (
     BASE

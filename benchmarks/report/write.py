@@ -15,7 +15,7 @@ from benchmarks.report.page import render
 from benchmarks.report.study import study_tables
 from benchmarks.report.table import Table
 from benchmarks.report.tables import headline_tables, task_tables
-from codectok.atomic import atomic_path
+from codectok.files.atomic import atomic_path
 
 
 def write_report(results: Path, out: Path) -> None:

@@ -24,8 +24,8 @@ from benchmarks.datasets.splits import audio_files
 from benchmarks.inputs import Input
 from benchmarks.nouns import Clip, Dataset, Example, NotComputed, Split
 from benchmarks.runner.cells import all_clips
-from codectok.atomic import atomic_path
 from codectok.errors import CodectokError
+from codectok.files.atomic import atomic_path
 
 VERSION = 1
 CHUNK = 256

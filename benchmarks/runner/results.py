@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from codectok.atomic import atomic_path
 from codectok.errors import CodectokError, FormatError
+from codectok.files.atomic import atomic_path
 
 Row = dict[str, Any]
 ROWS, SUITE, OLD, LOCK = "results.jsonl", "suite.yaml", "results-old.jsonl", ".lock"

@@ -17,7 +17,7 @@ from benchmarks.nouns import RATE, InputInfo, Outcome
 from benchmarks.runner.cells import Cell
 from benchmarks.runner.provenance import today
 from benchmarks.runner.results import Row
-from codectok.atomic import atomic_path
+from codectok.files.atomic import atomic_path
 
 
 @dataclass(frozen=True)

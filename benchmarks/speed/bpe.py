@@ -22,8 +22,8 @@ import numpy as np
 
 from benchmarks.speed.common import json_option, keep
 from codectok.cli.common import handle_errors, print_table
-from codectok.units.bpe import UnitBPE
-from codectok.units.bpe_hf import to_text
+from codectok.transforms.bpe_huggingface import to_text
+from codectok.transforms.unit_bpe import UnitBPE
 
 Encode = Callable[[], Sequence[Any]]
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from codectok.atomic import atomic_path
+from codectok.files.atomic import atomic_path
 
 
 def spread(values: Sequence[float]) -> str:

@@ -22,7 +22,7 @@ import torch
 
 from benchmarks.speed.common import json_option, keep
 from codectok.cli.common import print_table
-from codectok.units.kmeans import UnitStream
+from codectok.units.kmeans.unit_stream import UnitStream
 from kmeans_units.kmeans import KMeansOptions, assign, fit_kmeans
 
 HELD_OUT = 20000
@@ -69,7 +69,7 @@ def assignment(frames: np.ndarray, k: int) -> dict[str, float]:
 
     The bare product gets blocks and a reused buffer as well, which make it faster than a single call.
     """
-    from codectok.units.stream import BLOCK
+    from codectok.units.kmeans.stream import BLOCK
 
     x = torch.from_numpy(frames[:ASSIGNED])
     centroids = torch.from_numpy(frames[ASSIGNED : ASSIGNED + k].copy())

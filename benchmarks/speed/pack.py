@@ -55,7 +55,7 @@ def make_model(folder: Path, codebooks: int) -> None:
     from transformers import PreTrainedTokenizerFast
 
     from codectok.llm import AudioVocab, add_to
-    from codectok.llm.add import next_id
+    from codectok.llm.vocab.text_tokenizer import next_id
 
     inner = Tokenizer(models.BPE())
     inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -95,8 +95,8 @@ def pasted(store: Any, model: Path, utterances: int) -> tuple[int, float]:
 @json_option
 def main(utterances: int, frames: int, codebooks: int, task: str, quick: bool, json_file: Path | None) -> None:
     """See the module."""
-    from codectok.llm.dataset import PackOptions
-    from codectok.llm.pack_store import Job, pack_store
+    from codectok.llm.pack.dataset import PackOptions
+    from codectok.llm.pack.pack_store import Job, pack_store
 
     torch.set_num_threads(1)
     utterances = min(utterances, 2000) if quick else utterances

@@ -77,7 +77,7 @@ class Ours:
 
     def __init__(self, folder: Path, layer: int, centroids: np.ndarray, **options: Any) -> None:
         from codectok.units import load_encoder
-        from codectok.units.kmeans import UnitStream
+        from codectok.units.kmeans.unit_stream import UnitStream
 
         self.encoder = load_encoder(folder, layer, padding="none", **options)
         self.stream = UnitStream(0, [torch.from_numpy(centroids)], None, None)

@@ -27,7 +27,7 @@ def seam_rows(encoder: str, files: Sequence[str]) -> list[dict[str, Any]]:
 
     from codectok.audio import read_audio, resample
     from codectok.units import load_encoder
-    from codectok.units.kmeans import UnitStream
+    from codectok.units.kmeans.unit_stream import UnitStream
 
     audio = np.concatenate([resample(*read_audio(file), RATE) for file in files])
     pieces = list(audio[: len(audio) // (WHOLE * RATE) * WHOLE * RATE].reshape(-1, WHOLE * RATE))

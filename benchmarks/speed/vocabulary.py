@@ -41,7 +41,7 @@ def text_tokenizer() -> Any:
 def vocabulary(tokenizer: Any, codebooks: int, size: int) -> Any:
     """The audio vocabulary that comes behind a tokenizer's own."""
     from codectok.llm import AudioVocab
-    from codectok.llm.add import next_id
+    from codectok.llm.vocab.text_tokenizer import next_id
 
     return AudioVocab.create((size,) * codebooks, next_id(tokenizer), tokenizer_fingerprint="f" * 32)
 

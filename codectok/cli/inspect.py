@@ -38,8 +38,8 @@ def inspect(
 
     Every tokenizer is shown at every number of codebooks (or bitrate) given; AUDIO are files or folders.
     """
-    from codectok.atomic import atomic_path
     from codectok.cli.paths import expand
+    from codectok.files.atomic import atomic_path
     from codectok.inspect import Clip, choose_settings, compare, render, summarize
     from codectok.items.item import AUDIO_SUFFIXES
     from codectok.metrics.segments import labels_of_files

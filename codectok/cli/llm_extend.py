@@ -47,10 +47,10 @@ def extend(
     Rows that it has stay as they are, bit for bit. The report, also in OUT/extend_report.json, says how the new rows
     compare to those of text, and how much probability they take from it.
     """
-    from codectok.llm.extend import ExtendOptions, extend_folder
-    from codectok.llm.extend_report import SAMPLE_TEXT
-    from codectok.llm.folder import quiet
-    from codectok.llm.tags import whisper_tags
+    from codectok.llm.model.extend import ExtendOptions, extend_folder
+    from codectok.llm.model.extend_report import SAMPLE_TEXT
+    from codectok.llm.model.folder import quiet
+    from codectok.llm.vocab.tags import whisper_tags
     from codectok.tokenizer import load
 
     tags = tuple(whisper_tags(_languages(languages))) if languages is not None else ()

@@ -41,13 +41,13 @@ def generate(
     device: str,
 ) -> None:
     """Continue a prompt with MODEL, a folder with audio tokens: text goes to stdout, and with -o it speaks."""
-    from codectok.llm.extend_report import extended_with
-    from codectok.llm.folder import open_model, open_text_tokenizer, quiet
-    from codectok.llm.generate import generate as events
-    from codectok.llm.prompts import task_prompt
-    from codectok.llm.segments import Audio, Marker, Prompter, Text
-    from codectok.llm.task_names import task as task_named
-    from codectok.llm.vocab import AudioVocab
+    from codectok.llm.generate.generation import generate as events
+    from codectok.llm.model.extend_report import extended_with
+    from codectok.llm.model.folder import open_model, open_text_tokenizer, quiet
+    from codectok.llm.sequence.prompts import task_prompt
+    from codectok.llm.sequence.segments import Audio, Marker, Prompter, Text
+    from codectok.llm.sequence.task_table import task as task_named
+    from codectok.llm.vocab.audio_vocab import AudioVocab
     from codectok.opening import check_device
     from codectok.tokenizer import load
 
@@ -106,10 +106,10 @@ def _write(found: Any, output: Path | None) -> float:
 
     import soundfile
 
-    from codectok.atomic import atomic_path
+    from codectok.audio.samples import to_int16
     from codectok.errors import CodectokError
-    from codectok.llm.decode import TextPiece
-    from codectok.samples import to_int16
+    from codectok.files.atomic import atomic_path
+    from codectok.llm.generate.events import TextPiece
 
     samples, rate = 0, 1
     with contextlib.ExitStack() as stack:

@@ -69,9 +69,9 @@ def pack(
     """
     from dataclasses import asdict
 
-    from codectok.llm.dataset import PackOptions
-    from codectok.llm.interleave import read_ratio
-    from codectok.llm.pack_store import Job, pack_store
+    from codectok.llm.pack.dataset import PackOptions
+    from codectok.llm.pack.pack_store import Job, pack_store
+    from codectok.llm.sequence.interleave import read_ratio
     from codectok.store import open_store
 
     opened = open_store(store)

@@ -23,7 +23,7 @@ def train(dataset: str, model: str, settings: tuple[str, ...], output: Path) -> 
     steps and learning_rate. KEY=VALUE changes one, such as batch=4 or stages.0.steps=100. A run that was interrupted
     goes on with the same command. Several processes: torchrun --nproc-per-node N -m codectok llm train ...
     """
-    from codectok.llm.folder import quiet
+    from codectok.llm.model.folder import quiet
     from codectok.llm.training.run import train as run
     from codectok.llm.training.settings import read_settings
 

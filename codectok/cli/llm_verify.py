@@ -17,8 +17,8 @@ def verify(folder: Path, as_json: bool) -> None:
     """Check FOLDER, a model with audio tokens, against the rules of vLLM and llama.cpp. Exit status 1 if one fails."""
     import dataclasses
 
-    from codectok.llm.folder import quiet
-    from codectok.llm.verify import verify_folder
+    from codectok.llm.model.folder import quiet
+    from codectok.llm.model.verify import verify_folder
 
     quiet()
     checks = verify_folder(folder)

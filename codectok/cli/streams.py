@@ -10,10 +10,9 @@ import numpy as np
 import torch
 
 from codectok.audio import AudioWriter, write_audio
-from codectok.ctk import CtkReader, CtkWriter
 from codectok.errors import FormatError
 from codectok.tokenizer import Tokenizer
-from codectok.tokens import Tokens
+from codectok.tokens import CtkReader, CtkWriter, Tokens
 
 DECODE_SECONDS = 1.0
 """Decoded at a time: a block of a .ctk file can be minutes of audio, whose activations would not fit into the cache."""

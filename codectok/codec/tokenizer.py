@@ -15,9 +15,9 @@ from torch import Tensor
 
 from codectok.codec.base import CodecModel, State
 from codectok.codec.folder import save_codec
+from codectok.codec.state_trees import take_rows
 from codectok.errors import CodectokError
 from codectok.tokenizer import Tokenizer
-from codectok.trees import take_rows
 
 LOCKSTEP = 8
 """Most clips of a batch that run together: more gain nothing on a CPU and cost memory."""

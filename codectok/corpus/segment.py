@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
-from codectok.atomic import atomic_path
-from codectok.audio_reader import AudioReader
+from codectok.audio.reader import AudioReader
 from codectok.corpus.voice import FRAME, PADDING, RATE, Stretch, Voiced, decisions, stretches
 from codectok.errors import AudioError, CodectokError
+from codectok.files.atomic import atomic_path
 from codectok.items.clips import clip_blocks
 from codectok.items.corpus import Corpus
 from codectok.items.item import Item

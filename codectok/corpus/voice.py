@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from codectok.audio.samples import Resampler, to_int16
 from codectok.errors import CodectokError
-from codectok.samples import Resampler, to_int16
 
 RATE = 16000
 FRAME = 480

@@ -1,1 +1,1 @@
-"""Files and folders: how what codectok keeps on disk is written and read."""
+"""What touches files and folders of any kind: whole or not at all, model folders, locks, the style of pages."""

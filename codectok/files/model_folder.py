@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from codectok.atomic import atomic_path
 from codectok.errors import FormatError
+from codectok.files.atomic import atomic_path
 
 if TYPE_CHECKING:
     from torch import Tensor

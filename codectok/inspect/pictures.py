@@ -8,9 +8,9 @@ import io
 import numpy as np
 import soundfile
 
+from codectok.audio.samples import to_int16
 from codectok.inspect.png import palette, write_png
 from codectok.metrics.mel import hz_to_mel, log_mel
-from codectok.samples import to_int16
 
 MAX_COLUMNS = 1600
 """Widest picture in pixels: finer than any screen shows."""

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 
 from codectok import __version__, metrics
+from codectok.files.page_style import CSS, SCRIPT
 from codectok.inspect.comparison import METRICS, OCTAVES, Clip, Reconstruction, Summary
 from codectok.inspect.pictures import (
     audio_uri,
@@ -19,7 +20,6 @@ from codectok.inspect.pictures import (
 )
 from codectok.inspect.strips import CSS as STRIP_CSS
 from codectok.inspect.strips import phone_strip, unit_strip
-from codectok.inspect.style import CSS, SCRIPT
 from codectok.metrics.level import OCTAVES as OCTAVE_EDGES
 from codectok.metrics.summary import central
 

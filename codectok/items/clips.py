@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from codectok.audio_reader import AudioReader
+from codectok.audio.reader import AudioReader
+from codectok.audio.samples import Resampler, check_samples
 from codectok.errors import AudioError
 from codectok.items.item import Item
 from codectok.items.sources import describe, open_item
-from codectok.samples import Resampler, check_samples
 
 ROUNDING_SECONDS = 0.1
 """A segment may end this much after its file: manifests round their times. More means a wrong or truncated file."""

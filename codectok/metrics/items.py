@@ -16,8 +16,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from codectok.atomic import atomic_path
 from codectok.errors import FormatError
+from codectok.files.atomic import atomic_path
 from codectok.metrics.segments import SILENCE, Segment
 
 _HEADER = ("#file", "onset", "offset", "#phone", "prev-phone", "next-phone", "speaker")

@@ -3,7 +3,7 @@
 PESQ takes gain out, and gain a band, before it compares; STOI correlates envelopes: a codec may be 20 dB too loud in
 one octave, or clip, and neither moves. These measures hear only that, so none of them is a figure of quality alone.
 
-All are computed on the clips as a 16-bit file stores them (:func:`codectok.samples.as_written`): what a user gets.
+All are computed on the clips as a 16-bit file stores them (:func:`codectok.audio.as_written`): what a user gets.
 Bands and frames are taken at 16 kHz, from windows of 40 ms every 20 ms whose squares add up to 1 (the square root of
 Hann's), so that the energies of all frames and bins add up to the clip's energy.
 """

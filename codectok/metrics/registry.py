@@ -11,8 +11,8 @@ from typing import Any, Literal
 import numpy as np
 
 from codectok import registry
+from codectok.audio.samples import as_written
 from codectok.errors import CodectokError
-from codectok.samples import as_written
 
 Kind = Literal["pair", "reference-free", "corpus", "system"]
 """What a metric looks at:

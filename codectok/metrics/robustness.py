@@ -18,8 +18,8 @@ from fractions import Fraction
 
 import numpy as np
 
+from codectok.audio.samples import resample
 from codectok.metrics.registry import MetricError
-from codectok.samples import resample
 from codectok.tokenizer import Tokenizer
 
 Clip = tuple[np.ndarray, int]

@@ -18,8 +18,8 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from codectok.atomic import atomic_path
 from codectok.errors import FormatError
+from codectok.files.atomic import atomic_path
 
 SILENCE = "SIL"
 """The label of what is not speech."""

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from codectok.atomic import atomic_path
 from codectok.errors import FormatError
+from codectok.files.atomic import atomic_path
 from codectok.store.base import StoreInfo
 from codectok.store.flat import need_one_stream
 from codectok.store.lines import LineFile, LineFormat

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from codectok.atomic import atomic_path
+from codectok.files.atomic import atomic_path
 from codectok.store.base import StoreInfo
 from codectok.store.lines import LineFile, LineFormat
 

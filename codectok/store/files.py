@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from codectok.atomic import atomic_path
 from codectok.errors import CodectokError, FormatError
+from codectok.files.atomic import atomic_path
 
 REMEDIES = {
     errno.ENOSPC: "free some space",

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from codectok.atomic import atomic_path
+from codectok.files.atomic import atomic_path
 from codectok.store.base import ItemError, StoreInfo
 from codectok.store.files import checksum, sha256_of, write_json, writing
 from codectok.store.formats import FORMATS, get_format

@@ -13,8 +13,8 @@ from typing import Any
 
 import torch
 
-from codectok.atomic import atomic_path
 from codectok.errors import CodectokError, FormatError
+from codectok.files.atomic import atomic_path
 from codectok.store.base import Row, StoreInfo
 from codectok.store.flat import need_side_by_side
 

@@ -24,8 +24,8 @@ from typing import BinaryIO
 import numpy as np
 import torch
 
-from codectok.atomic import atomic_path
 from codectok.errors import CodectokError, FormatError
+from codectok.files.atomic import atomic_path
 from codectok.store.base import Row, StoreInfo, sister
 from codectok.store.flat import need_side_by_side
 from codectok.store.lines import LineFile, spell_numbers, zip_named

@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from codectok.atomic import atomic_path
 from codectok.errors import CodectokError, FormatError
+from codectok.files.atomic import atomic_path
 from codectok.store.base import Row, StoreInfo, sister
 from codectok.store.flat import flatten, need_one_stream, unflatten
 from codectok.store.ids import WHITE_SPACE, IdEscape

@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from codectok.atomic import atomic_path
 from codectok.errors import CodectokError, FingerprintError, FormatError
+from codectok.files.atomic import atomic_path
 from codectok.store.files import sha256_of, write_json, writing
 from codectok.store.reader import Store, open_store
 from codectok.store.record import Record, read_record, record_path

@@ -10,8 +10,8 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from codectok.atomic import atomic_path
-from codectok.inspect.style import CSS
+from codectok.files.atomic import atomic_path
+from codectok.files.page_style import CSS
 from codectok.store.base import StoreInfo
 
 TILE_CSS = """

@@ -18,7 +18,7 @@ SUMS = ("items", "samples", "frames", "tokens", "runs", "columns", "bpe_tokens")
 
 
 class Merger(Protocol):
-    """What is asked of a BPE (:class:`codectok.units.bpe.UnitBPE`)."""
+    """What is asked of a BPE (:class:`codectok.transforms.unit_bpe.UnitBPE`)."""
 
     codebook_sizes: tuple[int, ...]
 

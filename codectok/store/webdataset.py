@@ -17,8 +17,8 @@ from pathlib import Path
 
 import torch
 
-from codectok.atomic import atomic_path
 from codectok.errors import CodectokError, FormatError
+from codectok.files.atomic import atomic_path
 from codectok.store.base import Row, StoreInfo
 from codectok.store.flat import need_side_by_side
 from codectok.store.ids import ODD_PATHS, IdEscape

@@ -13,11 +13,11 @@ from types import TracebackType
 from typing import Any
 
 from codectok.errors import FingerprintError, FormatError
+from codectok.files.folder_lock import FolderLock
 from codectok.store.base import ItemError, Row, StoreInfo, need_pyarrow
 from codectok.store.files import part_numbers, read_json, write_json, writing
 from codectok.store.finish import finish_store
 from codectok.store.formats import FORMATS, get_format
-from codectok.store.lock import FolderLock
 from codectok.store.record import is_whole, read_record, record_path, write_shard_files
 from codectok.store.stats import Merger
 

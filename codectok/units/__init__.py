@@ -1,6 +1,6 @@
 """Units from speech models: encoders at chosen layers, on an exact frame grid."""
 
-from codectok.units.encoders import SpeechEncoder
-from codectok.units.loading import load_encoder
+from codectok.units.encoders.loading import load_encoder
+from codectok.units.encoders.speech_encoder import SpeechEncoder
 
 __all__ = ["SpeechEncoder", "load_encoder"]

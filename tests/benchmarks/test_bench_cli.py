@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from benchmarks.cli import bench
-from benchmarks.list_cli import KINDS
+from benchmarks.cli.list_names import KINDS
 from tests.benchmarks import fakes
 from tests.benchmarks.test_runner import data  # noqa: F401 - a fixture
 

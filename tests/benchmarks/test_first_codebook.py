@@ -16,10 +16,10 @@ from click.testing import CliRunner, Result
 pytest.importorskip("sklearn")
 pytest.importorskip("transformers")
 
-from benchmarks.code_labels import FrameGrid, letter_labels, on_frames, teacher_units, transcripts
-from benchmarks.code_probe import Frames, compare, fold_of, probe
-from benchmarks.first_codebook import main
-from benchmarks.letters import LetterModels, best_path, cepstra, chain, words_of
+from benchmarks.studies.code_labels import FrameGrid, letter_labels, on_frames, teacher_units, transcripts
+from benchmarks.studies.code_probe import Frames, compare, fold_of, probe
+from benchmarks.studies.first_codebook import main
+from benchmarks.studies.letters import LetterModels, best_path, cepstra, chain, words_of
 from codectok.codec.folder import save_codec
 from codectok.codec.harmonic import HarmonicCodec, HarmonicCodecConfig
 from codectok.errors import FormatError

@@ -16,7 +16,7 @@ from benchmarks.nouns import Budget, NotComputed, Outcome
 from benchmarks.runner import read_suite
 from benchmarks.tasks import Assignment, TaskContext, TaskError, get_task
 from codectok.errors import FormatError
-from codectok.units.bpe import UnitBPE
+from codectok.transforms.unit_bpe import UnitBPE
 from tests.benchmarks.toy_examples import KINDS, toy_info, toy_split
 
 CLASSES = "012"

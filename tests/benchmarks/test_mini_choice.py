@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.clips import read_splits
 from benchmarks.datasets.mini import FOLDER, open_mini
 from benchmarks.mini.choose import choose
 from benchmarks.mini.text import spoken
+from benchmarks.split_tables import read_splits
 from tests.benchmarks.trees import voice, write
 
 SPLITS = FOLDER.parents[1] / "codectok/pretrained/speech/splits.tsv"

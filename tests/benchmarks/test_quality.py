@@ -10,7 +10,7 @@ import pytest
 import soundfile
 from click.testing import CliRunner, Result
 
-from benchmarks.quality import main
+from benchmarks.studies.quality import main
 
 SPEECH = Path(__file__).parents[2] / "benchmarks/speech"
 

@@ -16,12 +16,12 @@ from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.clips import choose
-from benchmarks.rate_distortion import coders, ogg
-from benchmarks.rate_distortion.align import find_delays, remove_delay
-from benchmarks.rate_distortion.coders import CODEC2, OPUS, RATE, SPEEX, Coder, CoderError, Setting
-from benchmarks.rate_distortion.command import labels, main
-from benchmarks.rate_distortion.points import coder_rows, measure, read_clips, row
+from benchmarks.split_tables import choose
+from benchmarks.studies.rate_distortion import coders, ogg
+from benchmarks.studies.rate_distortion.align import find_delays, remove_delay
+from benchmarks.studies.rate_distortion.coders import CODEC2, OPUS, RATE, SPEEX, Coder, CoderError, Setting
+from benchmarks.studies.rate_distortion.command import labels, main
+from benchmarks.studies.rate_distortion.points import coder_rows, measure, read_clips, row
 from codectok.errors import FormatError
 
 SPEECH = Path(__file__).parents[2] / "benchmarks/speech"
@@ -176,7 +176,7 @@ def run(folder: Path, *extra: str, data: Path = SPEECH) -> Result:
 def test_the_command(fake: Coder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     absent = dataclasses.replace(fake, name="Absent", encode=("no-such-program",))
     broken = dataclasses.replace(fake, name="Broken", settings=(Setting("broken", 1.0),))
-    monkeypatch.setattr("benchmarks.rate_distortion.command.CODERS", (absent, broken, fake))
+    monkeypatch.setattr("benchmarks.studies.rate_distortion.command.CODERS", (absent, broken, fake))
     result = run(tmp_path, "--limit", "2")
     assert result.exit_code == 0, result.output
     assert "skipped Absent: no-such-program is not installed (on Debian: apt install fake-tools)" in result.stderr
@@ -194,7 +194,7 @@ def test_the_command(fake: Coder, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.slow
 def test_several_processes_give_the_same(fake: Coder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("benchmarks.rate_distortion.command.CODERS", (fake,))
+    monkeypatch.setattr("benchmarks.studies.rate_distortion.command.CODERS", (fake,))
     found = []
     for jobs in ("1", "2"):
         assert run(tmp_path, "--limit", "2", "--jobs", jobs).exit_code == 0

@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks.clips import read_splits
 from benchmarks.datasets import registry
 from benchmarks.inputs import clip_key, open_input
 from benchmarks.nouns import Budget, Example, LeakageError, Split
@@ -27,6 +26,7 @@ from benchmarks.runner.headline import headline
 from benchmarks.runner.plan import make_plan
 from benchmarks.runner.results import settled
 from benchmarks.runner.row import Place
+from benchmarks.split_tables import read_splits
 from benchmarks.tasks import _TASKS
 from codectok.errors import CodectokError, FormatError
 from codectok.pretrained import FOLDER

@@ -11,7 +11,7 @@ import pytest
 import soundfile
 from click.testing import CliRunner, Result
 
-from benchmarks.word_errors import Heard, main, score
+from benchmarks.studies.word_errors import Heard, main, score
 from codectok import load
 from codectok.metrics import MetricError
 from codectok.metrics.judge import repeats_itself
@@ -59,7 +59,7 @@ def run(data: Path, *extra: str, judge: str = "none") -> Result:
 
 
 def test_rates(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("benchmarks.word_errors.WhisperJudge", Judge)
+    monkeypatch.setattr("benchmarks.studies.word_errors.WhisperJudge", Judge)
     result = run(data, "--json", str(data / "out.json"), "--log", str(data / "log.jsonl"))
     assert result.exit_code == 1, result.output  # one clip was left out
     assert "failed: c.wav: does not know the language 'xx'" in result.stderr

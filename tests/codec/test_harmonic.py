@@ -16,9 +16,9 @@ from codectok import FormatError
 from codectok.codec.folder import save_codec
 from codectok.codec.harmonic import HarmonicCodec, HarmonicCodecConfig
 from codectok.codec.opening import open_codec
+from codectok.codec.state_trees import tree_map
 from codectok.codec.tokenizer import CodecTokenizer
 from codectok.testing import voice
-from codectok.trees import tree_map
 from tests.codec.harmonic_subject import RATE, melody, tiny
 from tests.contract.subjects import HARMONIC
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from codectok.codec.harmonic.excitation import HIGHEST, Excitation, pulse_pair
 from codectok.codec.harmonic.noise import noise_table
 from codectok.codec.mdct import InverseMdct
-from codectok.trees import take_rows
+from codectok.codec.state_trees import take_rows
 
 close = torch.testing.assert_close
 RATE, HOP, FRAME = 16000, 160, 320

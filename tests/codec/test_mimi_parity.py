@@ -16,9 +16,9 @@ from codectok.codec.folder import save_codec
 from codectok.codec.hf import load_hf_codec, open_hf_codec
 from codectok.codec.mimi import MimiCodec
 from codectok.codec.opening import open_codec
+from codectok.codec.state_trees import tree_map
 from codectok.codec.tokenizer import CodecTokenizer
 from codectok.errors import FormatError
-from codectok.trees import tree_map
 from tests.codec.peers import audio, count_ties, error, in_blocks, levels, mimi_peer, our_mimi
 
 Pair = tuple[Any, MimiCodec]

@@ -61,7 +61,7 @@ class DroppedDecoderState(CodecTokenizer):
 
 
 def _map_tensors(state: Any) -> Any:
-    from codectok.trees import tree_map
+    from codectok.codec.state_trees import tree_map
 
     return tree_map(torch.zeros_like, state)
 

@@ -20,10 +20,10 @@ from codectok.codec.mimi import MimiCodec, MimiCodecConfig
 from codectok.codec.tokenizer import CodecTokenizer
 from codectok.testing import voice
 from codectok.units import SpeechEncoder, load_encoder
-from codectok.units.kmeans import UnitStream
-from codectok.units.product import GroupedStream
-from codectok.units.stream import Stream
-from codectok.units.tokenizer import UnitTokenizer
+from codectok.units.kmeans.product import GroupedStream
+from codectok.units.kmeans.stream import Stream
+from codectok.units.kmeans.tokenizer import UnitTokenizer
+from codectok.units.kmeans.unit_stream import UnitStream
 
 FAMILIES = ("hubert-base", "wavlm-large", "wav2vec2-base", "data2vec", "w2v-bert", "whisper")
 """Of speech encoders: those with group norm over time, layer norms, mel filterbanks and windows of fixed length."""

@@ -167,7 +167,7 @@ def test_phone_scores_are_of_the_labels_of_each_clip(corpus: Path) -> None:
 
 
 def test_bpe_is_counted_over_the_codebooks_it_is_over(corpus: Path) -> None:
-    from codectok.units.bpe import UnitBPE
+    from codectok.transforms.unit_bpe import UnitBPE
 
     rows = read_rows(read_corpus(corpus / "m.tsv"), None, ["language=en*"])
     tokenizer = Tones()

@@ -6,9 +6,9 @@ from typing import Any
 
 import torch
 
-from codectok.llm.constrain import AudioGrammar
+from codectok.llm.generate.logits import AudioGrammar
 from codectok.llm.patterns import Fill, Flatten, MultiRate, Sections, audio_lm, music_lm
-from codectok.llm.vocab import AudioVocab
+from codectok.llm.vocab.audio_vocab import AudioVocab
 
 TEXT = 20
 """Ids 0 .. 19 are text; 1 ends a sequence."""

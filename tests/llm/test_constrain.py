@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from codectok.errors import FormatError
-from codectok.llm.constrain import AllowList, AudioGrammar, GrammarMask, logits_processor
-from codectok.llm.parse import parse
+from codectok.llm.generate.logits import AllowList, AudioGrammar, GrammarMask, logits_processor
 from codectok.llm.patterns import Delay, Flatten, MultiRate, Sections
-from codectok.llm.presets import preset
-from codectok.llm.vocab import AudioVocab
+from codectok.llm.sequence.parse import parse
+from codectok.llm.vocab.audio_vocab import AudioVocab
+from codectok.llm.vocab.presets import preset
 from tests.llm.constrained import PADDED, TEXT, grammars, llama, sequence, vocab
 
 pytest.importorskip("transformers")

@@ -14,8 +14,8 @@ import pytest
 import torch
 
 from codectok.errors import FormatError
-from codectok.llm import engines
-from codectok.llm.constrain import AudioGrammar, GrammarMask
+from codectok.llm.generate import vllm as engines
+from codectok.llm.generate.logits import AudioGrammar, GrammarMask
 from tests.llm.constrained import vocab
 
 

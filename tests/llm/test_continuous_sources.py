@@ -16,9 +16,9 @@ from codectok.llm import AudioVocab
 from codectok.llm.continuous import AudioSource, SpeechLLM, build_projector
 from codectok.llm.patterns import Flatten, parallel
 from codectok.testing import voice
-from codectok.units.kmeans import UnitStream
-from codectok.units.loading import load_encoder
-from codectok.units.tokenizer import UnitTokenizer
+from codectok.units.encoders.loading import load_encoder
+from codectok.units.kmeans.tokenizer import UnitTokenizer
+from codectok.units.kmeans.unit_stream import UnitStream
 from tests.llm.tiny_models import WIDTH, Codes, model
 
 

@@ -11,10 +11,10 @@ import torch
 from safetensors.torch import load_file
 
 from codectok.errors import FormatError
-from codectok.llm.extend import ExtendOptions, extend_folder, extend_model, make_vocab
-from codectok.llm.resize import rows_needed
-from codectok.llm.verify import verify_folder
-from codectok.llm.vocab import AudioVocab
+from codectok.llm.model.extend import ExtendOptions, extend_folder, extend_model, make_vocab
+from codectok.llm.model.resize import rows_needed
+from codectok.llm.model.verify import verify_folder
+from codectok.llm.vocab.audio_vocab import AudioVocab
 from tests.llm.text_tokenizers import text_tokenizer
 from tests.llm.tiny_models import FAMILIES, Codes, folder, model
 

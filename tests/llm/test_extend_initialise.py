@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from codectok import load
 from codectok.errors import CodectokError, CodeRangeError, FormatError
-from codectok.llm.extend_report import closest, equal
-from codectok.llm.initialise import TextRows, initial_rows
+from codectok.llm.model.extend_report import closest, equal
+from codectok.llm.model.initialise import TextRows, initial_rows
 
 TABLE = torch.randn(60, 8, generator=torch.Generator().manual_seed(0)) * torch.arange(1, 9) + 3
 IDS = torch.arange(5, 55)
@@ -72,7 +72,7 @@ def test_closest_is_the_smallest_distance(count: int, width: int, seed: int) -> 
 
 
 def test_closest_among_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("codectok.llm.extend_report.EXACT", 16)
+    monkeypatch.setattr("codectok.llm.model.extend_report.EXACT", 16)
     rows = torch.randn(100, 4, generator=torch.Generator().manual_seed(0))
     assert closest(rows) == pytest.approx(float(torch.pdist(rows).min()))
 
@@ -91,8 +91,8 @@ def test_code_vectors_add_up_to_what_is_decoded(kind: str, tmp_path: Path) -> No
     from codectok.codec.rvq import ResidualVQ
     from codectok.codec.split_rvq import SplitResidualVQ
     from codectok.codec.tokenizer import CodecTokenizer
-    from codectok.units.kmeans import UnitStream
-    from codectok.units.tokenizer import UnitTokenizer
+    from codectok.units.kmeans.tokenizer import UnitTokenizer
+    from codectok.units.kmeans.unit_stream import UnitStream
 
     torch.manual_seed(0)
     made = {

@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 
 from codectok.controls import PcmTokenizer, RandomTokenizer
 from codectok.errors import CodectokError, CodeRangeError, FingerprintError, FormatError
-from codectok.llm.captions import caption_parts, read_caption
-from codectok.llm.decode import AudioPiece, Event, EventParser, TextPiece
-from codectok.llm.generate import IdStreamer, generate
+from codectok.llm.generate.events import AudioPiece, Event, EventParser, TextPiece
+from codectok.llm.generate.generation import IdStreamer, generate
 from codectok.llm.patterns import Fill, Flatten, Sections
-from codectok.llm.sequences import SequenceEncoder
-from codectok.llm.tags import whisper_tags
-from codectok.llm.vocab import AudioVocab
+from codectok.llm.sequence.captions import caption_parts, read_caption
+from codectok.llm.sequence.encoder import SequenceEncoder
+from codectok.llm.vocab.audio_vocab import AudioVocab
+from codectok.llm.vocab.tags import whisper_tags
 from codectok.tokenizer import Tokenizer
 from tests.llm.constrained import PADDED, grammars, llama, sequence
 from tests.llm.text_tokenizers import with_audio

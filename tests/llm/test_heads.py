@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from codectok.errors import FormatError
-from codectok.llm.constrain_streams import StreamGrammar
-from codectok.llm.heads import DepthLM, ParallelHeadsLM, generate_streams, stream_loss, target_mask
+from codectok.llm.generate.parallel_heads import DepthLM, ParallelHeadsLM, generate_streams, stream_loss, target_mask
+from codectok.llm.generate.stream_grammar import StreamGrammar
 from codectok.llm.patterns import (
     CoarseFirst,
     Delay,

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from codectok.errors import FormatError
-from codectok.llm.interleave import (
+from codectok.llm.sequence.interleave import (
     RATIOS,
     Word,
     deinterleave,
@@ -20,7 +20,7 @@ from codectok.llm.interleave import (
     ratio_places,
     read_ratio,
 )
-from codectok.llm.vocab import AudioVocab
+from codectok.llm.vocab.audio_vocab import AudioVocab
 
 
 def dealt(text: list[int], frames: list[list[int]], n: int, m: int) -> list[int]:

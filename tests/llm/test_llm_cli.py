@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 
 from codectok.cli.llm import COMMANDS, llm
 from codectok.cli.main import main
-from codectok.llm.vocab import AudioVocab
+from codectok.llm.vocab.audio_vocab import AudioVocab
 from tests.llm.tiny_models import folder
 
 pytest.importorskip("transformers")

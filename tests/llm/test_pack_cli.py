@@ -16,11 +16,11 @@ from click.testing import CliRunner, Result
 
 from codectok.cli.llm import llm
 from codectok.errors import FormatError
-from codectok.llm.columns import code_rows
-from codectok.llm.labels import IGNORE
-from codectok.llm.parse import parse
-from codectok.llm.texts import read_texts
-from codectok.llm.vocab import AudioVocab
+from codectok.llm.pack.code_rows import code_rows
+from codectok.llm.pack.texts import read_texts
+from codectok.llm.sequence.loss_labels import IGNORE
+from codectok.llm.sequence.parse import parse
+from codectok.llm.vocab.audio_vocab import AudioVocab
 from codectok.store import Store, StoreInfo, StoreOptions, open_store
 from codectok.store.writer import StoreWriter
 

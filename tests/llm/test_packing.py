@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from codectok.errors import FormatError
-from codectok.llm.labels import IGNORE
-from codectok.llm.packing import attention_mask, cut_rows, first_fit_decreasing, longest_stretch, pack
-from codectok.llm.ragged import Sequences, join, windows
-from codectok.llm.rows import collate
+from codectok.llm.pack.packing import attention_mask, cut_rows, first_fit_decreasing, longest_stretch, pack
+from codectok.llm.pack.row_files import collate
+from codectok.llm.sequence.loss_labels import IGNORE
+from codectok.llm.sequence.ragged import Sequences, join, windows
 
 
 def slow_first_fit(lengths: list[int], capacity: int) -> list[list[int]]:

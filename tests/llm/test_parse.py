@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from codectok.errors import FormatError
-from codectok.llm.parse import FrameParser, ParseReport, parse, parse_streams
-from codectok.llm.presets import preset
-from codectok.llm.vocab import AudioVocab
+from codectok.llm.sequence.parse import FrameParser, ParseReport, parse, parse_streams
+from codectok.llm.vocab.audio_vocab import AudioVocab
+from codectok.llm.vocab.presets import preset
 
 VOCAB = AudioVocab.create((10, 20, 30), 100, timestamps=3)
 SHARED = AudioVocab("step", (16, 16, 32, 32, 32), 50, slots=(0, 0, 1, 1, 1), shared=True)

@@ -15,17 +15,17 @@ from click.testing import CliRunner, Result
 from codectok.cli.main import main
 from codectok.controls import PcmTokenizer
 from codectok.errors import CodectokError, FormatError
-from codectok.llm.add import add_to, next_id
-from codectok.llm.extend_report import extended_with
-from codectok.llm.folder import open_text_tokenizer, save_model
-from codectok.llm.labels import IGNORE
-from codectok.llm.prompts import task_prompt
-from codectok.llm.segments import Marker, Prompter
-from codectok.llm.sequences import SequenceEncoder
-from codectok.llm.tags import Mark, whisper_tags
-from codectok.llm.task_names import TASKS, task
-from codectok.llm.tasks import Item
-from codectok.llm.vocab import AudioVocab
+from codectok.llm.model.extend_report import extended_with
+from codectok.llm.model.folder import open_text_tokenizer, save_model
+from codectok.llm.sequence.encoder import SequenceEncoder
+from codectok.llm.sequence.loss_labels import IGNORE
+from codectok.llm.sequence.prompts import task_prompt
+from codectok.llm.sequence.segments import Marker, Prompter
+from codectok.llm.sequence.task_table import TASKS, task
+from codectok.llm.sequence.tasks import Item
+from codectok.llm.vocab.audio_vocab import AudioVocab
+from codectok.llm.vocab.tags import Mark, whisper_tags
+from codectok.llm.vocab.text_tokenizer import add_to, next_id
 from codectok.store import open_store
 from tests.llm.test_pack_cli import home, run, sequences
 from tests.llm.text_tokenizers import text_tokenizer, with_audio
@@ -135,7 +135,7 @@ def llm(*arguments: Any) -> Result:
 
 
 def test_generate_command(extended: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from codectok.llm import generate as module
+    from codectok.llm.generate import generation as module
 
     tokenizer, vocab = open_text_tokenizer(extended), AudioVocab.load(extended)
     tok, wav = PcmTokenizer(), extended.parent / "a.wav"

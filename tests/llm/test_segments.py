@@ -11,12 +11,12 @@ import pytest
 import torch
 
 from codectok.errors import CodeRangeError, FormatError
-from codectok.llm.add import add_to, check_tokenizer, next_id
-from codectok.llm.chat import chat_segments
-from codectok.llm.presets import preset
-from codectok.llm.segments import Audio, AudioIds, Marker, Prompter, Span, Text, Time
-from codectok.llm.text_only import TextEncoder
-from codectok.llm.vocab import AudioVocab
+from codectok.llm.sequence.chat import chat_segments
+from codectok.llm.sequence.segments import Audio, AudioIds, Marker, Prompter, Span, Text, Time
+from codectok.llm.sequence.text_only import TextEncoder
+from codectok.llm.vocab.audio_vocab import AudioVocab
+from codectok.llm.vocab.presets import preset
+from codectok.llm.vocab.text_tokenizer import add_to, check_tokenizer, next_id
 
 from .text_tokenizers import KINDS, text_tokenizer, with_audio
 

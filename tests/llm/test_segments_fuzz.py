@@ -12,10 +12,10 @@ import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from codectok.llm.presets import preset
-from codectok.llm.segments import Audio, Prompter, Text
-from codectok.llm.text_only import TextEncoder
-from codectok.llm.vocab import AudioVocab
+from codectok.llm.sequence.segments import Audio, Prompter, Text
+from codectok.llm.sequence.text_only import TextEncoder
+from codectok.llm.vocab.audio_vocab import AudioVocab
+from codectok.llm.vocab.presets import preset
 
 from .text_tokenizers import KINDS, SPECIAL, text_tokenizer, with_audio
 
@@ -87,7 +87,7 @@ def test_no_text_of_a_hundred_thousand_becomes_audio(kind: str) -> None:
 
 def test_characters_that_are_codes_stay_text_in_text() -> None:
     """codec-bpe writes codes as Chinese characters, which users write too."""
-    from codectok.llm.add import add_to, next_id
+    from codectok.llm.vocab.text_tokenizer import add_to, next_id
 
     tokenizer = text_tokenizer("byte-level")
     before = tokenizer.encode("一二三 语音", add_special_tokens=False)
@@ -120,7 +120,7 @@ def extended_in_place(model: str) -> Any:
 
 @pytest.mark.parametrize("model", ["unigram", "bpe"])
 def test_audio_tokens_within_the_model_itself(model: str) -> None:
-    from codectok.llm.tags import Mark
+    from codectok.llm.vocab.tags import Mark
 
     tokenizer = extended_in_place(model)
     first = tokenizer.convert_tokens_to_ids("[Text]")

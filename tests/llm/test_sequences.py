@@ -11,14 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from codectok.errors import CodeRangeError, FormatError
-from codectok.llm.add import add_to, next_id
-from codectok.llm.interleave import Mixed, deinterleave, interleave_by_ratio
-from codectok.llm.labels import IGNORE, Part, codebook_weights, label_count, said, weighted_loss
-from codectok.llm.labels import given as read
 from codectok.llm.patterns import Delay, Flatten, Sections
-from codectok.llm.segments import Audio, AudioIds, Marker, Prompter, Text, Time
-from codectok.llm.sequences import SequenceEncoder
-from codectok.llm.vocab import AudioVocab
+from codectok.llm.sequence.encoder import SequenceEncoder
+from codectok.llm.sequence.interleave import Mixed, deinterleave, interleave_by_ratio
+from codectok.llm.sequence.loss_labels import IGNORE, Part, codebook_weights, label_count, said, weighted_loss
+from codectok.llm.sequence.loss_labels import given as read
+from codectok.llm.sequence.segments import Audio, AudioIds, Marker, Prompter, Text, Time
+from codectok.llm.vocab.audio_vocab import AudioVocab
+from codectok.llm.vocab.text_tokenizer import add_to, next_id
 
 from .text_tokenizers import KINDS, text_tokenizer, with_audio
 

@@ -14,17 +14,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from codectok.errors import FormatError
-from codectok.llm.captions import TIME, caption_parts, caption_segments, caption_text, read_caption
-from codectok.llm.interleave import Word
-from codectok.llm.labels import IGNORE
-from codectok.llm.presets import preset
-from codectok.llm.segments import Audio, Marker, Text, Time
-from codectok.llm.sequences import SequenceEncoder
-from codectok.llm.tags import TimeTags
-from codectok.llm.task_names import ALIGNMENT, TASKS, task
-from codectok.llm.tasks import Item
-from codectok.llm.turns import chat_parts
-from codectok.llm.vocab import AudioVocab
+from codectok.llm.sequence.captions import TIME, caption_parts, caption_segments, caption_text, read_caption
+from codectok.llm.sequence.encoder import SequenceEncoder
+from codectok.llm.sequence.interleave import Word
+from codectok.llm.sequence.loss_labels import IGNORE
+from codectok.llm.sequence.segments import Audio, Marker, Text, Time
+from codectok.llm.sequence.task_table import ALIGNMENT, TASKS, task
+from codectok.llm.sequence.tasks import Item
+from codectok.llm.sequence.turns import chat_parts
+from codectok.llm.vocab.audio_vocab import AudioVocab
+from codectok.llm.vocab.presets import preset
+from codectok.llm.vocab.tags import TimeTags
 
 from .test_segments import CHAT
 from .text_tokenizers import with_audio

@@ -12,14 +12,14 @@ import pytest
 import torch
 
 from codectok.errors import CodectokError, FingerprintError, FormatError
-from codectok.llm.extend import ExtendOptions, extend_folder
+from codectok.llm.model.extend import ExtendOptions, extend_folder
+from codectok.llm.model.verify import verify_folder
 from codectok.llm.training.data import Rows, model_inputs
 from codectok.llm.training.retention import text_perplexity
 from codectok.llm.training.run import train
 from codectok.llm.training.run_folder import RunFolder
 from codectok.llm.training.settings import Stage, TrainSettings, read_settings
-from codectok.llm.verify import verify_folder
-from codectok.llm.vocab import AudioVocab
+from codectok.llm.vocab.audio_vocab import AudioVocab
 from tests.llm.text_tokenizers import with_audio
 from tests.llm.tiny_models import Codes, folder, model
 

@@ -13,8 +13,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from codectok.errors import CodectokError
-from codectok.llm.extend import ExtendOptions, extend_folder
-from codectok.llm.verify import Check, verify_folder
+from codectok.llm.model.extend import ExtendOptions, extend_folder
+from codectok.llm.model.verify import Check, verify_folder
 from tests.llm.tiny_models import Codes, folder
 
 tf = pytest.importorskip("transformers")

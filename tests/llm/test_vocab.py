@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from codectok.errors import CodeRangeError, FingerprintError, FormatError
-from codectok.llm.tags import Mark, TimeTags, speechx_tags, viola_tags, whisper_tags
-from codectok.llm.vocab import AudioVocab
+from codectok.llm.vocab.audio_vocab import AudioVocab
+from codectok.llm.vocab.tags import Mark, TimeTags, speechx_tags, viola_tags, whisper_tags
 from codectok.tokens import Tokens
 
 

@@ -11,9 +11,9 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
-from codectok.llm.add import add_to, next_id
-from codectok.llm.tags import whisper_tags
-from codectok.llm.vocab import AudioVocab
+from codectok.llm.vocab.audio_vocab import AudioVocab
+from codectok.llm.vocab.tags import whisper_tags
+from codectok.llm.vocab.text_tokenizer import add_to, next_id
 
 KINDS = ("byte-level", "unigram", "wordpiece", "llama")
 SPECIAL = ["<unk>", "<s>", "</s>", "<|im_start|>", "<|im_end|>"]

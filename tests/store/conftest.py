@@ -11,5 +11,5 @@ import pytest
 def no_sync() -> Iterator[None]:
     """Files are not forced to disk: thousands of small ones would be most of a test's time."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("codectok.atomic.os.fsync", lambda handle: None)
+        patch.setattr("codectok.files.atomic.os.fsync", lambda handle: None)
         yield

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from codectok.store import ItemError, StoreOptions
 from codectok.store.stats import UnitCounts
 from codectok.store.writer import StoreWriter
-from codectok.units.bpe import UnitBPE
+from codectok.transforms.unit_bpe import UnitBPE
 from tests.store.making import make_info, make_rows
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-import codectok.atomic
+import codectok.files.atomic
 import codectok.store.finish
 from codectok.errors import CodectokError, FormatError
 from codectok.store import StoreInfo, open_store
@@ -187,7 +187,7 @@ def test_a_disk_that_takes_no_more_is_one_line(
 
     with monkeypatch.context() as patch:
         if where == "shard":
-            patch.setattr(codectok.atomic.os, "fsync", full)
+            patch.setattr(codectok.files.atomic.os, "fsync", full)
         else:
             patch.setattr(codectok.store.finish, "write_page", full)
         with pytest.raises(CodectokError, match=rf"cannot write to .*/s \(.*(?i:{message}).* run the same command"):

@@ -9,7 +9,7 @@ import torch
 from codectok.codec.harmonic.config import HarmonicCodecConfig
 from codectok.codec.tokenizer import CodecTokenizer
 from codectok.units.student import UnitCodec, UnitCodecConfig
-from codectok.units.vocoder import UnitVocoder, VocoderConfig
+from codectok.units.vocoder.unit_vocoder import UnitVocoder, VocoderConfig
 from tests.contract.subjects import HARMONIC, settle
 
 CONFIG = UnitCodecConfig(mels=20, dim=24, depth=2, ahead=3, latent_dim=12, units=50)

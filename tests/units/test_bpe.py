@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 import codectok
 from codectok import Tokens
 from codectok.errors import CodectokError, CodeRangeError, FingerprintError, FormatError
-from codectok.units.bpe import UnitBPE
-from codectok.units.bpe_patterns import PATTERNS, arrange, restore
+from codectok.transforms.code_orders import PATTERNS, arrange, restore
+from codectok.transforms.unit_bpe import UnitBPE
 from kmeans_units.bpe import train_bpe
 
 MARK = "0123456789abcdef" * 2

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from codectok.units.bpe import UnitBPE
-from codectok.units.bpe_patterns import PATTERNS
+from codectok.transforms.code_orders import PATTERNS
+from codectok.transforms.unit_bpe import UnitBPE
 from kmeans_units import bpe_cli
 from kmeans_units.bpe_cli import bpe
 from tests.units.test_bpe import MARK, some_tokens

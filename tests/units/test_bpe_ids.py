@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from codectok.errors import CodeRangeError, FormatError
-from codectok.units import bpe_ids
-from codectok.units.bpe_ids import Merges
-from codectok.units.bpe_merging import NEVER, Junctions
+from codectok.transforms import bpe_ids
+from codectok.transforms.bpe_ids import Merges
+from codectok.transforms.merging import NEVER, Junctions
 from kmeans_units.bpe import train_merges
 from tests.units.bpe_reference import Pairs, encode_slowly, markov, random_merges
 

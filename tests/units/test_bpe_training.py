@@ -14,8 +14,8 @@ from tokenizers import Tokenizer, models
 from transformers import AutoTokenizer
 
 from codectok.errors import CodectokError, CodeRangeError, FingerprintError
-from codectok.units.bpe import UnitBPE
-from codectok.units.bpe_hf import CHARACTERS, from_text, to_text
+from codectok.transforms.bpe_huggingface import CHARACTERS, from_text, to_text
+from codectok.transforms.unit_bpe import UnitBPE
 from kmeans_units import bpe as training
 from kmeans_units.bpe import train_bpe, train_merges
 from tests.units.bpe_reference import markov

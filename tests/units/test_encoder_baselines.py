@@ -11,7 +11,7 @@ import torch
 
 from codectok.errors import CodectokError
 from codectok.units import load_encoder
-from codectok.units.baselines import deltas, log_mel, mfcc
+from codectok.units.encoders.baselines import deltas, log_mel, mfcc
 from tests.units.conftest import noise
 
 transformers = pytest.importorskip("transformers")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from codectok.errors import CodectokError
 from codectok.units import SpeechEncoder, load_encoder
-from codectok.units.batching import batches
+from codectok.units.encoders.batching import batches
 from tests.units.conftest import MAKERS, noise
 
 LENGTHS = (5000, 333, 16001, 8000, 8000, 12345, 1, 7990)

@@ -13,8 +13,8 @@ import torch
 
 from codectok.errors import CodectokError
 from codectok.units import load_encoder
-from codectok.units.frontend import BLOCK, POSITIONS_BLOCK, BlockedPositions, ConvStack
-from codectok.units.onednn import PackedLinear, available
+from codectok.units.encoders.frontend import BLOCK, POSITIONS_BLOCK, BlockedPositions, ConvStack
+from codectok.units.encoders.onednn import PackedLinear, available
 from tests.units.conftest import noise
 
 transformers = pytest.importorskip("transformers")

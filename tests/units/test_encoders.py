@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from codectok.errors import AudioError, CodectokError
 from codectok.units import SpeechEncoder, load_encoder
-from codectok.units.windows import windows
+from codectok.units.encoders.windows import windows
 from tests.units.conftest import LAYERS, MAKERS, noise
 
 transformers = pytest.importorskip("transformers")

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from codectok import CodectokError, FormatError
-from codectok.units.vocoder import UnitVocoder, VocoderConfig
-from codectok.units.vocoder_folder import open_vocoder, save_vocoder
+from codectok.units.vocoder.folder import open_vocoder, save_vocoder
+from codectok.units.vocoder.unit_vocoder import UnitVocoder, VocoderConfig
 from tests.units.student_subject import tiny_vocoder
 
 HOPS = [(320, 1), (640, 1), (160, 1), (1280, 3), (1000, 1), (6400, 9)]

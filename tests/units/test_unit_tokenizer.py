@@ -14,8 +14,8 @@ from torch import Tensor
 from codectok import CodectokError, CodeRangeError
 from codectok.testing import CLAUSES, voice
 from codectok.units import load_encoder
-from codectok.units.kmeans import UnitStream
-from codectok.units.tokenizer import UnitTokenizer
+from codectok.units.kmeans.tokenizer import UnitTokenizer
+from codectok.units.kmeans.unit_stream import UnitStream
 from tests.contract.subjects import unit_streams
 from tests.units.conftest import MAKERS
 from tests.units.unit_subject import made
@@ -115,7 +115,7 @@ def test_portions_of_a_batch_leave_the_order_alone(tok: UnitTokenizer, monkeypat
     expected = tok.encode_batch(clips, RATE)
     sizes = []
     batch = tok.encoder.features_batch
-    monkeypatch.setattr("codectok.units.tokenizer.PORTION_SECONDS", 0.6)
+    monkeypatch.setattr("codectok.units.kmeans.tokenizer.PORTION_SECONDS", 0.6)
     monkeypatch.setattr(tok.encoder, "features_batch", lambda xs: sizes.append([len(x) for x in xs]) or batch(xs))
     assert tok.encode_batch(clips, RATE) == expected
     assert sizes == [[100, 300, 7000], [8000], [16000]]

@@ -18,11 +18,11 @@ from codectok import CodectokError, FingerprintError, FormatError, UnknownTokeni
 from codectok.cli.main import main
 from codectok.codec.gumbel import GumbelVQ
 from codectok.testing import voice
+from codectok.transforms.unit_bpe import UnitBPE
 from codectok.units import load_encoder
-from codectok.units.bpe import UnitBPE
-from codectok.units.product import GumbelStream
-from codectok.units.tokenizer import UnitTokenizer
-from codectok.units.vocoder import UnitVocoder, VocoderConfig
+from codectok.units.kmeans.product import GumbelStream
+from codectok.units.kmeans.tokenizer import UnitTokenizer
+from codectok.units.vocoder.unit_vocoder import UnitVocoder, VocoderConfig
 from tests.contract.subjects import HARMONIC
 from tests.units.unit_subject import made
 

@@ -13,9 +13,9 @@ from torch import Tensor
 
 from codectok.codec.gumbel import GumbelVQ
 from codectok.errors import CodectokError, CodeRangeError
-from codectok.units.kmeans import UnitStream
-from codectok.units.product import STREAMS, GroupedStream, GumbelStream
-from codectok.units.stream import BLOCK, Stream
+from codectok.units.kmeans.product import STREAMS, GroupedStream, GumbelStream
+from codectok.units.kmeans.stream import BLOCK, Stream
+from codectok.units.kmeans.unit_stream import UnitStream
 
 
 def normal(seed: int, *shape: int) -> Tensor:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from codectok.units import load_encoder
-from codectok.units.tokenizer import UnitTokenizer
+from codectok.units.kmeans.tokenizer import UnitTokenizer
 from tests.contract.subjects import unit_streams
 
 

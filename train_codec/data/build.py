@@ -17,7 +17,6 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from codectok.atomic import atomic_path
 from codectok.errors import AudioError, CodectokError
 from codectok.processes import map_in_threads
 from train_codec.data.decode import decode, estimate_bytes

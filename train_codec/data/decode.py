@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 
 from codectok.audio import resampled_blocks
+from codectok.audio.samples import to_int16
 from codectok.errors import AudioError
 from codectok.items.clips import read_clip, seconds_of
 from codectok.items.item import Item
-from codectok.samples import to_int16
 from train_codec.data.entries import Entry
 
 PROBES = 64

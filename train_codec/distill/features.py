@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from codectok.samples import resample
+from codectok.audio.samples import resample
 from codectok.units import SpeechEncoder
 from train_codec.data import ClipArray
 from train_codec.distill.reduce import Reduction

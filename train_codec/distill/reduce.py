@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from codectok.atomic import atomic_path
 from codectok.errors import FormatError
+from codectok.files.atomic import atomic_path
 
 RANGE = 10.0
 """In median absolute deviations; of a normal distribution, one value in 10 to the 11th lies outside."""

@@ -24,8 +24,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from codectok.atomic import atomic_path
 from codectok.errors import FormatError
+from codectok.files.atomic import atomic_path
 from codectok.units import SpeechEncoder, load_encoder
 from train_codec.data import ClipArray
 from train_codec.distill.align import Grid, pooling

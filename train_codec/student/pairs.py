@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from codectok.atomic import atomic_path
 from codectok.codec.harmonic import HarmonicCodec
 from codectok.codec.tokenizer import CodecTokenizer
+from codectok.files.atomic import atomic_path
 from codectok.tokenizer import Tokenizer
 from train_codec.data import ClipArray
 from train_codec.watch.progress import Progress

@@ -20,8 +20,8 @@ from codectok import load
 from codectok.codec.harmonic import HarmonicCodec
 from codectok.codec.tokenizer import CodecTokenizer
 from codectok.errors import FormatError
-from codectok.units.vocoder import UnitVocoder, VocoderConfig
-from codectok.units.vocoder_folder import open_vocoder, save_vocoder
+from codectok.units.vocoder.folder import open_vocoder, save_vocoder
+from codectok.units.vocoder.unit_vocoder import UnitVocoder, VocoderConfig
 from train_codec.data import open_clips
 from train_codec.losses.mel import MelLoss
 from train_codec.student.loop import Loop

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from codectok.atomic import atomic_path
 from codectok.errors import CodectokError
+from codectok.files.atomic import atomic_path
 from codectok.metrics import get_metric
 from codectok.metrics.level import OCTAVE_METRICS
 from train_codec.watch.log import Log, read_log

@@ -12,11 +12,11 @@ from typing import TextIO
 
 import numpy as np
 
-from codectok.atomic import atomic_path
-from codectok.audio_reader import AudioReader, printable
+from codectok.audio.reader import AudioReader, printable
 from codectok.corpus.prepare.clip import Clip, layout_error
 from codectok.corpus.prepare.registry import CORPORA, reader_of
 from codectok.errors import AudioError, CodectokError
+from codectok.files.atomic import atomic_path
 from codectok.items.hashes import short_hash
 from codectok.items.item import AUDIO_SUFFIXES
 from codectok.items.readers.folder import walk

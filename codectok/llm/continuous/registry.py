@@ -12,8 +12,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
 from codectok import registry
-from codectok.atomic import atomic_path
 from codectok.errors import CodectokError, FormatError
+from codectok.files.atomic import atomic_path
 from codectok.llm.continuous.projector import Projector
 
 FORMAT_VERSION = 1

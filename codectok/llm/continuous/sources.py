@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from codectok.errors import CodectokError
-from codectok.llm.vocab import AudioVocab
+from codectok.llm.vocab.audio_vocab import AudioVocab
 from codectok.tokenizer import AudioOrPath, Tokenizer
 from codectok.tokens import Tokens
 

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from codectok.errors import FingerprintError, FormatError
-from codectok.llm.rows import collate
-from codectok.llm.vocab import AudioVocab
+from codectok.llm.pack.row_files import collate
+from codectok.llm.vocab.audio_vocab import AudioVocab
 
 COLUMNS = ("input_ids", "labels", "loss_weights", "position_ids")
 

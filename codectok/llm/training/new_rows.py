@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from codectok.llm.resize import tables
+from codectok.llm.model.resize import tables
 
 
 class _Rows(nn.Module):
@@ -44,7 +44,7 @@ def attach_new_rows(model: Any, ids: Tensor) -> list[nn.Parameter]:
         ids: int64 [n], all different.
 
     Raises:
-        FormatError: a model whose tables cannot be told (``codectok.llm.resize.tables``).
+        FormatError: a model whose tables cannot be told (``codectok.llm.model.resize.tables``).
     """
     found = tables(model)
     embedding, head = model.get_input_embeddings(), model.get_output_embeddings()

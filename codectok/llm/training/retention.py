@@ -8,8 +8,8 @@ from typing import Any
 import torch
 
 from codectok.errors import FormatError
-from codectok.llm.segments import Prompter, Text
-from codectok.llm.vocab import AudioVocab
+from codectok.llm.sequence.segments import Prompter, Text
+from codectok.llm.vocab.audio_vocab import AudioVocab
 
 WINDOW = 256
 MAX_TOKENS = 8192

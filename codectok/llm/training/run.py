@@ -18,15 +18,15 @@ import torch
 from torch import Tensor
 
 from codectok.errors import CodectokError
-from codectok.llm.extend_report import FILE, SAMPLE_TEXT
-from codectok.llm.folder import open_model, open_text_tokenizer, save_model
-from codectok.llm.labels import IGNORE, weighted_loss
+from codectok.llm.model.extend_report import FILE, SAMPLE_TEXT
+from codectok.llm.model.folder import open_model, open_text_tokenizer, save_model
+from codectok.llm.sequence.loss_labels import IGNORE, weighted_loss
 from codectok.llm.training.data import Rows, model_inputs, pack_hash
 from codectok.llm.training.retention import text_perplexity
 from codectok.llm.training.run_folder import RunFolder
 from codectok.llm.training.settings import Stage, TrainSettings
 from codectok.llm.training.trainable import check_stage, moving_parameters, new_ids, prepare, restore
-from codectok.llm.vocab import AudioVocab
+from codectok.llm.vocab.audio_vocab import AudioVocab
 
 Report = Callable[[str], None]
 

@@ -12,9 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from codectok.atomic import atomic_path
 from codectok.errors import FormatError
-from codectok.llm.folder import new_folder
+from codectok.files.atomic import atomic_path
+from codectok.llm.model.folder import new_folder
 
 MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 

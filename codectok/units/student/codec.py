@@ -15,8 +15,8 @@ from codectok.codec.rvq import ResidualVQ
 from codectok.errors import CodectokError
 from codectok.units.student.config import UnitCodecConfig
 from codectok.units.student.encoder import UnitEncoder
-from codectok.units.vocoder import UnitVocoder
-from codectok.units.vocoder_folder import open_vocoder, save_vocoder
+from codectok.units.vocoder.folder import open_vocoder, save_vocoder
+from codectok.units.vocoder.unit_vocoder import UnitVocoder
 
 VOCODER = "vocoder"
 """Subfolder of a model folder that holds the vocoder."""

@@ -17,6 +17,8 @@ from pathlib import Path
 
 import torch
 from click.testing import CliRunner
+from codectok.units.tokenizer import UnitTokenizer
+from codectok.units.vocoder_folder import save_vocoder
 
 from codectok import Tokens, load
 from codectok.cli.main import main
@@ -29,9 +31,7 @@ from codectok.llm.vocab import AudioVocab
 from codectok.store import open_store
 from codectok.store.names import FORMATS, SINGLE_STREAM
 from codectok.units import load_encoder
-from codectok.units.tokenizer import UnitTokenizer
 from codectok.units.vocoder import UnitVocoder, VocoderConfig
-from codectok.units.vocoder_folder import save_vocoder
 from tests.contract.subjects import save_encoder, settle, unit_streams
 from tests.llm import tiny_models
 

@@ -1,6 +1,0 @@
-"""The command of the rate-distortion plot: see the package."""
-
-from benchmarks.rate_distortion.command import main
-
-if __name__ == "__main__":
-    main()

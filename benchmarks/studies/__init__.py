@@ -1,0 +1,1 @@
+"""Investigations beside the harness: each module measures one thing for the documents."""

@@ -1,0 +1,23 @@
+"""Audio in and out: the one place that touches audio files (soundfile).
+
+Samples are float32 mono [S] throughout. Several channels are mixed down by their mean.
+"""
+
+from codectok.audio.reader import AudioReader, read_audio, resampled_blocks
+from codectok.audio.samples import Resampler, as_mono, as_written, check_rate, check_samples, resample, to_int16
+from codectok.audio.writer import AudioWriter, write_audio
+
+__all__ = [
+    "AudioReader",
+    "AudioWriter",
+    "Resampler",
+    "as_mono",
+    "as_written",
+    "check_rate",
+    "check_samples",
+    "read_audio",
+    "resample",
+    "resampled_blocks",
+    "to_int16",
+    "write_audio",
+]

@@ -1,0 +1,178 @@
+"""From token ids, as a model says them, to text and sound: pieces of each, as early as they are complete."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from codectok.errors import FingerprintError, FormatError
+from codectok.llm.generate.id_readers import ArrangedReader, FrameReader, TextReader
+from codectok.llm.patterns import Flatten, MultiRate, Pattern
+from codectok.llm.sequence.parse import FrameParser
+from codectok.llm.vocab.audio_vocab import AudioVocab
+from codectok.tokenizer import Tokenizer
+
+
+@dataclass(frozen=True)
+class TextPiece:
+    """Some characters."""
+
+    text: str
+
+
+@dataclass(frozen=True, eq=False)
+class AudioPiece:
+    """Some audio.
+
+    Attributes:
+        codes: int64 [K, n], the frames of this piece.
+        samples: float32 [S] at ``sample_rate``; pieces of one audio join to it. None without an audio tokenizer.
+        sample_rate: Hz; 0 without an audio tokenizer.
+        last: whether the audio is complete; the next piece of audio begins another.
+    """
+
+    codes: Tensor
+    samples: np.ndarray | None
+    sample_rate: int
+    last: bool
+
+
+Event = TextPiece | AudioPiece
+
+
+class EventParser:
+    """Push ids, get events; any chunking gives the same text and the same audio.
+
+    Audio is what stands between two markers. Flattened audio is read slot by slot: a token out of
+    its slot costs its frame and is counted in ``dropped``. Codes outside the markers are counted there too.
+
+    Args:
+        vocab: of the audio tokens.
+        tokenizer: for text (a transformers tokenizer); None: no text events.
+        tok: for sound; None: audio events have codes only. One that is not causal gives each audio as one piece.
+        pattern: of one stream.
+        separator: id of the marks that end sections, as in ``AudioGrammar``.
+        num_frames: of each audio, where the pattern needs to know.
+        roles: of the markers that delimit audio.
+        chunk_seconds: audio is decoded in pieces of at least so long; 0 decodes every frame as it comes.
+        skip_special_tokens: whether text leaves out special tokens, and spells timestamps as captions do ("1.12s").
+
+    Raises:
+        FingerprintError: a vocabulary for another audio tokenizer.
+        FormatError: codebooks that the audio tokenizer does not have.
+    """
+
+    def __init__(
+        self,
+        vocab: AudioVocab,
+        tokenizer: Any = None,
+        tok: Tokenizer | None = None,
+        *,
+        pattern: Pattern | None = None,
+        separator: int | None = None,
+        num_frames: int | None = None,
+        roles: tuple[str, str] = ("begin", "end"),
+        chunk_seconds: float = 0.25,
+        skip_special_tokens: bool = True,
+    ) -> None:
+        if tok is not None and vocab.tokenizer_fingerprint not in (None, tok.fingerprint):
+            raise FingerprintError(
+                f"the vocabulary is of tokenizer {vocab.tokenizer_fingerprint}, {tok.name} is {tok.fingerprint}: "
+                "load the tokenizer that the vocabulary was made for"
+            )
+        if tok is not None and vocab.codebook_sizes != tok.codebook_sizes[: vocab.num_codebooks]:
+            raise FormatError(
+                f"{tok.name} has codebooks of {tok.codebook_sizes}, the vocabulary of {vocab.codebook_sizes}"
+            )
+        self.vocab, self.tok, self.pattern = vocab, tok, pattern or Flatten()
+        self._begin, self._end = (vocab.markers.get(role) for role in roles)
+        self.dropped = 0
+        """Audio tokens that gave no frame, so far."""
+        times = vocab.timestamps if skip_special_tokens else None
+        self._text = None if tokenizer is None else TextReader(tokenizer, skip_special_tokens, times)
+        self._section = (separator, num_frames)
+        self._chunk = 1 if tok is None else max(1, int(chunk_seconds * tok.frame_rate))
+        self._reader: FrameReader | None = None  # None outside audio
+        self._decoder: Any = None
+        self._waiting: list[Tensor] = []
+        self._frames = self._counted = 0  # frames of this audio; audio ids of it
+
+    def push(self, ids: Iterable[int]) -> list[Event]:
+        """Events that these ids complete."""
+        events: list[Event] = []
+        for id in ids:
+            if id == self._begin:
+                events += [*self._end_audio(), *self._end_text()]
+                self._begin_audio()
+            elif id == self._end:
+                events += self._end_audio()
+            elif self._reader is not None:
+                events += self._hear(id)
+            elif bool(self.vocab.layout.classify(np.array([id]))[0][0] >= 0):
+                self.dropped += 1
+            elif self._text is not None and (said := self._text.push(id)):
+                events.append(TextPiece(said))
+        return events
+
+    def prime(self, ids: Iterable[int]) -> None:
+        """Take note of a prompt without events: audio that it leaves open is continued, frame, decoder and all.
+
+        A tokenizer that is not causal decodes an audio whole: its piece then holds the prompt's part too.
+        """
+        listed = list(ids)
+        starts = [i for i, id in enumerate(listed) if id == self._begin]
+        if starts and self._end not in listed[starts[-1] :]:
+            self.push(listed[starts[-1] :])
+            if self.tok is None or self._decoder is not None:
+                self._sound(False)
+
+    def finish(self) -> list[Event]:
+        """The end of the sequence: what was held back. A frame that was never finished is dropped."""
+        return [*self._end_audio(), *self._end_text()]
+
+    def _begin_audio(self) -> None:
+        flat = isinstance(self.pattern, MultiRate) or self.pattern == Flatten()
+        self._reader = FrameParser(self.vocab) if flat else ArrangedReader(self.vocab, self.pattern, *self._section)
+        self._decoder = self.tok.stream_decoder() if self.tok is not None and self.tok.causal else None
+        self._waiting, self._frames, self._counted = [], 0, 0
+
+    def _hear(self, id: int) -> list[Event]:
+        assert self._reader is not None
+        self._counted += bool(self.vocab.layout.classify(np.array([id]))[0][0] >= 0)
+        codes = self._reader.push([id])
+        if codes.shape[1]:
+            self._waiting.append(codes)
+            self._frames += codes.shape[1]
+        ready = sum(c.shape[1] for c in self._waiting) >= self._chunk
+        return self._sound(False) if ready and (self.tok is None or self._decoder is not None) else []
+
+    def _sound(self, last: bool) -> list[Event]:
+        codes = torch.cat([torch.zeros(self.vocab.num_codebooks, 0, dtype=torch.int64), *self._waiting], 1)
+        self._waiting = []
+        if self.tok is None:
+            return [AudioPiece(codes, None, 0, last)]
+        # Length in samples of the whole audio so far, exact: pieces must join to what decode() gives.
+        length = int(self._frames * self.tok.sample_rate / self.tok.frame_rate)
+        if self._decoder is None:
+            samples = self.tok.decode(self.tok.tokens(codes, length)) if self._frames else np.zeros(0, np.float32)
+        else:
+            samples = self._decoder.push(self.tok.tokens(codes, 0))
+            if last:
+                samples = np.concatenate([samples, self._decoder.flush(length)])
+        return [AudioPiece(codes, samples, self.tok.sample_rate, last)]
+
+    def _end_audio(self) -> list[Event]:
+        if self._reader is None:
+            return []
+        self._reader = None
+        self.dropped += self._counted - self._frames * self.vocab.num_codebooks
+        return self._sound(True)
+
+    def _end_text(self) -> list[Event]:
+        said = "" if self._text is None else self._text.flush()
+        return [TextPiece(said)] if said else []

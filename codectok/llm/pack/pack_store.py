@@ -1,0 +1,151 @@
+"""From a store, a model folder and the name of a task to a dataset: what ``codectok llm pack`` does."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from codectok.errors import CodectokError, FormatError
+from codectok.llm.model.folder import open_text_tokenizer
+from codectok.llm.pack.dataset import PackOptions, PackReport, write_dataset
+from codectok.llm.pack.items import check_store, made_dialogues, made_items
+from codectok.llm.pack.texts import Line, read_texts
+from codectok.llm.patterns import Flatten, Pattern, Sections, from_dict, to_dict
+from codectok.llm.sequence.encoder import SequenceEncoder
+from codectok.llm.sequence.task_table import CHAT, task
+from codectok.llm.vocab.audio_vocab import AudioVocab
+from codectok.store.reader import Store
+
+
+@dataclass(frozen=True)
+class Job:
+    """What to make of a store.
+
+    Attributes:
+        task: name of the task, or "chat".
+        pattern: "flatten", "sections", or a pattern's JSON (``patterns.from_dict``).
+        codebook_weights: loss weights; None: none.
+        group: utterances a sequence, for tasks of several.
+        style: fields of Style that replace what suits the vocabulary.
+    """
+
+    task: str = "asr"
+    pattern: str = "flatten"
+    codebook_weights: tuple[Any, ...] | None = None
+    group: int = 4
+    style: Mapping[str, Any] = field(default_factory=dict)
+
+
+def read_pattern(text: str) -> Pattern:
+    """A pattern by name or as JSON.
+
+    Raises:
+        FormatError: neither.
+    """
+    if text in ("flatten", "sections"):
+        return Flatten() if text == "flatten" else Sections()
+    try:
+        plain = json.loads(text)
+    except ValueError:
+        plain = {"pattern": text}
+    if not isinstance(plain, dict):
+        raise FormatError(f'pattern {text!r}: give flatten, sections, or JSON such as {{"pattern": "flatten"}}')
+    return from_dict(plain)
+
+
+def pack_store(
+    store: Store,
+    out: str | os.PathLike[str],
+    model: str | os.PathLike[str],
+    job: Job,
+    options: PackOptions | None = None,
+    *,
+    tokenizer: str | os.PathLike[str] | None = None,
+    texts: str | os.PathLike[str] | None = None,
+    target: Store | None = None,
+    overwrite: bool = False,
+    progress: Callable[[int], None] = lambda n: None,
+) -> PackReport:
+    """Pack a store.
+
+    Args:
+        store: of the vocabulary's audio tokenizer.
+        out: folder of the dataset.
+        model: folder with ``audio_vocab.json``, such as ``codectok llm extend`` makes.
+        job: what to make.
+        options: of the packing.
+        tokenizer: text tokenizer; default the one in ``model``, if there is one.
+        texts: table with the texts (see ``texts.read_texts``).
+        target: store of target speech.
+        overwrite: replace ``out``.
+        progress: told the number of items done.
+
+    Raises:
+        FingerprintError: store and vocabulary are of different audio tokenizers.
+        CodectokError: anything else that does not fit together.
+    """
+    vocab = AudioVocab.load(model)
+    check_store(store, vocab)
+    if target is not None:
+        check_store(target, vocab)
+    chat = job.task == CHAT
+    chosen = task("speech") if chat else task(job.task)
+    pattern = read_pattern(job.pattern)
+    if chosen.slices and not isinstance(pattern, Flatten):
+        raise FormatError(f"task {job.task} takes utterances apart by frames: use the pattern flatten")
+    if "target_codes" in chosen.needs and target is None:
+        raise FormatError(f"task {job.task} needs target speech: give its store with --target")
+    if texts is None and (chat or {"text", "target_text"} & set(chosen.needs)):
+        raise FormatError(f"task {job.task} needs texts: give a table with --text")
+    weights = None if job.codebook_weights is None else _numbers(job.codebook_weights)
+    text_tokenizer = _text_tokenizer(model, tokenizer)
+    ends = False if chat else None
+    encoder = SequenceEncoder(vocab, text_tokenizer, pattern=pattern, bos=ends, eos=ends, weights=weights)
+    style = chosen.style(vocab, **job.style)
+    lines: dict[str, Line] = {} if texts is None else read_texts(texts)
+    if chat and text_tokenizer is None:
+        raise FormatError("chat needs a text tokenizer: give one with --tokenizer")
+    made = (
+        made_dialogues(store, text_tokenizer, vocab, style, lines)
+        if chat
+        else made_items(store, chosen, style, vocab, lines, target, job.group)
+    )
+    about = {
+        "task": job.task,
+        "pattern": to_dict(pattern),
+        "style": dataclasses.asdict(style),
+        "codebook_weights": None if encoder.weights is None else encoder.weights.tolist(),
+        "tokenizer": store.info.tokenizer,
+        "tokenizer_fingerprint": store.fingerprint,
+        "vocab_fingerprint": vocab.fingerprint,
+        "manifest": store.info.manifest,
+    }
+    return write_dataset(
+        out,
+        made,
+        encoder,
+        options or PackOptions(),
+        about,
+        weighted=style.time_weight != 1,
+        overwrite=overwrite,
+        progress=progress,
+    )
+
+
+def _text_tokenizer(model: str | os.PathLike[str], given: str | os.PathLike[str] | None) -> Any:
+    if given is not None:
+        return open_text_tokenizer(given)
+    has = any((Path(model) / name).is_file() for name in ("tokenizer.json", "tokenizer_config.json"))
+    return open_text_tokenizer(model) if has else None
+
+
+def _numbers(values: tuple[Any, ...]) -> list[float]:
+    try:
+        return [float(value) for value in values]
+    except ValueError as error:
+        raise CodectokError(f"codebook weights {','.join(map(str, values))}: give numbers such as 4,1,1,1") from error

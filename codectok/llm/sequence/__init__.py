@@ -1,0 +1,1 @@
+"""Sequences of ids: segments, tasks, interleaving, loss labels; and back from ids to codes."""

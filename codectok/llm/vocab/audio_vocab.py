@@ -1,0 +1,245 @@
+"""AudioVocab: the declared mapping between (codebook, code) and the token ids of a language model."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, overload
+
+import numpy as np
+from torch import Tensor
+
+from codectok.errors import FingerprintError
+from codectok.fingerprint import fingerprint
+from codectok.llm.vocab import token_names, vocab_file
+from codectok.llm.vocab.checks import check_vocab
+from codectok.llm.vocab.id_layout import Codes, Layout
+from codectok.llm.vocab.tags import Mark, Tag, TimeTags
+from codectok.llm.vocab.token_names import Entry
+from codectok.tokens import Tokens
+
+
+@dataclass(frozen=True)
+class AudioVocab:
+    """Audio tokens of a language model: names, ids, markers. Frozen, hashable, kept as ``audio_vocab.json``.
+
+    Attributes:
+        name: what it is called.
+        codebook_sizes: codes of each of the K rows of a code matrix [K, T]; they may differ.
+        base_id: id of the first code.
+        templates: one name template (see ``name_templates``), or one for each row; () for ids without names.
+        first_number: the number {n} of the first code.
+        order: "codebook-major" or "code-major" (see ``id_layout``).
+        reserved: ids left free behind each codebook.
+        slots: the stream of each row, for codecs of several rates ((0, 1, 2, 2, 1, 2, 2) for SNAC in Orpheus);
+            () means that each row is a stream.
+        shared: rows of one stream take their ids from one block instead of a block each.
+        framed: a flattened sequence repeats the K rows frame by frame; False for streams that have no common frame.
+        marks: markers, task and language tags, each with its id.
+        timestamps: timestamp tokens.
+        pad_multiple: the model's rows are padded to a multiple of this.
+        tokenizer_fingerprint: of the audio tokenizer whose codes these are.
+
+    Raises:
+        FormatError: a description that contradicts itself, or names that could be mistaken for each other.
+    """
+
+    name: str
+    codebook_sizes: tuple[int, ...]
+    base_id: int
+    templates: tuple[str, ...] = ("<|audio_{k}_{c}|>",)
+    first_number: int = 0
+    order: str = "codebook-major"
+    reserved: int = 0
+    slots: tuple[int, ...] = ()
+    shared: bool = False
+    framed: bool = True
+    marks: tuple[Mark, ...] = ()
+    timestamps: TimeTags | None = None
+    pad_multiple: int = 1
+    tokenizer_fingerprint: str | None = None
+
+    def __post_init__(self) -> None:
+        for field in ("codebook_sizes", "templates", "slots", "marks"):
+            object.__setattr__(self, field, tuple(getattr(self, field)))
+        if not self.slots:
+            object.__setattr__(self, "slots", tuple(range(len(self.codebook_sizes))))
+        check_vocab(self)
+
+    @classmethod
+    def create(
+        cls,
+        codebook_sizes: Iterable[int],
+        base_id: int,
+        *,
+        name: str = "audio",
+        tags: Iterable[Tag] = (),
+        timestamps: int = 0,
+        **options: Any,
+    ) -> AudioVocab:
+        """A new vocabulary in one run of ids: codes, <|audio_start|>, <|audio_end|>, tags, timestamps.
+
+        Args:
+            codebook_sizes: as of the audio tokenizer.
+            base_id: first free id, ``len(tokenizer)``.
+            name: what to call it.
+            tags: task and language tokens, such as ``whisper_tags()``.
+            timestamps: number of timestamp tokens, 50 a second (1501 reach 30 s).
+            options: other fields of AudioVocab.
+        """
+        codes = cls(name, tuple(codebook_sizes), base_id, **options)
+        listed = [("marker", "begin", "<|audio_start|>"), ("marker", "end", "<|audio_end|>"), *tags]
+        first = base_id + codes.size
+        marks = tuple(Mark(role, token, first + i, kind) for i, (kind, role, token) in enumerate(listed))
+        times = TimeTags(first + len(marks), count=timestamps) if timestamps else None
+        return dataclasses.replace(codes, marks=marks, timestamps=times)
+
+    @cached_property
+    def layout(self) -> Layout:
+        """The arithmetic behind ``ids`` and ``codes``."""
+        blocks = self.slots if self.shared else tuple(range(self.num_codebooks))
+        return Layout(self.base_id, self.codebook_sizes, blocks, self.order, self.reserved)
+
+    @property
+    def num_codebooks(self) -> int:
+        """K, the rows of a code matrix."""
+        return len(self.codebook_sizes)
+
+    @property
+    def size(self) -> int:
+        """Ids that the codes span: base_id .. base_id + size - 1, those that carry no code included."""
+        return self.layout.span
+
+    @cached_property
+    def end_id(self) -> int:
+        """One more than the highest id."""
+        ends = [self.base_id + self.size, *(mark.id + 1 for mark in self.marks)]
+        return max([*ends, self.timestamps.base_id + self.timestamps.count] if self.timestamps else ends)
+
+    @property
+    def rows(self) -> int:
+        """Rows of the embedding that these ids need, padded to ``pad_multiple``."""
+        return -(-self.end_id // self.pad_multiple) * self.pad_multiple
+
+    @cached_property
+    def markers(self) -> dict[str, int]:
+        """Ids of all markers and tags by role."""
+        return {mark.role: mark.id for mark in self.marks}
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """32 hex digits of everything in the description."""
+        return fingerprint(self.to_dict())
+
+    @overload
+    def ids(self, codes: Tokens) -> Tensor: ...
+    @overload
+    def ids(self, codes: Codes) -> Codes: ...
+    def ids(self, codes: Any) -> Any:
+        """Token ids of codes [K, T] or [B, K, T], same shape, int64; numpy for numpy, torch for torch.
+
+        Raises:
+            CodeRangeError: a code outside its codebook, or another number of rows.
+            FingerprintError: Tokens of another audio tokenizer than this vocabulary's.
+        """
+        if isinstance(codes, Tokens):
+            if self.tokenizer_fingerprint not in (None, codes.fingerprint):
+                raise FingerprintError(
+                    f"these tokens are of tokenizer {codes.fingerprint}, the vocabulary is of "
+                    f"{self.tokenizer_fingerprint}: encode the audio with that one"
+                )
+            codes = codes.codes
+        return self.layout.ids(codes)
+
+    def codes(self, ids: Codes) -> Codes:
+        """Codes of ids [K, T] or [B, K, T]: the exact inverse of ``ids``. For mixed or generated ids: ``parse``.
+
+        Raises:
+            CodeRangeError: an id that is no code of its row.
+        """
+        return self.layout.codes(ids)
+
+    def stream_ids(self, codebook: int, codes: Codes) -> Codes:
+        """Ids of codes [...] of one codebook, for streams that have no common frame."""
+        return self.layout.ids(codes, codebook)
+
+    def stream_codes(self, codebook: int, ids: Codes) -> Codes:
+        """Undo ``stream_ids``."""
+        return self.layout.codes(ids, codebook)
+
+    def flatten(self, ids: Codes) -> Codes:
+        """Ids [K, T] in the order of a sequence, [K * T]: frame after frame."""
+        return ids.T.reshape(-1)
+
+    @cached_property
+    def id_mask(self) -> np.ndarray:
+        """Bool [end_id]: True for every id that is this vocabulary's: codes, free ids between them, marks, times."""
+        mask = np.zeros(self.end_id, dtype=bool)
+        mask[self.base_id : self.base_id + self.size] = True
+        mask[[mark.id for mark in self.marks] or slice(0)] = True
+        if self.timestamps:
+            mask[self.timestamps.base_id : self.timestamps.base_id + self.timestamps.count] = True
+        return mask
+
+    def owns(self, ids: np.ndarray | Tensor) -> np.ndarray:
+        """Bool, same shape: which ids are this vocabulary's. A closed range: ids added after it are not."""
+        table = np.asarray(ids)
+        return self.id_mask[np.clip(table, 0, self.end_id - 1)] & (table >= 0) & (table < self.end_id)
+
+    def token(self, id: int) -> str:
+        """Name of one id.
+
+        Raises:
+            CodeRangeError: an id that is not of this vocabulary.
+            FormatError: an id without a name.
+        """
+        return token_names.token(self, id)
+
+    def tokens(self) -> list[str]:
+        """Names of the code block, in the order of ids: ``size`` of them, free ids named too.
+
+        Raises:
+            FormatError: ids without names.
+        """
+        return token_names.tokens(self)
+
+    def entries(self) -> list[Entry]:
+        """All tokens in the order of ids. Codes are not special (decoding keeps them), markers and tags are.
+
+        Raises:
+            FormatError: ids without names.
+        """
+        return token_names.entries(self)
+
+    def id(self, token: str) -> int | None:
+        """Id of a name, or None if it is not of this vocabulary."""
+        return token_names.token_id(self, token)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The description as plain JSON values."""
+        return vocab_file.to_dict(self)
+
+    @classmethod
+    def from_dict(cls, plain: dict[str, Any]) -> AudioVocab:
+        """Undo ``to_dict``.
+
+        Raises:
+            FormatError: not the description of a vocabulary, or of another format.
+        """
+        return vocab_file.from_dict(cls, plain)
+
+    def save(self, folder: str | os.PathLike[str]) -> None:
+        """Write ``audio_vocab.json`` into a folder, beside the tokenizer's files."""
+        vocab_file.save(self, folder)
+
+    @classmethod
+    def load(cls, folder: str | os.PathLike[str]) -> AudioVocab:
+        """Read ``audio_vocab.json`` from a folder.
+
+        Raises:
+            FormatError: there is none, or it is damaged.
+        """
+        return vocab_file.load(cls, folder)

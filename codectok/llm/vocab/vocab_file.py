@@ -1,0 +1,63 @@
+"""``audio_vocab.json``: a vocabulary as plain JSON, beside the tokenizer's files."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from codectok.errors import CodectokError, FormatError
+from codectok.files.atomic import atomic_path
+from codectok.llm.vocab.tags import Mark, TimeTags
+
+if TYPE_CHECKING:
+    from codectok.llm.vocab.audio_vocab import AudioVocab
+
+FILE = "audio_vocab.json"
+FORMAT_VERSION = 1
+
+
+def to_dict(vocab: AudioVocab) -> dict[str, Any]:
+    """The description as plain JSON values."""
+    plain = json.loads(json.dumps(dataclasses.asdict(vocab)))
+    return {"format_version": FORMAT_VERSION, **plain}
+
+
+def from_dict(kind: type[AudioVocab], plain: dict[str, Any]) -> AudioVocab:
+    """Undo ``to_dict``; see ``AudioVocab.from_dict``."""
+    fields = dict(plain)
+    version = fields.pop("format_version", None)
+    if not isinstance(version, int):
+        raise FormatError(
+            "an audio vocabulary without its format_version is damaged: make it with `codectok llm extend`"
+        )
+    if version != FORMAT_VERSION:
+        raise FormatError(f"audio vocabulary of format {version}, this codectok reads {FORMAT_VERSION}: update it")
+    try:
+        fields["marks"] = tuple(Mark(**mark) for mark in fields["marks"])
+        fields["timestamps"] = TimeTags(**fields["timestamps"]) if fields["timestamps"] else None
+        return kind(**fields)
+    except CodectokError:
+        raise
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise FormatError(f"this is not the description of an audio vocabulary: {error}") from error
+
+
+def save(vocab: AudioVocab, folder: str | os.PathLike[str]) -> None:
+    """Write the file into a folder, whole or not at all."""
+    with atomic_path(Path(folder) / FILE) as path:
+        path.write_text(json.dumps(to_dict(vocab), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def load(kind: type[AudioVocab], folder: str | os.PathLike[str]) -> AudioVocab:
+    """Read the file from a folder; see ``AudioVocab.load``."""
+    path = Path(folder) / FILE
+    try:
+        plain = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise FormatError(f"no audio vocabulary in {folder} ({error}): make one with `codectok llm extend`") from error
+    if not isinstance(plain, dict):
+        raise FormatError(f"{path} does not describe an audio vocabulary")
+    return from_dict(kind, plain)

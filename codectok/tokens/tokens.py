@@ -1,0 +1,161 @@
+"""Tokens: codes, and everything needed to read them back."""
+
+from __future__ import annotations
+
+import math
+import os
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from codectok.errors import CodeRangeError, FormatError
+from codectok.tokens.ctk_reader import CtkReader
+from codectok.tokens.ctk_writer import CtkWriter
+
+
+@dataclass(frozen=True, eq=False)
+class Tokens:
+    """One utterance as integers.
+
+    Attributes:
+        codes: int64 [K, T] on the CPU: K codebooks, T frames (or T runs, once deduplicated).
+        num_samples: length of the audio at ``sample_rate``.
+        sample_rate: Hz, the tokenizer's.
+        frame_rate: frames per second, exact.
+        codebook_sizes: number of codes of each of the K codebooks.
+        fingerprint: of the tokenizer that made the codes.
+        durations: int64 [T], frames in each run, where ``dedup`` merged repeats; None otherwise.
+
+    Raises:
+        CodeRangeError: a code outside its codebook.
+        FormatError: shapes that do not fit together.
+    """
+
+    codes: Tensor
+    num_samples: int
+    sample_rate: int
+    frame_rate: Fraction
+    codebook_sizes: tuple[int, ...]
+    fingerprint: str
+    durations: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        given = torch.as_tensor(self.codes)
+        if given.numel() and (given.is_floating_point() or given.is_complex()):
+            raise FormatError(f"codes of type {given.dtype} are not integers")
+        codes = given.to("cpu", torch.int64)
+        if codes.is_inference():
+            codes = codes.clone()  # autograd refuses inference tensors: an embedding of these codes could not train
+        object.__setattr__(self, "codes", codes)
+        object.__setattr__(self, "frame_rate", Fraction(self.frame_rate))
+        object.__setattr__(self, "codebook_sizes", tuple(int(n) for n in self.codebook_sizes))
+        if codes.dim() != 2 or codes.shape[0] != len(self.codebook_sizes):
+            raise FormatError(
+                f"codes of shape {list(codes.shape)} do not match {len(self.codebook_sizes)} codebooks: expected [K, T]"
+            )
+        sizes = torch.tensor(self.codebook_sizes)[:, None]
+        if codes.numel() and bool(((codes < 0) | (codes >= sizes)).any()):
+            k, t = ((codes < 0) | (codes >= sizes)).nonzero()[0].tolist()
+            raise CodeRangeError(
+                f"code {int(codes[k, t])} of codebook {k} at frame {t} is outside 0..{self.codebook_sizes[k] - 1}"
+            )
+        if self.num_samples < 0:
+            raise FormatError(f"num_samples is {self.num_samples}: give the length of the audio, 0 or more")
+        if self.durations is not None:
+            durations = torch.as_tensor(self.durations, dtype=torch.int64).cpu()
+            object.__setattr__(self, "durations", durations)
+            if durations.shape != (codes.shape[1],) or bool((durations < 1).any()):
+                raise FormatError("durations must be one positive number of frames for each column of codes")
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Tokens):
+            return NotImplemented
+        if (self.durations is None) != (other.durations is None):
+            return False
+        same = self.durations is None or torch.equal(self.durations, other.durations)  # type: ignore[arg-type]
+        return same and torch.equal(self.codes, other.codes) and self._facts() == other._facts()
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def _facts(self) -> tuple[object, ...]:
+        return (self.num_samples, self.sample_rate, self.frame_rate, self.codebook_sizes, self.fingerprint)
+
+    @property
+    def num_codebooks(self) -> int:
+        """K."""
+        return int(self.codes.shape[0])
+
+    @property
+    def num_frames(self) -> int:
+        """Frames, counting each run by its duration."""
+        return int(self.codes.shape[1]) if self.durations is None else int(self.durations.sum())
+
+    @property
+    def duration(self) -> float:
+        """Length of the audio in seconds."""
+        return self.num_samples / self.sample_rate
+
+    @property
+    def bitrate(self) -> float:
+        """Nominal bitrate in kbit/s: log2 of every codebook's size, times the frame rate."""
+        return float(self.frame_rate) * sum(math.log2(n) for n in self.codebook_sizes) / 1000
+
+    @property
+    def token_rate(self) -> float:
+        """Tokens per second of audio: all codes, after deduplication where there was one."""
+        return self.codes.numel() / self.duration if self.num_samples else 0.0
+
+    def first(self, num_codebooks: int) -> Tokens:
+        """The same tokens with the first ``num_codebooks`` codebooks only.
+
+        Raises:
+            CodeRangeError: fewer than 1, or more than there are.
+        """
+        if not 1 <= num_codebooks <= self.num_codebooks:
+            raise CodeRangeError(f"{num_codebooks} codebooks asked for, these tokens have {self.num_codebooks}")
+        return replace(self, codes=self.codes[:num_codebooks], codebook_sizes=self.codebook_sizes[:num_codebooks])
+
+    def dedup(self) -> Tokens:
+        """Merge runs of equal columns; ``durations`` keeps their lengths. ``expand`` is the exact inverse."""
+        if self.durations is not None:
+            return self
+        # torch.unique_consecutive(dim=1) says the same at ten times the cost a call.
+        num_frames = self.codes.shape[1]
+        first = np.ones(num_frames, dtype=bool)
+        codes = self.codes.numpy()
+        np.any(codes[:, 1:] != codes[:, :-1], axis=0, out=first[1:])
+        starts = np.flatnonzero(first)
+        durations = np.diff(starts, append=num_frames)
+        return replace(self, codes=torch.from_numpy(codes[:, starts]), durations=torch.from_numpy(durations))
+
+    def expand(self) -> Tokens:
+        """Undo ``dedup``: one column a frame again."""
+        if self.durations is None:
+            return self
+        return replace(self, codes=self.codes.repeat_interleave(self.durations, 1), durations=None)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write a ``.ctk`` file, whole or not at all.
+
+        Raises:
+            FormatError: tokens that the format cannot hold, such as none of a codebook.
+        """
+        args = (self.sample_rate, self.frame_rate, self.codebook_sizes, self.fingerprint)
+        with CtkWriter(path, *args, deduplicated=self.durations is not None) as writer:
+            writer.write(self.codes, self.durations)
+            writer.finish(self.num_samples)
+
+    @staticmethod
+    def load(path: str | os.PathLike[str]) -> Tokens:
+        """Read a ``.ctk`` file.
+
+        Raises:
+            FormatError: not a .ctk file, or damaged.
+        """
+        with CtkReader(path) as reader:
+            codes, durations = reader.whole()
+            facts = (reader.num_samples, reader.sample_rate, reader.frame_rate, reader.codebook_sizes)
+            return Tokens(codes, *facts, reader.fingerprint, durations)

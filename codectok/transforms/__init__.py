@@ -1,0 +1,1 @@
+"""Exact inverses of streams of integers: byte-pair encoding of units."""

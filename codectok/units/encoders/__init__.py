@@ -1,0 +1,1 @@
+"""Speech models as feature extractors, on one exact frame grid."""

@@ -1,0 +1,1 @@
+"""A voice for units: from codes back to sound."""
