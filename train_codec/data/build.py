@@ -18,6 +18,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from codectok.errors import AudioError, CodectokError
+from codectok.files.atomic import atomic_path
 from codectok.processes import map_in_threads
 from train_codec.data.decode import decode, estimate_bytes
 from train_codec.data.entries import Entry
