@@ -1,4 +1,4 @@
-"""Classical speech coders as inputs: Opus, Codec2 and Speex, in resynthesis only."""
+"""Classical speech coders as inputs: Opus, AMR-WB, Codec2 and Speex, in resynthesis only."""
 
 from __future__ import annotations
 

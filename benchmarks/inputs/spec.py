@@ -18,7 +18,7 @@ from codectok.facts import TokenizerFacts
 
 View = Literal["tokens", "quantized", "features"]
 PLAIN = ("logmel", "original")
-CODERS = ("opus", "codec2", "speex")
+CODERS = ("opus", "amr-wb", "codec2", "speex")
 CLASSES: dict[str, tuple[float, float]] = {"low": (0.0, 1.5), "medium": (2.9, 6.0), "high": (20.0, 24.0)}
 """kbit/s, from and to. DASB's high class is 24 kbit/s; from 20 on counts, for not all codebooks divide it."""
 SETTINGS = "@1.5 (kbit/s), @k8 (codebooks), @300tok (tokens per second), @low, @medium or @high"

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from benchmarks.split_tables import choose
 from benchmarks.studies.rate_distortion import coders, ogg
 from benchmarks.studies.rate_distortion.align import find_delays, remove_delay
-from benchmarks.studies.rate_distortion.coders import CODEC2, OPUS, RATE, SPEEX, Coder, CoderError, Setting
+from benchmarks.studies.rate_distortion.coders import AMR_WB, CODEC2, OPUS, RATE, SPEEX, Coder, CoderError, Setting
 from benchmarks.studies.rate_distortion.command import labels, main
 from benchmarks.studies.rate_distortion.points import coder_rows, measure, read_clips, row
 from codectok.errors import FormatError
@@ -222,7 +222,7 @@ def test_clips_are_chosen_evenly(tmp_path: Path) -> None:
 # -- the real ones ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("coder", [OPUS, CODEC2, SPEEX], ids=lambda coder: coder.name)
+@pytest.mark.parametrize("coder", [OPUS, AMR_WB, CODEC2, SPEEX], ids=lambda coder: coder.name)
 def test_real_coders(coder: Coder, clips: list[np.ndarray]) -> None:
     if missing := coder.missing():
         pytest.skip(f"{missing} is not installed (on Debian: apt install {coder.package})")

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable
+from ctypes.util import find_library
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import soundfile
 
+from benchmarks.studies.rate_distortion import amrwb
 from benchmarks.studies.rate_distortion.ogg import audio_packets
 from codectok.audio import resample
 from codectok.audio.samples import to_int16
@@ -20,6 +23,9 @@ from codectok.errors import CodectokError
 RATE = 16000
 """Hz of the clips that are coded, and of what comes back."""
 _RAW_TYPE = np.dtype("<i2")
+_PLACES = {"python": sys.executable, "amrwb": amrwb.__file__}
+"""What a command line may name besides its files: a coder's words must not depend on the machine."""
+_HERE = {f"{{{name}}}" for name in _PLACES}
 
 
 class CoderError(CodectokError):
@@ -51,6 +57,8 @@ class Coder:
         raw: whether sources and results are headerless 16-bit PCM, not WAV.
         frame: samples that the source is filled up to a multiple of with zeros, and then given ``tail`` times more, so
             that the end of the clip comes back in spite of the coder's delay; 0 where the programs see to that.
+        tail: see ``frame``.
+        libraries: shared libraries that the programs need.
     """
 
     name: str
@@ -64,10 +72,14 @@ class Coder:
     raw: bool = False
     frame: int = 0
     tail: int = 2
+    libraries: tuple[str, ...] = ()
 
     def missing(self) -> str | None:
-        """A program that is not installed, or None."""
-        return next((p for p in (self.encode[0], self.decode[0]) if shutil.which(p) is None), None)
+        """A program or library that is not installed, or None."""
+        programs = (self.encode[0], self.decode[0])
+        absent = [program for program in programs if program not in _HERE and shutil.which(program) is None]
+        absent += [f"lib{name}" for name in self.libraries if find_library(name) is None]
+        return absent[0] if absent else None
 
     def run(self, clip: np.ndarray, setting: Setting) -> tuple[np.ndarray, float]:
         """Encode and decode float32 [S] at 16 kHz.
@@ -88,7 +100,7 @@ class Coder:
             paths["coded"] = Path(folder) / "coded.bin"
             self._write(paths["source"], source)
             for command in (self.encode, self.decode):
-                self._call([part.format(setting=setting.argument, **paths) for part in command])
+                self._call([part.format(setting=setting.argument, **paths, **_PLACES) for part in command])
             decoded = self._read(paths["decoded"])
             bitrate = self.payload(paths["coded"], len(source) / self.rate)
         return resample(decoded, self.rate, RATE), bitrate
@@ -169,4 +181,16 @@ SPEEX = Coder(
     payload=of_packets,
     frame=320,
 )
-CODERS = (OPUS, CODEC2, SPEEX)
+AMR_WB = Coder(
+    name="AMR-WB",
+    package="libvo-amrwbenc0 libopencore-amrwb0",
+    rate=16000,
+    settings=tuple(Setting(f"{kbits:.2f}", kbits) for kbits in (6.60, 8.85, 12.65, 15.85, 23.85)),
+    encode=("{python}", "{amrwb}", "encode", "{setting}", "{source}", "{coded}"),
+    decode=("{python}", "{amrwb}", "decode", "{setting}", "{coded}", "{decoded}"),
+    payload=of_file,
+    raw=True,
+    frame=amrwb.FRAME,
+    libraries=(amrwb.ENCODER, amrwb.DECODER),
+)
+CODERS = (OPUS, AMR_WB, CODEC2, SPEEX)

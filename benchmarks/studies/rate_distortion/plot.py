@@ -21,7 +21,7 @@ PANELS = (
 )
 TICKS = (0.25, 0.5, 0.75, 1, 1.5, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 128)
 TOKENIZER_COLOURS = ("#c1272d", "#0b6e99", "#7a3e9d", "#2e7d32")
-CODER_COLOURS = ("#333333", "#8a6d1d", "#6b7f95")
+CODER_COLOURS = ("#333333", "#b5651d", "#8a9a1d", "#6b7f95")
 MARKERS = ("s", "^", "D", "v")
 
 
