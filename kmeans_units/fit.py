@@ -189,7 +189,7 @@ def _check_out(out: Path, overwrite: bool) -> None:
         raise CodectokError(f"-o {out} is a file: give a folder")
     if (out / "config.json").is_file():
         from codectok.files.model_folder import read_config
-        from codectok.units.kmeans.tokenizer import TOKENIZER_TYPE
+        from codectok.units.kmeans.folder import TOKENIZER_TYPE
 
         if read_config(out).get("tokenizer_type") != TOKENIZER_TYPE:
             raise CodectokError(f"{out} holds a model that is no unit tokenizer: give another -o")

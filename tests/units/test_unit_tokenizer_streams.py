@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from codectok import registry
 from codectok.codec.gumbel import GumbelVQ
 from codectok.errors import CodectokError, CodeRangeError
-from codectok.units.kmeans.product import STREAMS, GroupedStream, GumbelStream
+from codectok.units.kmeans.product import GroupedStream, GumbelStream
 from codectok.units.kmeans.stream import BLOCK, Stream
 from codectok.units.kmeans.unit_stream import UnitStream
 
@@ -128,7 +129,7 @@ def test_fewer_codebooks_are_the_first_rows(name: str) -> None:
 def test_config_and_tensors_make_it_again(name: str) -> None:
     stream, x = streams()[name], normal(3, 100, 6)
     config = stream.config()
-    again = STREAMS[config.pop("type")].build(**config, tensors=stream.tensors())
+    again = registry.find("unit_streams", config.pop("type")).build(**config, tensors=stream.tensors())
     assert again.config() == stream.config()
     assert torch.equal(again.encode(x), stream.encode(x))
     assert torch.equal(again.vectors(again.encode(x)), stream.vectors(stream.encode(x)))

@@ -22,10 +22,8 @@ from torch import Tensor, nn
 
 from codectok.errors import CodectokError
 from codectok.fingerprint import fingerprint
+from codectok.units.encoders.options import EncoderOptions
 from codectok.units.encoders.speech_encoder import SAMPLE_RATE, SpeechEncoder
-
-BASELINES = {"logmel": 80, "mfcc": 39}
-"""Name to width."""
 
 HOP, WINDOW, FFT = 160, 400, 512
 _FLOOR = torch.finfo(torch.float32).eps
@@ -105,28 +103,37 @@ class Baseline(SpeechEncoder):
         return x
 
 
-def load_baseline(given: dict[str, Any], shared: dict[str, Any]) -> SpeechEncoder:
-    """From the options of :func:`codectok.units.load_encoder`.
+def open_logmel(options: EncoderOptions) -> SpeechEncoder:
+    """80 log-mel bands of Kaldi's filterbank, 100 frames a second: a baseline that needs no model."""
+    return _baseline(options, 80)
+
+
+def open_mfcc(options: EncoderOptions) -> SpeechEncoder:
+    """13 mel-frequency cepstral coefficients with deltas and double deltas: the features of HuBERT's first units."""
+    return _baseline(options, 39)
+
+
+def _baseline(options: EncoderOptions, width: int) -> SpeechEncoder:
+    """Named as in ``options``.
 
     Raises:
         CodectokError: another layer than 0, or an option that is for models.
     """
-    name, layer = given["name"], given["layer"]
+    name, layer = options.name, options.layer
     layers = [layer] if isinstance(layer, int) else list(layer)
     if layers not in ([0], [-1]):
         raise CodectokError(f"{name} has one layer: give 0")
-    if given["convention"] != "hf" or given["dtype"] != "float32" or given["tail_seconds"] is not None:
+    if options.convention != "hf" or options.dtype != "float32" or options.tail_seconds is not None:
         raise CodectokError(f"{name} is no model: leave convention, dtype and tail_seconds out")
-    given = given | {"layer": 0, "window_seconds": None, "overlap_seconds": None}
-    facts = {"baseline": name, "padding": given["padding"], "version": 1}
+    facts = {"baseline": name, "padding": options.padding, "version": 1}
     return Baseline(
         name,
-        layer_dim=BASELINES[name],
+        layer_dim=width,
         layers=(0,),
-        padding=given["padding"],
-        given=given,
+        padding=options.padding,
+        given=options.given((0,)) | {"window_seconds": None, "overlap_seconds": None},
         fingerprint=fingerprint(facts),
         window_frames=6000,
         overlap_frames=1000,
-        **shared,
+        **options.running(),
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import abc
-import functools
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from typing import Any
@@ -16,12 +15,11 @@ from torch.nn.utils.rnn import pad_sequence
 from codectok.errors import AudioError
 from codectok.units.encoders.batching import batches
 from codectok.units.encoders.conventions import Taps
+from codectok.units.encoders.options import EncoderOptions, open_encoder
 from codectok.units.encoders.windows import Window, windows
 
 SAMPLE_RATE = 16000
 """Hz that every supported encoder was trained on."""
-
-PADDINGS = ("hop", "none")
 
 
 class SpeechEncoder(abc.ABC):
@@ -126,10 +124,8 @@ class SpeechEncoder(abc.ABC):
 
     def __reduce__(self) -> Any:
         # A process that it is sent to opens it again: torch's hooks of folded weight norms cannot be pickled.
-        from codectok.units.encoders.loading import load_encoder
-
-        options: dict[str, Any] = {"device": str(self.device), "batch_seconds": self.batch_seconds} | self.options()
-        return functools.partial(load_encoder, **options), ()
+        options = EncoderOptions(**self.options(), device=str(self.device), batch_seconds=self.batch_seconds)
+        return open_encoder, (options,)
 
     def num_frames(self, num_samples: int) -> int:
         """Frames of ``num_samples`` samples S >= 1, by the formula of the class."""

@@ -111,7 +111,3 @@ class GumbelStream(Stream):
         quantizer = GumbelVQ(tensors["groups.0.logits.weight"].shape[1], list(sizes))
         quantizer.load_state_dict(dict(tensors))
         return cls(layer_index, quantizer)
-
-
-STREAMS: dict[str, type[Stream]] = {s.kind: s for s in (UnitStream, GroupedStream, GumbelStream)}
-"""By the ``type`` that a model folder's config gives."""

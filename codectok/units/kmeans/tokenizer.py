@@ -6,29 +6,20 @@ import os
 from collections.abc import Iterator, Sequence
 from copy import copy
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from codectok.errors import CodectokError
-from codectok.fingerprint import fingerprint
 from codectok.tokenizer import Tokenizer
+from codectok.units.encoders.loading import load_encoder
 from codectok.units.encoders.speech_encoder import SpeechEncoder
+from codectok.units.kmeans.folder import Vocoder, save_units, units_fingerprint
 from codectok.units.kmeans.stream import Stream
 
-TOKENIZER_TYPE = "kmeans-units"
-FORMAT_VERSION = 1
 PORTION_SECONDS = 600
 """Audio of a batch whose features are held at a time."""
-
-
-class Vocoder(Protocol):
-    """What turns units to speech."""
-
-    def decode(self, codes: Tensor, num_samples: int) -> np.ndarray:
-        """Codes int64 [K, T] -> float32 [num_samples] at the tokenizer's sample rate."""
 
 
 class UnitTokenizer(Tokenizer):
@@ -168,8 +159,6 @@ class UnitTokenizer(Tokenizer):
         Raises:
             CodeRangeError: more codebooks than there are, or none.
         """
-        from codectok.units.encoders.loading import load_encoder
-
         count = self.choose_codebooks(num_codebooks, None)
         streams = [copy(s) for s, _ in self._needed(count)]
         used = sorted({s.layer_index for s in streams})
@@ -183,9 +172,7 @@ class UnitTokenizer(Tokenizer):
 
     def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
         """Write the model folder; the encoder is named in it, not copied. BPE and vocoder come along."""
-        from codectok.units.kmeans.folder import save_units
-
-        save_units(self, folder)
+        save_units(self, folder, self._bpe)
 
     def _needed(self, num_codebooks: int) -> list[tuple[Stream, int]]:
         """The streams of the first codebooks, and how many codebooks of each."""
@@ -212,19 +199,3 @@ class UnitTokenizer(Tokenizer):
     def __repr__(self) -> str:
         where = f"layers {list(self.encoder.layers)} of {self.encoder.name_or_path}"
         return f"UnitTokenizer({self.name}: {where}, codebooks {list(self.codebook_sizes)})"
-
-
-def units_fingerprint(encoder_fingerprint: str, streams: Sequence[Stream]) -> str:
-    """Hash of the encoder's fingerprint and the streams; where the encoder lies does not count."""
-    config = {
-        "tokenizer_type": TOKENIZER_TYPE,
-        "format_version": FORMAT_VERSION,
-        "encoder": encoder_fingerprint,
-        "streams": [s.config() for s in streams],
-    }
-    return fingerprint(config, named_tensors(streams))
-
-
-def named_tensors(streams: Sequence[Stream]) -> dict[str, Tensor]:
-    """The tensors of all streams as the model folder names them: ``streams.0.centroids.0``, ..."""
-    return {f"streams.{i}.{name}": t for i, s in enumerate(streams) for name, t in s.tensors().items()}
