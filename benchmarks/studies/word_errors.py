@@ -5,10 +5,10 @@
 The judge is a Whisper, told each clip's language; it hears decoded clips as the 16-bit files that they are written to.
 Its reference is its own transcript of the original (so its own errors are left out), and beside that, for clips that
 have one, the transcript of the manifest: DATA/manifest.tsv with columns path, language and, if known, transcript. Rates
-are of the corpus (edits of all clips over the length of all references), with the 95 % bootstrap interval over clips;
-insertions can take a rate above 100 %. A judge that falls into repeating itself writes many: such texts are counted as
-``loops``, and stay in the rates. Only where the original itself made the judge loop is there no reference, and the clip
-is left out of dCER and dWER.
+are of the corpus (edits of all clips over the length of all references), with the 95 % bootstrap interval over speakers
+(over clips where the table of splits names none); insertions can take a rate above 100 %. A judge that falls into
+repeating itself writes many: such texts are counted as ``loops``, and stay in the rates. Only where the original itself
+made the judge loop is there no reference, and the clip is left out of dCER and dWER.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from benchmarks.split_tables import choose
+from benchmarks.split_tables import choose, speakers
 from codectok.cli.common import describe, handle_errors, print_table, progress
 from codectok.errors import CodectokError
 from codectok.files.atomic import atomic_path
@@ -48,6 +48,7 @@ class Heard:
         path, language, transcript: of the manifest; transcript "" where it has none.
         original: of the recording.
         decoded: by the number of codebooks.
+        speaker: who speaks it, or its path where that is not known.
     """
 
     path: str
@@ -55,6 +56,7 @@ class Heard:
     transcript: str
     original: str = ""
     decoded: dict[int, str] = field(default_factory=dict)
+    speaker: str = ""
 
 
 def manifest_rows(manifest: Path, paths: Sequence[str]) -> list[Heard]:
@@ -94,15 +96,15 @@ def listen(
     return heard, failed
 
 
-def rates(references: Sequence[str], hypotheses: Sequence[str]) -> dict[str, RateAndBounds | None]:
-    """CER and WER; None where there is no reference to count in."""
+def rates(clips: Sequence[Heard], texts: Sequence[tuple[str, str]]) -> dict[str, RateAndBounds | None]:
+    """CER and WER of texts (reference, hypothesis), one pair a clip; None where there is no reference to count in."""
     out: dict[str, RateAndBounds | None] = {}
     for name, edits in KINDS.items():
-        pairs = zip(references, hypotheses, strict=True)
+        found = [edits(reference, hypothesis) for reference, hypothesis in texts]
         try:
-            interval = error_rate([edits(reference, hypothesis) for reference, hypothesis in pairs])
+            interval = error_rate(found, clusters=[clip.speaker or clip.path for clip in clips])
         except MetricError:
-            if any(references):
+            if any(reference for reference, _ in texts):
                 raise
             out[name] = None
         else:
@@ -114,7 +116,6 @@ def score(heard: Sequence[Heard], codebooks: Sequence[int], tokenizer: Tokenizer
     """One row a number of codebooks; codebooks None is the original, which only transcripts can judge."""
     judged = [clip for clip in heard if not repeats_itself(clip.original)]
     written = [clip for clip in heard if clip.transcript]
-    truth = [clip.transcript for clip in written]
     rows: list[dict[str, Any]] = []
     for count in [None, *codebooks]:
         row: dict[str, Any] = {
@@ -124,12 +125,12 @@ def score(heard: Sequence[Heard], codebooks: Sequence[int], tokenizer: Tokenizer
         }
         if count is not None:
             row["kbit/s"] = round(tokenizer.bitrate(count), 3)
-            found = rates([clip.original for clip in judged], [clip.decoded[count] for clip in judged])
+            found = rates(judged, [(clip.original, clip.decoded[count]) for clip in judged])
             row |= {f"d{name}": value for name, value in found.items()}
-        spoken = [clip.original if count is None else clip.decoded[count] for clip in written]
+        spoken = [(clip.transcript, clip.original if count is None else clip.decoded[count]) for clip in written]
         texts = [clip.original if count is None else clip.decoded[count] for clip in heard]
         row["loops"] = sum(map(repeats_itself, texts))
-        row |= {"transcripts": len(written), **rates(truth, spoken)}
+        row |= {"transcripts": len(written), **rates(written, spoken)}
         rows.append(row)
     return rows
 
@@ -181,6 +182,8 @@ def main(
     if not paths:
         raise CodectokError(f"no clips: {splits} marks none with {use!r}")
     clips = manifest_rows(manifest or data / "manifest.tsv", paths)
+    for clip, speaker in zip(clips, speakers(splits, paths), strict=True):
+        clip.speaker = speaker
     tok = load(tokenizer)
     counts = [tok.choose_codebooks(k, None) for k in codebooks] or [len(tok.codebook_sizes)]
     judge = WhisperJudge(judge_name)

@@ -9,7 +9,7 @@ errors out. What a recogniser gets wrong on the original counts as right there: 
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -93,14 +93,22 @@ def _edits(reference: str, hypothesis: str, function: str) -> Edits:
     return Edits(found.substitutions, found.insertions, found.deletions, length)
 
 
-def error_rate(edits: Sequence[Edits], *, confidence: float = 0.95, resamples: int = 2000, seed: int = 0) -> Interval:
+def error_rate(
+    edits: Sequence[Edits],
+    *,
+    clusters: Sequence[Hashable] | None = None,
+    confidence: float = 0.95,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> Interval:
     """Error rate of a corpus from the edits of each clip (1.0 is 100 %; insertions can take it above).
 
-    The interval is the percentile bootstrap over clips, of the ratio of the two sums (Bisani and Ney 2004).
+    The interval is the percentile bootstrap over clips, of the ratio of the two sums (Bisani and Ney 2004); with
+    ``clusters`` (one a clip, such as its speaker) these are drawn.
 
     Raises:
         MetricError: no clips, or no reference has anything in it.
     """
     totals = np.array([e.total for e in edits], dtype=np.float64)
     lengths = np.array([e.length for e in edits], dtype=np.float64)
-    return bootstrap_ratio(totals, lengths, confidence=confidence, resamples=resamples, seed=seed)
+    return bootstrap_ratio(totals, lengths, clusters=clusters, confidence=confidence, resamples=resamples, seed=seed)
