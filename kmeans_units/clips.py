@@ -6,7 +6,6 @@ import hashlib
 from array import array
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,9 +13,7 @@ from codectok.errors import CodectokError
 from codectok.items.clips import read_clip
 from codectok.items.item import Item
 from codectok.processes import map_in_threads
-
-if TYPE_CHECKING:
-    from kmeans_units.sampling import SampleOptions
+from kmeans_units.sample_options import SampleOptions
 
 BATCH_SECONDS = 60.0
 BATCH_CLIPS = 32

@@ -10,7 +10,7 @@ from typing import Any, get_type_hints
 from codectok.errors import FormatError
 from codectok.recipes import read_values
 from kmeans_units.kmeans import BACKENDS, KMeansOptions
-from kmeans_units.sampling import SampleOptions
+from kmeans_units.sample_options import SampleOptions
 
 
 @dataclass

@@ -1,15 +1,33 @@
-"""Imports go one way, and importing codectok stays light."""
+"""Imports go one way, without a circle, and importing codectok stays light."""
 
 from __future__ import annotations
 
-import ast
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+from tests.import_graph import ROOT, circle, graph, imported, modules
+
+EDGES = graph()
+ORDER = [
+    *("codectok.errors", "codectok.fingerprint", "codectok.files", "codectok.settings", "codectok.recipes"),
+    *(
+        "codectok.registry",
+        "codectok.processes",
+        "codectok.audio",
+        "codectok.tokens",
+        "codectok.transforms",
+        "codectok.items",
+    ),
+    *("codectok.facts", "codectok.abilities", "codectok.streaming", "codectok.opening", "codectok.tokenizer"),
+    *("codectok.codec", "codectok.units", "codectok.controls", "codectok.testing", "codectok.store"),
+    *("codectok.corpus", "codectok.metrics"),
+    *(f"codectok.llm.{room}" for room in ("vocab", "patterns", "sequence", "model", "pack")),
+    *(f"codectok.llm.{room}" for room in ("continuous", "training", "generate")),
+    *("codectok.llm", "codectok.inspect", "codectok.export", "codectok.pretrained", "codectok.cli"),
+]
+"""The rooms of the library from the ground up: each may import itself and those before it."""
 MAY_IMPORT = {
     "codectok": {"codectok"},
     "train_codec": {"codectok", "train_codec"},
@@ -17,31 +35,46 @@ MAY_IMPORT = {
     "benchmarks": {"codectok", "train_codec", "kmeans_units", "benchmarks"},
 }
 CONCRETE = ("codectok.codec", "codectok.units", "codectok.controls")
+OUTSIDE = {"codectok", "codectok.__main__"}
+"""The package's face and the module that starts it: no rooms."""
 
 
-def imported(path: Path) -> set[str]:
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            found.add(node.module)
-    return found
+def floor(module: str) -> int | None:
+    """Place of a module in ``ORDER``; None of one outside."""
+    rooms = [room for room in ORDER if module == room or module.startswith(f"{room}.")]
+    return ORDER.index(max(rooms, key=len)) if rooms else None
 
 
 @pytest.mark.parametrize("package", MAY_IMPORT)
 def test_packages_import_one_way(package: str) -> None:
-    ours = set(MAY_IMPORT)
-    for path in (ROOT / package).rglob("*.py"):
-        roots = {name.split(".")[0] for name in imported(path)} & ours
-        assert roots <= MAY_IMPORT[package], f"{path.relative_to(ROOT)} imports {roots - MAY_IMPORT[package]}"
+    for module in (m for m in EDGES if m.partition(".")[0] == package):
+        roots = {name.partition(".")[0] for name in EDGES[module]}
+        assert roots <= MAY_IMPORT[package], f"{module} imports {roots - MAY_IMPORT[package]}"
+
+
+def test_there_is_no_circle() -> None:
+    assert not circle(EDGES), " -> ".join(reversed(circle(EDGES)))
+
+
+def test_a_circle_would_be_found() -> None:
+    assert set(circle({"a": {"b"}, "b": {"c"}, "c": {"b"}})) == {"b", "c"}
+    assert not circle({"a": {"b", "c"}, "b": {"c"}, "c": set()})
+
+
+def test_rooms_import_only_what_lies_below() -> None:
+    library = [m for m in EDGES if m.partition(".")[0] == "codectok" and m not in OUTSIDE]
+    homeless = [module for module in library if floor(module) is None]
+    assert not homeless, f"give {homeless} a place in ORDER"
+    upward = [f"{a} imports {b}" for a in library for b in sorted(EDGES[a]) if (floor(b) or 0) > (floor(a) or 0)]
+    assert not upward, upward
 
 
 @pytest.mark.parametrize("room", ["items", "corpus", "llm", "metrics", "store", "inspect"])
 def test_rooms_know_no_concrete_model(room: str) -> None:
-    for path in (ROOT / "codectok" / room).rglob("*.py"):
-        concrete = [name for name in imported(path) if name.startswith(CONCRETE)]
-        assert not concrete, f"{path.relative_to(ROOT)} imports {concrete}"
+    for module, path in modules().items():
+        if module.startswith(f"codectok.{room}"):
+            concrete = [name for name in imported(module, path) if name.startswith(CONCRETE)]
+            assert not concrete, f"{module} imports {concrete}"
 
 
 def test_importing_codectok_is_light() -> None:

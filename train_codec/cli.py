@@ -22,6 +22,7 @@ def train(recipe: str, overrides: tuple[str, ...]) -> None:
     The run folder gets checkpoint.pt (everything needed to resume), log.jsonl, tensorboard/, and model/ with the
     averaged weights, a model folder that `--tokenizer` takes.
     """
+    from train_codec.loop import train as run
     from train_codec.recipe import load_recipe, read_values
     from train_codec.trainer import Trainer
 
@@ -31,7 +32,7 @@ def train(recipe: str, overrides: tuple[str, ...]) -> None:
         click.echo(f"wrote {run_task(values)}")
         return
     trainer = Trainer(load_recipe(recipe, list(overrides)))
-    trainer.run()
+    run(trainer)
     folder = trainer.export()
     if trainer.accelerator.is_main_process:
         click.echo(f"wrote {folder}")

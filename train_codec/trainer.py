@@ -1,11 +1,8 @@
-"""The training loop: one update is a pure function of the checkpoint and the step, on one process or several."""
+"""One training run: an update is a pure function of the checkpoint and the step, on one process or several."""
 
 from __future__ import annotations
 
 import copy
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +19,7 @@ from train_codec.adversarial import AdversarialStep
 from train_codec.allocator import keep_buffers
 from train_codec.augment import Augmenter
 from train_codec.checkpoint import random_state, read_checkpoint, set_random_state, write_checkpoint
-from train_codec.data import ClipArray, CropBatch, draw, open_clips, prefetch
+from train_codec.data import ClipArray, CropBatch, draw, open_clips
 from train_codec.discriminators import build_discriminators
 from train_codec.distill import TeacherCache, TeacherSpec
 from train_codec.generator import Generator, Pass
@@ -305,7 +302,7 @@ class Trainer:
         if changed:
             raise FormatError(f"{path} is of another run ({', '.join(changed)}): choose another out=")
 
-    # -- the loop -------------------------------------------------------------------------------------------------
+    # -- what comes out ------------------------------------------------------------------------------------------
 
     def released(self) -> CodecModel:
         """The averaged networks with the current codebooks."""
@@ -320,45 +317,3 @@ class Trainer:
         if self.accelerator.is_main_process:
             save_codec(self.released(), folder, torch.float16)
         return folder
-
-    def run(self, until: int | None = None) -> None:
-        """Train to ``steps`` (or stop at step ``until``), resuming if the run folder holds a checkpoint.
-
-        A SIGINT or SIGTERM ends it after the step, with a checkpoint.
-        """
-        from train_codec.watch.session import Session
-
-        recipe = self.recipe
-        stop = recipe.run.steps if until is None else min(until, recipe.run.steps)
-        clips = self.clips_fit = self.clips_fit if self.clips_fit is not None else self.clips("fit")
-        val = self.clips("val")
-        resumed = self.load()
-        with Session(self, val, resumed) as session, asked_to_stop() as asked:
-            for batch in prefetch(lambda step: self.batch(clips, step), self.step, stop):
-                if self.step == recipe.quantizer.quantize_from and not recipe.run.start_from:
-                    self.start_codebooks(clips)
-                values, output = self.train_step(batch)
-                session.after_step(values, output)
-                if self.step % recipe.run.checkpoint_every == 0 or self.step == stop or asked:
-                    self.save()
-                if self.step % recipe.run.validate_every == 0 or self.step == recipe.run.steps:
-                    session.validate()
-                if asked:
-                    break
-
-
-@contextmanager
-def asked_to_stop() -> Iterator[list[int]]:
-    """A list that is no longer empty after a SIGINT or SIGTERM, which are held back meanwhile."""
-    asked: list[int] = []
-    previous = {}
-    try:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            previous[number] = signal.signal(number, lambda n, _: asked.append(n))
-    except ValueError:  # not in the main thread: signals stay as they are
-        pass
-    try:
-        yield asked
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)

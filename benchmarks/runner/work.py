@@ -15,7 +15,7 @@ import torch
 
 from benchmarks.datasets import open_dataset
 from benchmarks.inputs import Input, open_input
-from benchmarks.nouns import RATE, Clip, Dataset, Example, NotComputed, Split
+from benchmarks.nouns import RATE, Clip, Dataset, Example, NotComputed, Outcome, Split
 from benchmarks.runner.cache import Cache, Extracted
 from benchmarks.runner.cells import SHUFFLED, Cell, all_clips
 from benchmarks.runner.floors import shuffle_labels
@@ -146,14 +146,23 @@ def _fill(row: Row, job: Job, report: Report) -> None:
     context = TaskContext(opened, entry.judge, place.device, progress, entry.options)
     started = time.perf_counter()
     with _seeded(cell.seed):
-        outcome = task.run(
-            Assignment(dataset, cell.info or opened.info, split, cell.probe, entry.budget, cell.seed, context)
+        outcome = run_assignment(
+            task, Assignment(dataset, cell.info or opened.info, split, cell.probe, entry.budget, cell.seed, context)
         )
     row["cost"]["wall_seconds"] = round(time.perf_counter() - started, 3)
     write_files(place.out, cell.id, outcome, row)
     row |= outcome_row(outcome, failures)
     if cell.note:
         row["notes"]["fitted"] = cell.note
+
+
+def run_assignment(task: Task, given: Assignment) -> Outcome:
+    """By the task's own probes, or by a language model where the probe is "llm:ARM"."""
+    if given.probe.startswith("llm:"):
+        from benchmarks.llm_probe import run
+
+        return run(task, given)
+    return task.run(given)
 
 
 def _bare(dataset: Dataset) -> Split:

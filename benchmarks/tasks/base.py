@@ -112,10 +112,6 @@ class Task(ABC):
             NotComputed: something that is not installed here.
         """
         probe = given.probe or (self.probes[0] if self.probes else "")
-        if probe.startswith("llm:"):
-            from benchmarks.llm_probe import run  # it scores by the tasks, so it cannot be imported before them
-
-            return run(self, given)
         if probe and probe not in self.probes:
             raise TaskError(f"{self.name} has no probe {probe!r}: take one of {', '.join(self.probes)}")
         return self._run(replace(given, probe=probe))

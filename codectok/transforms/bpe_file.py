@@ -18,46 +18,31 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
-from codectok.errors import CodectokError, FormatError
+from codectok.errors import FormatError
 from codectok.files.atomic import atomic_path
-
-if TYPE_CHECKING:
-    from codectok.transforms.unit_bpe import UnitBPE
 
 NAME = "bpe.json"
 FORMAT = "unit-bpe"
 FORMAT_VERSION = 1
 
 
-def write_bpe(folder: str | os.PathLike[str], bpe: UnitBPE) -> None:
-    """Write ``bpe.json``, whole or not at all."""
-    entry = {
-        "format": FORMAT,
-        "format_version": FORMAT_VERSION,
-        "tokenizer": bpe.tokenizer_fingerprint,
-        "codebook_sizes": list(bpe.codebook_sizes),
-        "num_symbols": bpe.num_symbols,
-        "pattern": bpe.pattern,
-        "dedup": bpe.dedup,
-        "vocab_size": bpe.vocab_size,
-        "trained_on": bpe.trained_on,
-    }
-    lines = [f"  {json.dumps(key)}: {json.dumps(value, ensure_ascii=False)},\n" for key, value in entry.items()]
-    merges = json.dumps(bpe.merges.tolist(), separators=(",", ":"))
+def write_entry(folder: str | os.PathLike[str], entry: dict[str, Any], merges: list[list[int]]) -> None:
+    """Write ``bpe.json``, whole or not at all: the merges, and all that stands before them."""
+    whole = {"format": FORMAT, "format_version": FORMAT_VERSION, **entry}
+    lines = [f"  {json.dumps(key)}: {json.dumps(value, ensure_ascii=False)},\n" for key, value in whole.items()]
+    pairs = json.dumps(merges, separators=(",", ":"))
     with atomic_path(Path(folder) / NAME) as temporary:
-        temporary.write_text("{\n" + "".join(lines) + f'  "merges": {merges}\n}}\n', encoding="utf-8")
+        temporary.write_text("{\n" + "".join(lines) + f'  "merges": {pairs}\n}}\n', encoding="utf-8")
 
 
-def read_bpe(folder: str | os.PathLike[str]) -> UnitBPE:
-    """Read ``bpe.json``.
+def read_entry(folder: str | os.PathLike[str]) -> dict[str, Any]:
+    """What ``bpe.json`` says.
 
     Raises:
-        FormatError: none there, damaged, or of another version.
+        FormatError: none there, no JSON, or of another version.
     """
-    from codectok.transforms.unit_bpe import UnitBPE
-
     path = Path(folder) / NAME
     if not path.is_file():
         raise FormatError(f"{folder} has no {NAME}: train one with `codectok units bpe`")
@@ -70,18 +55,4 @@ def read_bpe(folder: str | os.PathLike[str]) -> UnitBPE:
     if entry.get("format_version") != FORMAT_VERSION:
         version = entry.get("format_version")
         raise FormatError(f"{path} has format_version {version}: this codectok reads {FORMAT_VERSION}")
-    try:
-        bpe = UnitBPE(
-            entry["codebook_sizes"],
-            entry["merges"],
-            pattern=entry["pattern"],
-            dedup=bool(entry["dedup"]),
-            tokenizer_fingerprint=str(entry["tokenizer"]),
-            trained_on=entry["trained_on"],
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        reason = str(error) if isinstance(error, CodectokError) else f"{type(error).__name__}: {error}"
-        raise FormatError(f"{path} is damaged ({reason}): train it again") from None
-    if (bpe.num_symbols, bpe.vocab_size) != (entry.get("num_symbols"), entry.get("vocab_size")):
-        raise FormatError(f"{path} is damaged: its num_symbols and vocab_size are not those of its merges")
-    return bpe
+    return entry

@@ -21,8 +21,6 @@ from codectok.files.atomic import atomic_path
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-    from codectok.transforms.unit_bpe import UnitBPE
-
 PRIVATE_USE = ((0xE000, 0xF8FF), (0xF0000, 0xFFFFD), (0x100000, 0x10FFFD))
 """First and last code points."""
 CHARACTERS = np.concatenate([np.arange(first, last + 1, dtype=np.uint32) for first, last in PRIVATE_USE])
@@ -55,35 +53,42 @@ def from_text(text: str) -> np.ndarray:
     return symbols.astype(np.int64)
 
 
-def to_hf(bpe: UnitBPE) -> PreTrainedTokenizerFast:
-    """A ``PreTrainedTokenizerFast`` whose ids of ``to_text(symbols)`` are ``bpe.encode_ids([symbols])[0]``.
+def check_symbols(count: int) -> None:
+    """That so many symbols have a text form.
+
+    Raises:
+        CodectokError: there are not so many characters.
+    """
+    if count > len(CHARACTERS):
+        raise CodectokError(
+            f"{count} symbols are more than the {len(CHARACTERS)} characters of private use: this BPE has no "
+            "text form, use encode_ids"
+        )
+
+
+def to_hf(pieces: Sequence[Sequence[int]], merges: np.ndarray) -> PreTrainedTokenizerFast:
+    """A ``PreTrainedTokenizerFast`` of the symbols that each id spells, and pairs of ids [M, 2] in order of rank.
 
     Its ``decode`` gives the text form back. It has no special tokens, no normaliser and no pre-tokenizer.
 
     Raises:
-        CodectokError: more than 137,468 symbols; two ids that spell the same (never from training).
+        CodectokError: two ids that spell the same (never from training).
     """
     from tokenizers import Tokenizer, decoders, models
     from transformers import PreTrainedTokenizerFast
 
-    if bpe.num_symbols > len(CHARACTERS):
-        raise CodectokError(
-            f"{bpe.num_symbols} symbols are more than the {len(CHARACTERS)} characters of private use: this BPE has no "
-            "text form, use encode_ids"
-        )
-    names = [to_text(piece) for piece in bpe.pieces()]
+    names = [to_text(piece) for piece in pieces]
     vocabulary = {name: i for i, name in enumerate(names)}
     if len(vocabulary) != len(names):
         raise CodectokError("two ids of this BPE spell the same symbols: a Hugging Face tokenizer cannot hold both")
-    pairs = [(names[a], names[b]) for a, b in bpe.merges.tolist()]
+    pairs = [(names[a], names[b]) for a, b in merges.tolist()]
     backend = Tokenizer(models.BPE(vocab=vocabulary, merges=pairs))
     backend.decoder = decoders.Fuse()
     return PreTrainedTokenizerFast(tokenizer_object=backend, clean_up_tokenization_spaces=False)
 
 
-def save_hf(bpe: UnitBPE, folder: str | os.PathLike[str]) -> None:
-    """Write the files of :func:`to_hf` into ``folder`` (made if missing), each whole or not at all."""
-    tokenizer = to_hf(bpe)
+def save_hf(tokenizer: PreTrainedTokenizerFast, folder: str | os.PathLike[str]) -> None:
+    """Write the files of a tokenizer into ``folder`` (made if missing), each whole or not at all."""
     with tempfile.TemporaryDirectory() as scratch:
         tokenizer.save_pretrained(scratch)
         for file in sorted(Path(scratch).iterdir()):

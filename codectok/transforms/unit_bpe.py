@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +17,7 @@ import torch
 from codectok.errors import CodectokError, CodeRangeError, FingerprintError, FormatError
 from codectok.fingerprint import fingerprint
 from codectok.tokens import Tokens
+from codectok.transforms import bpe_file, bpe_huggingface
 from codectok.transforms.bpe_ids import Merges
 from codectok.transforms.code_orders import arrange, check_pattern, restore
 from codectok.transforms.merged import Merged
@@ -209,9 +211,16 @@ class UnitBPE:
 
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Write ``bpe.json`` into a model folder (made if missing)."""
-        from codectok.transforms.bpe_file import write_bpe
-
-        write_bpe(folder, self)
+        entry = {
+            "tokenizer": self.tokenizer_fingerprint,
+            "codebook_sizes": list(self.codebook_sizes),
+            "num_symbols": self.num_symbols,
+            "pattern": self.pattern,
+            "dedup": self.dedup,
+            "vocab_size": self.vocab_size,
+            "trained_on": self.trained_on,
+        }
+        bpe_file.write_entry(folder, entry, self.merges.tolist())
 
     @staticmethod
     def load(folder: str | os.PathLike[str]) -> UnitBPE:
@@ -220,18 +229,34 @@ class UnitBPE:
         Raises:
             FormatError: none there, damaged, or of another version.
         """
-        from codectok.transforms.bpe_file import read_bpe
-
-        return read_bpe(folder)
+        entry, path = bpe_file.read_entry(folder), Path(folder) / bpe_file.NAME
+        try:
+            bpe = UnitBPE(
+                entry["codebook_sizes"],
+                entry["merges"],
+                pattern=entry["pattern"],
+                dedup=bool(entry["dedup"]),
+                tokenizer_fingerprint=str(entry["tokenizer"]),
+                trained_on=entry["trained_on"],
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            reason = str(error) if isinstance(error, CodectokError) else f"{type(error).__name__}: {error}"
+            raise FormatError(f"{path} is damaged ({reason}): train it again") from None
+        if (bpe.num_symbols, bpe.vocab_size) != (entry.get("num_symbols"), entry.get("vocab_size")):
+            raise FormatError(f"{path} is damaged: its num_symbols and vocab_size are not those of its merges")
+        return bpe
 
     def to_hf(self) -> PreTrainedTokenizerFast:
-        """The same ids from a Hugging Face tokenizer, of the text form (:mod:`codectok.transforms.bpe_huggingface`)."""
-        from codectok.transforms.bpe_huggingface import to_hf
+        """The same ids from a Hugging Face tokenizer, of the text form (:mod:`codectok.transforms.bpe_huggingface`).
 
-        return to_hf(self)
+        Its ids of ``to_text(symbols)`` are ``encode_ids([symbols])[0]``.
+
+        Raises:
+            CodectokError: more than 137,468 symbols; two ids that spell the same (never from training).
+        """
+        bpe_huggingface.check_symbols(self.num_symbols)
+        return bpe_huggingface.to_hf(self.pieces(), self.merges)
 
     def save_hf(self, folder: str | os.PathLike[str]) -> None:
         """Write that tokenizer where ``AutoTokenizer.from_pretrained`` finds it; other files there stay."""
-        from codectok.transforms.bpe_huggingface import save_hf
-
-        save_hf(self, folder)
+        bpe_huggingface.save_hf(self.to_hf(), folder)

@@ -14,6 +14,7 @@ from benchmarks.llm_probe.arms import read_arm, swap_audio
 from benchmarks.llm_probe.options import LLMOptions
 from benchmarks.nouns import Budget, NotComputed, Outcome
 from benchmarks.runner import read_suite
+from benchmarks.runner.work import run_assignment
 from benchmarks.tasks import Assignment, TaskContext, TaskError, get_task
 from codectok.errors import FormatError
 from codectok.transforms.unit_bpe import UnitBPE
@@ -30,7 +31,9 @@ def run(task: str, arm: str, kind: str, budget: Budget | None = None, seed: int 
     dataset, split = more.pop("data", None) or toy_split(kind, TEXTS if task in ("asr", "pr", "st") else CLASSES)
     context = TaskContext(more.pop("input", None), options=TINY | more)
     info = toy_info(kind)
-    return get_task(task).run(Assignment(dataset, info, split, f"llm:{arm}", budget or Budget(2, 6), seed, context))
+    return run_assignment(
+        get_task(task), Assignment(dataset, info, split, f"llm:{arm}", budget or Budget(2, 6), seed, context)
+    )
 
 
 @pytest.mark.parametrize("task", ["asr", "si"])
@@ -154,14 +157,16 @@ def test_bpe_of_the_tokenizer_makes_fewer_tokens():
     rates = {}
     for option in (False, 9, True):
         context = TaskContext(Input(), options=TINY | {"bpe": option})
-        notes = get_task("si").run(Assignment(dataset, info, split, "llm:discrete", Budget(2, 6), 0, context)).notes
+        notes = run_assignment(
+            get_task("si"), Assignment(dataset, info, split, "llm:discrete", Budget(2, 6), 0, context)
+        ).notes
         rates[option] = float(notes["audio tokens"].split()[0])
         assert ("BPE" in notes["codes"]) == bool(option)
     assert rates[True] < rates[9] < rates[False]
     context = TaskContext(Input(), options={"bpe": 13})
     given = Assignment(dataset, info, split, "llm:discrete", Budget(2, 6), 0, context)
     with pytest.raises(NotComputed, match="vocabularies from 8 to 12, not 13"):
-        get_task("si").run(given)
+        run_assignment(get_task("si"), given)
 
 
 def test_nobody_keeps_their_own_audio():

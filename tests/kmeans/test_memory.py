@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from kmeans_units.kmeans import KMeansOptions
 from kmeans_units.sample_run import SampleRun
-from kmeans_units.sampling import SampleOptions
+from kmeans_units.sample_options import SampleOptions
 from kmeans_units.streams import fit_stream
 from tests.kmeans.fake_encoder import FakeEncoder
 from kmeans_units.clips import Clip

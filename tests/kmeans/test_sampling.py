@@ -10,7 +10,8 @@ import soundfile
 from codectok.errors import CodectokError
 from codectok.items.corpus import read_corpus
 from kmeans_units.dump import Dump
-from kmeans_units.sampling import Sample, SampleOptions, sample_frames
+from kmeans_units.sample_options import SampleOptions
+from kmeans_units.sampling import Sample, sample_frames
 from tests.kmeans.fake_encoder import FakeEncoder, write_corpus
 
 LENGTHS = [0.5, 1.3, 0.01, 2.0, 0.7, 1.1, 0.33, 3.0, 0.9, 1.7, 0.6, 2.2] * 4

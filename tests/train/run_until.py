@@ -10,9 +10,10 @@ from pathlib import Path
 
 if __name__ == "__main__":
     from tests.train.recipes import recipe
+    from train_codec.loop import train
     from train_codec.trainer import Trainer
 
     changes = dict(item.split("=", 1) for item in sys.argv[3:])
     trainer = Trainer(recipe(Path(sys.argv[1]), **changes))
-    trainer.run(until=int(sys.argv[2]))
+    train(trainer, until=int(sys.argv[2]))
     trainer.accelerator.end_training()

@@ -17,6 +17,7 @@ import torch
 from codectok import CodectokError, FormatError, load
 from tests.train.recipes import ROOT, recipe
 from train_codec.data import CropBatch
+from train_codec.loop import train
 from train_codec.trainer import Trainer
 
 ALL_PARTS = {"balancer": "true", "distill_weight": 1}
@@ -62,7 +63,7 @@ def _leaves(tree: Any, path: str = "") -> dict[str, Any]:
 def test_resume_is_exact_in_a_new_process(tmp_path: Path, teacher: Path) -> None:
     """Everything in the checkpoint, bit for bit: networks, discriminators, optimizers, balancer, codebooks, average."""
     changes = {**ALL_PARTS, "teacher": teacher, "teacher_dim": 8, "ema_decay": 0.9}
-    Trainer(recipe(tmp_path / "whole", **changes)).run()
+    train(Trainer(recipe(tmp_path / "whole", **changes)))
     for stop in (14, 24):
         _process(tmp_path / "parts", stop, changes)
     whole, parts = (_leaves(_checkpoint(tmp_path / name)) for name in ("whole", "parts"))
@@ -99,7 +100,7 @@ def test_two_processes_are_one(tmp_path: Path, teacher: Path) -> None:
 
 def test_export_is_a_tokenizer(tmp_path: Path) -> None:
     trainer = Trainer(recipe(tmp_path / "run", validate_every=24, tensorboard="true"))
-    trainer.run()
+    train(trainer)
     tok = load(trainer.export())
     audio = np.random.default_rng(0).normal(0, 0.1, 8000).astype(np.float32)
     assert tok.decode(tok.encode(audio, 16000)).shape == audio.shape
@@ -173,7 +174,7 @@ def test_logged_losses_are_means_after_a_resume(tmp_path: Path, monkeypatch: pyt
 
     monkeypatch.setattr(Trainer, "train_step", step)
     monkeypatch.setattr("train_codec.watch.session.validate", lambda *args: {})
-    Trainer(recipe(tmp_path / "run", **changes)).run(until=18)
-    Trainer(recipe(tmp_path / "run", **changes)).run()
+    train(Trainer(recipe(tmp_path / "run", **changes)), until=18)
+    train(Trainer(recipe(tmp_path / "run", **changes)))
     rows = _rows(tmp_path / "run")
     assert [r["mel"] for r in rows if "mel" in r] == [1.0]

@@ -16,9 +16,9 @@ from codectok.errors import CodectokError, FormatError
 from train_codec.allocator import keep_buffers
 from train_codec.checkpoint import read_checkpoint, write_checkpoint
 from train_codec.data import prefetch
+from train_codec.interrupts import asked_to_stop
 from train_codec.schedule import rate_share
 from train_codec.student.settings import TaskRecipe
-from train_codec.trainer import asked_to_stop
 from train_codec.watch.progress import Progress
 
 

@@ -16,14 +16,15 @@ from codectok.errors import FingerprintError
 from codectok.fingerprint import fingerprint
 from codectok.llm.vocab import token_names, vocab_file
 from codectok.llm.vocab.checks import check_vocab
-from codectok.llm.vocab.id_layout import Codes, Layout
+from codectok.llm.vocab.description import VocabDescription
+from codectok.llm.vocab.id_layout import Codes
 from codectok.llm.vocab.tags import Mark, Tag, TimeTags
 from codectok.llm.vocab.token_names import Entry
 from codectok.tokens import Tokens
 
 
 @dataclass(frozen=True)
-class AudioVocab:
+class AudioVocab(VocabDescription):
     """Audio tokens of a language model: names, ids, markers. Frozen, hashable, kept as ``audio_vocab.json``.
 
     Attributes:
@@ -47,26 +48,8 @@ class AudioVocab:
         FormatError: a description that contradicts itself, or names that could be mistaken for each other.
     """
 
-    name: str
-    codebook_sizes: tuple[int, ...]
-    base_id: int
-    templates: tuple[str, ...] = ("<|audio_{k}_{c}|>",)
-    first_number: int = 0
-    order: str = "codebook-major"
-    reserved: int = 0
-    slots: tuple[int, ...] = ()
-    shared: bool = False
-    framed: bool = True
-    marks: tuple[Mark, ...] = ()
-    timestamps: TimeTags | None = None
-    pad_multiple: int = 1
-    tokenizer_fingerprint: str | None = None
-
     def __post_init__(self) -> None:
-        for field in ("codebook_sizes", "templates", "slots", "marks"):
-            object.__setattr__(self, field, tuple(getattr(self, field)))
-        if not self.slots:
-            object.__setattr__(self, "slots", tuple(range(len(self.codebook_sizes))))
+        super().__post_init__()
         check_vocab(self)
 
     @classmethod
@@ -96,22 +79,6 @@ class AudioVocab:
         marks = tuple(Mark(role, token, first + i, kind) for i, (kind, role, token) in enumerate(listed))
         times = TimeTags(first + len(marks), count=timestamps) if timestamps else None
         return dataclasses.replace(codes, marks=marks, timestamps=times)
-
-    @cached_property
-    def layout(self) -> Layout:
-        """The arithmetic behind ``ids`` and ``codes``."""
-        blocks = self.slots if self.shared else tuple(range(self.num_codebooks))
-        return Layout(self.base_id, self.codebook_sizes, blocks, self.order, self.reserved)
-
-    @property
-    def num_codebooks(self) -> int:
-        """K, the rows of a code matrix."""
-        return len(self.codebook_sizes)
-
-    @property
-    def size(self) -> int:
-        """Ids that the codes span: base_id .. base_id + size - 1, those that carry no code included."""
-        return self.layout.span
 
     @cached_property
     def end_id(self) -> int:

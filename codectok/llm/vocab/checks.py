@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from codectok.errors import FormatError
+from codectok.llm.vocab.description import VocabDescription
 from codectok.llm.vocab.id_layout import ORDERS
 from codectok.llm.vocab.name_templates import SURROGATES, check_template
 from codectok.llm.vocab.token_names import code_id
 
-if TYPE_CHECKING:
-    from codectok.llm.vocab.audio_vocab import AudioVocab
 
-
-def check_vocab(vocab: AudioVocab) -> None:
+def check_vocab(vocab: VocabDescription) -> None:
     """Check a whole description.
 
     Raises:
@@ -27,7 +24,7 @@ def check_vocab(vocab: AudioVocab) -> None:
     _check_marks(vocab)
 
 
-def _check_layout(vocab: AudioVocab) -> None:
+def _check_layout(vocab: VocabDescription) -> None:
     sizes, slots, k = vocab.codebook_sizes, vocab.slots, vocab.num_codebooks
     if not sizes or any(not isinstance(n, int) or n < 1 for n in sizes):
         raise FormatError(f"codebook sizes {sizes} must be whole numbers, 1 or more")
@@ -43,7 +40,7 @@ def _check_layout(vocab: AudioVocab) -> None:
         raise FormatError("rows that share the ids of one stream must have codebooks of one size")
 
 
-def _check_names(vocab: AudioVocab) -> None:
+def _check_names(vocab: VocabDescription) -> None:
     if len(vocab.templates) not in (0, 1, vocab.num_codebooks):
         raise FormatError(f"{len(vocab.templates)} name templates for {vocab.num_codebooks} codebooks: give 1, or each")
     fields = [set(check_template(template)) for template in vocab.templates]
@@ -61,7 +58,7 @@ def _check_names(vocab: AudioVocab) -> None:
             )
 
 
-def _check_marks(vocab: AudioVocab) -> None:
+def _check_marks(vocab: VocabDescription) -> None:
     roles, ids = [m.role for m in vocab.marks], [m.id for m in vocab.marks]
     tokens = [m.token for m in vocab.marks if m.token]
     for what, count in (("role", Counter(roles)), ("id", Counter(ids)), ("token", Counter(tokens))):

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from codectok.errors import CodeRangeError, FormatError
+from codectok.llm.vocab.description import VocabDescription
 from codectok.llm.vocab.name_templates import read_name, token_name
-
-if TYPE_CHECKING:
-    from codectok.llm.vocab.audio_vocab import AudioVocab
 
 
 class Entry(NamedTuple):
@@ -21,7 +19,7 @@ class Entry(NamedTuple):
     special: bool
 
 
-def token(vocab: AudioVocab, id: int) -> str:
+def token(vocab: VocabDescription, id: int) -> str:
     """Name of one id; see ``AudioVocab.token``."""
     mark = next((mark for mark in vocab.marks if mark.id == id), None)
     if mark is not None and mark.token:
@@ -35,7 +33,7 @@ def token(vocab: AudioVocab, id: int) -> str:
     return _name_at(vocab, number)
 
 
-def tokens(vocab: AudioVocab) -> list[str]:
+def tokens(vocab: VocabDescription) -> list[str]:
     """Names of the code block; see ``AudioVocab.tokens``."""
     _need_names(vocab)
     blocks, codes = vocab.layout.classify(np.arange(vocab.base_id, vocab.base_id + vocab.size))
@@ -43,7 +41,7 @@ def tokens(vocab: AudioVocab) -> list[str]:
     return [_code_name(vocab, block, code, number) for number, (block, code) in enumerate(pairs)]
 
 
-def entries(vocab: AudioVocab) -> list[Entry]:
+def entries(vocab: VocabDescription) -> list[Entry]:
     """All tokens in the order of ids; see ``AudioVocab.entries``."""
     found = [Entry(vocab.base_id + i, token, False) for i, token in enumerate(tokens(vocab))]
     found += [Entry(mark.id, mark.token, mark.kind != "attribute") for mark in vocab.marks]
@@ -52,7 +50,7 @@ def entries(vocab: AudioVocab) -> list[Entry]:
     return sorted(found)
 
 
-def token_id(vocab: AudioVocab, token: str) -> int | None:
+def token_id(vocab: VocabDescription, token: str) -> int | None:
     """Id of a name; see ``AudioVocab.id``."""
     for mark in vocab.marks:
         if mark.token and mark.token == token:
@@ -62,7 +60,7 @@ def token_id(vocab: AudioVocab, token: str) -> int | None:
     return code_id(vocab, token)
 
 
-def code_id(vocab: AudioVocab, token: str) -> int | None:
+def code_id(vocab: VocabDescription, token: str) -> int | None:
     """Id of the name of a code, markers and timestamps left aside."""
     layout = vocab.layout
     for row, template in enumerate(vocab.templates):
@@ -82,12 +80,12 @@ def code_id(vocab: AudioVocab, token: str) -> int | None:
     return None
 
 
-def _name_at(vocab: AudioVocab, number: int) -> str:
+def _name_at(vocab: VocabDescription, number: int) -> str:
     blocks, codes = vocab.layout.classify(np.array([vocab.base_id + number]))
     return _code_name(vocab, int(blocks[0]), int(codes[0]), number)
 
 
-def _code_name(vocab: AudioVocab, block: int, code: int, number: int) -> str:
+def _code_name(vocab: VocabDescription, block: int, code: int, number: int) -> str:
     if block < 0:
         return f"<|{vocab.name}_free_{number}|>"
     layout = vocab.layout
@@ -95,6 +93,6 @@ def _code_name(vocab: AudioVocab, block: int, code: int, number: int) -> str:
     return token_name(template, block, code, number + vocab.first_number)
 
 
-def _need_names(vocab: AudioVocab) -> None:
+def _need_names(vocab: VocabDescription) -> None:
     if not vocab.templates:
         raise FormatError(f"vocabulary {vocab.name} has ids without names: a tokenizer has no entries for them")

@@ -6,26 +6,25 @@ import dataclasses
 import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeVar
 
 from codectok.errors import CodectokError, FormatError
 from codectok.files.atomic import atomic_path
+from codectok.llm.vocab.description import VocabDescription
 from codectok.llm.vocab.tags import Mark, TimeTags
-
-if TYPE_CHECKING:
-    from codectok.llm.vocab.audio_vocab import AudioVocab
 
 FILE = "audio_vocab.json"
 FORMAT_VERSION = 1
+Vocab = TypeVar("Vocab", bound=VocabDescription)
 
 
-def to_dict(vocab: AudioVocab) -> dict[str, Any]:
+def to_dict(vocab: VocabDescription) -> dict[str, Any]:
     """The description as plain JSON values."""
     plain = json.loads(json.dumps(dataclasses.asdict(vocab)))
     return {"format_version": FORMAT_VERSION, **plain}
 
 
-def from_dict(kind: type[AudioVocab], plain: dict[str, Any]) -> AudioVocab:
+def from_dict(kind: type[Vocab], plain: dict[str, Any]) -> Vocab:
     """Undo ``to_dict``; see ``AudioVocab.from_dict``."""
     fields = dict(plain)
     version = fields.pop("format_version", None)
@@ -45,13 +44,13 @@ def from_dict(kind: type[AudioVocab], plain: dict[str, Any]) -> AudioVocab:
         raise FormatError(f"this is not the description of an audio vocabulary: {error}") from error
 
 
-def save(vocab: AudioVocab, folder: str | os.PathLike[str]) -> None:
+def save(vocab: VocabDescription, folder: str | os.PathLike[str]) -> None:
     """Write the file into a folder, whole or not at all."""
     with atomic_path(Path(folder) / FILE) as path:
         path.write_text(json.dumps(to_dict(vocab), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def load(kind: type[AudioVocab], folder: str | os.PathLike[str]) -> AudioVocab:
+def load(kind: type[Vocab], folder: str | os.PathLike[str]) -> Vocab:
     """Read the file from a folder; see ``AudioVocab.load``."""
     path = Path(folder) / FILE
     try:

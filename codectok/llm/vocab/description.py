@@ -1,0 +1,51 @@
+"""What a vocabulary declares: the fields of ``AudioVocab``, and where they put the codes among the ids."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from codectok.llm.vocab.id_layout import Layout
+from codectok.llm.vocab.tags import Mark, TimeTags
+
+
+@dataclass(frozen=True)
+class VocabDescription:
+    """The fields, unchecked; :class:`codectok.llm.vocab.AudioVocab` says what each is."""
+
+    name: str
+    codebook_sizes: tuple[int, ...]
+    base_id: int
+    templates: tuple[str, ...] = ("<|audio_{k}_{c}|>",)
+    first_number: int = 0
+    order: str = "codebook-major"
+    reserved: int = 0
+    slots: tuple[int, ...] = ()
+    shared: bool = False
+    framed: bool = True
+    marks: tuple[Mark, ...] = ()
+    timestamps: TimeTags | None = None
+    pad_multiple: int = 1
+    tokenizer_fingerprint: str | None = None
+
+    def __post_init__(self) -> None:
+        for field in ("codebook_sizes", "templates", "slots", "marks"):
+            object.__setattr__(self, field, tuple(getattr(self, field)))
+        if not self.slots:
+            object.__setattr__(self, "slots", tuple(range(len(self.codebook_sizes))))
+
+    @cached_property
+    def layout(self) -> Layout:
+        """The arithmetic behind ``ids`` and ``codes``."""
+        blocks = self.slots if self.shared else tuple(range(self.num_codebooks))
+        return Layout(self.base_id, self.codebook_sizes, blocks, self.order, self.reserved)
+
+    @property
+    def num_codebooks(self) -> int:
+        """K, the rows of a code matrix."""
+        return len(self.codebook_sizes)
+
+    @property
+    def size(self) -> int:
+        """Ids that the codes span: base_id .. base_id + size - 1, those that carry no code included."""
+        return self.layout.span

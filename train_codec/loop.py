@@ -1,0 +1,32 @@
+"""The training loop: from a run's checkpoint, if there is one, to its last step."""
+
+from __future__ import annotations
+
+from train_codec.data import prefetch
+from train_codec.interrupts import asked_to_stop
+from train_codec.trainer import Trainer
+from train_codec.watch.session import Session
+
+
+def train(trainer: Trainer, until: int | None = None) -> None:
+    """Train to ``steps`` (or stop at step ``until``), resuming if the run folder holds a checkpoint.
+
+    A SIGINT or SIGTERM ends it after the step, with a checkpoint.
+    """
+    recipe = trainer.recipe
+    stop = recipe.run.steps if until is None else min(until, recipe.run.steps)
+    clips = trainer.clips_fit = trainer.clips_fit if trainer.clips_fit is not None else trainer.clips("fit")
+    val = trainer.clips("val")
+    resumed = trainer.load()
+    with Session(trainer, val, resumed) as session, asked_to_stop() as asked:
+        for batch in prefetch(lambda step: trainer.batch(clips, step), trainer.step, stop):
+            if trainer.step == recipe.quantizer.quantize_from and not recipe.run.start_from:
+                trainer.start_codebooks(clips)
+            values, output = trainer.train_step(batch)
+            session.after_step(values, output)
+            if trainer.step % recipe.run.checkpoint_every == 0 or trainer.step == stop or asked:
+                trainer.save()
+            if trainer.step % recipe.run.validate_every == 0 or trainer.step == recipe.run.steps:
+                session.validate()
+            if asked:
+                break
