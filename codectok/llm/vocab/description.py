@@ -11,7 +11,7 @@ from codectok.llm.vocab.tags import Mark, TimeTags
 
 @dataclass(frozen=True)
 class VocabDescription:
-    """The fields, unchecked; :class:`codectok.llm.vocab.AudioVocab` says what each is."""
+    """The fields, unchecked; :class:`codectok.llm.vocab.audio_vocab.AudioVocab` says what each is."""
 
     name: str
     codebook_sizes: tuple[int, ...]
