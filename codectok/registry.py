@@ -150,7 +150,7 @@ def register(kind: str, name: str) -> Callable[[T], T]:
 
 def noun(kind: str) -> str:
     """One thing of a kind, as messages call it: "store format"."""
-    return {"corpora": "corpus"}.get(kind, kind.removesuffix("s")).replace("_", " ")
+    return {"corpora": "corpus", "datasets": "data set"}.get(kind, kind.removesuffix("s")).replace("_", " ")
 
 
 def unknown(kind: str, name: str) -> str:
@@ -179,6 +179,10 @@ class Table(Mapping[str, T]):
     def __getitem__(self, name: str) -> T:
         thing: T = find(self.kind, name)
         return thing
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """What the name stands for, or ``default`` where there is none."""
+        return find(self.kind, name) if known(self.kind, name) else default
 
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and known(self.kind, name)

@@ -54,11 +54,8 @@ def _probes() -> list[Row]:
 
 
 def _metrics() -> list[Row]:
-    from benchmarks.tasks import get_task, task_names
     from codectok.metrics import get_metric, metric_names
 
-    for name in task_names():  # tasks bring metrics of their own
-        get_task(name)
     return [
         {
             "metric": m.name,

@@ -1,7 +1,8 @@
 """Data sets by their layout on disk, with splits that are checked when they are opened."""
 
 from benchmarks.datasets.audio import read_clip, read_targets
-from benchmarks.datasets.registry import DATASETS, DatasetEntry, dataset_names, open_dataset
+from benchmarks.datasets.entry import DatasetEntry
+from benchmarks.datasets.opening import DATASETS, dataset_names, open_dataset
 from benchmarks.datasets.splits import check_splits
 
 __all__ = [

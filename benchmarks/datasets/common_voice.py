@@ -5,8 +5,11 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
+from benchmarks.datasets.entry import DatasetEntry
 from benchmarks.datasets.layout import apart, inside, need, notes, words
 from benchmarks.nouns import Clip, Dataset
+
+WHAT = "a Common Voice release (LANGUAGE/{train,dev,test}.tsv and LANGUAGE/clips)"
 
 
 def open_asr(name: str, root: Path) -> Dataset:
@@ -44,3 +47,9 @@ def _clips(folder: Path, split: str, language: str) -> tuple[Clip, ...]:
         for row in rows
         if words(row["sentence"])
     )
+
+
+ASR_CY = DatasetEntry("commonvoice-cy-asr", "asr", open_asr, WHAT)
+"""Read Welsh: words."""
+ASR_EU = DatasetEntry("commonvoice-eu-asr", "asr", open_asr, WHAT)
+"""Read Basque: words."""

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from benchmarks.datasets.entry import DatasetEntry
 from benchmarks.datasets.layout import apart, need, notes, share, words
 from benchmarks.nouns import Clip, Dataset
 
@@ -104,3 +105,11 @@ def _translations(root: Path, language: str) -> Iterator[tuple[str, str]]:
 def _load(path: Path) -> Any:
     with open(path, encoding="utf-8") as f:
         return json.load(f)
+
+
+ASR = DatasetEntry("gigaspeech-asr", "asr", open_asr, WHAT)
+"""English of podcasts and talks: words."""
+ST_DE = DatasetEntry("gigast-st", "st", open_st, f"{WHAT} and GigaST.de.json")
+"""The same, translated into German."""
+ST_ZH = DatasetEntry("gigast-zh-st", "st", open_st, f"{WHAT} and GigaST.zh.json")
+"""The same, translated into Chinese."""

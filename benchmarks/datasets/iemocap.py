@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from benchmarks.datasets.entry import DatasetEntry
 from benchmarks.datasets.layout import inside, lines, need
 from benchmarks.nouns import Clip, Dataset
 
@@ -51,3 +52,17 @@ def _clips(folder: Path, number: int) -> tuple[Clip, ...]:
                 speaker = f"Ses{number:02d}{ident.rpartition('_')[2][0]}"  # who speaks, not who wears the markers
                 found.append(Clip(ident, str(path), speaker, CLASSES[match[2]], session=dialogue, language="en"))
     return tuple(found)
+
+
+ER = DatasetEntry("iemocap-er", "er", open_er, WHAT)
+"""Emotion of acted dialogues: the first fold."""
+ER_FOLD1 = DatasetEntry("iemocap-er-fold1", "er", open_er, WHAT)
+"""Emotion of acted dialogues: session 1 is the test set."""
+ER_FOLD2 = DatasetEntry("iemocap-er-fold2", "er", open_er, WHAT)
+"""Emotion of acted dialogues: session 2 is the test set."""
+ER_FOLD3 = DatasetEntry("iemocap-er-fold3", "er", open_er, WHAT)
+"""Emotion of acted dialogues: session 3 is the test set."""
+ER_FOLD4 = DatasetEntry("iemocap-er-fold4", "er", open_er, WHAT)
+"""Emotion of acted dialogues: session 4 is the test set."""
+ER_FOLD5 = DatasetEntry("iemocap-er-fold5", "er", open_er, WHAT)
+"""Emotion of acted dialogues: session 5 is the test set."""

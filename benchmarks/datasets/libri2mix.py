@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from benchmarks.datasets.entry import DatasetEntry
 from benchmarks.datasets.layout import inside, need
 from benchmarks.nouns import Clip, Dataset
 
@@ -39,3 +40,7 @@ def _clips(folder: Path) -> tuple[Clip, ...]:
         )
         for path in sorted(need(folder / "mix_clean", WHAT).glob("*.wav"))
     )
+
+
+SS = DatasetEntry("libri2mix-ss", "ss", open_ss, WHAT)
+"""Two mixed readers to be parted."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from benchmarks.datasets.entry import DatasetEntry
 from benchmarks.datasets.layout import inside, lines, need, notes, words
 from benchmarks.nouns import Clip, Dataset
 
@@ -75,3 +76,9 @@ def _clips(folder: Path, split: str) -> tuple[Clip, ...]:
             path = str(listing.with_name(f"{ident}.flac"))
             found.append(Clip(ident, path, speaker, words(text), session=f"{speaker}-{chapter}", language="en"))
     return tuple(found)
+
+
+ASR = DatasetEntry("librispeech-asr", "asr", open_asr, WHAT)
+"""Read English: words."""
+PR = DatasetEntry("librispeech-pr", "pr", open_pr, f"{WHAT} and {LEXICON}")
+"""Read English: phones."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from benchmarks.datasets.entry import DatasetEntry
 from benchmarks.datasets.layout import inside, lines
 from benchmarks.nouns import Clip, Dataset
 from codectok.errors import CodectokError
@@ -34,3 +35,7 @@ def open_tts(name: str, root: Path) -> Dataset:
         licence="public domain",
         note="one speaker, in train and test; chapters and texts kept apart",
     )
+
+
+TTS = DatasetEntry("ljspeech-tts", "tts", open_tts, WHAT)
+"""One reader, to be spoken from text."""

@@ -6,6 +6,7 @@ import csv
 import hashlib
 from pathlib import Path
 
+from benchmarks.datasets.entry import DatasetEntry
 from benchmarks.nouns import Clip, Dataset, Mix, NotComputed, Trial
 from codectok.errors import FormatError
 
@@ -139,3 +140,19 @@ def _check_enough(name: str, splits: dict[str, list[Clip]], trials: dict[str, tu
         enough = enough and len({trial.same for trial in trials["test"]}) == 2
     if not enough:
         raise NotComputed(f"{name} needs the clips in benchmarks/mini/gpl, which a wheel lacks: run from a clone")
+
+
+SI = DatasetEntry("mini-si", "si", open_mini)
+"""Who speaks, on the clips that ship."""
+SV = DatasetEntry("mini-sv", "sv", open_mini)
+"""Whether two clips are of one speaker, on the clips that ship."""
+LID = DatasetEntry("mini-lid", "lid", open_mini)
+"""Which of the languages is spoken, on the clips that ship."""
+ASR = DatasetEntry("mini-asr", "asr", open_mini)
+"""What one speaker says, on the clips that ship."""
+SE = DatasetEntry("mini-se", "se", open_mini)
+"""Noise to be taken away, on the clips that ship."""
+SS = DatasetEntry("mini-ss", "ss", open_mini)
+"""Two voices to be parted, on the clips that ship."""
+RESYNTHESIS = DatasetEntry("mini-resynthesis", "resynthesis", open_mini)
+"""Clips to be coded and decoded, on the clips that ship."""

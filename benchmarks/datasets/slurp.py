@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from benchmarks.datasets.entry import DatasetEntry
 from benchmarks.datasets.layout import inside, lines, need, notes, share
 from benchmarks.nouns import Clip, Dataset
 
@@ -79,3 +80,9 @@ def _clips(path: Path, audio: Path, speakers: dict[str, str]) -> tuple[Clip, ...
                 )
             )
     return tuple(found)
+
+
+IC = DatasetEntry("slurp-ic", "ic", open_ic, WHAT)
+"""Intent of spoken commands, speakers apart."""
+IC_OFFICIAL = DatasetEntry("slurp-ic-official", "ic", open_ic, WHAT)
+"""Intent of spoken commands, the official split."""

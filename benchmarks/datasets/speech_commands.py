@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from benchmarks.datasets.entry import DatasetEntry
 from benchmarks.datasets.layout import lines, need, share
 from benchmarks.nouns import Clip, Dataset
 from codectok.audio import AudioReader
@@ -75,3 +76,7 @@ def _silence(noise: list[tuple[Path, float]], split: str, number: int) -> Clip:
         offset=round(offset, 4),
         duration=round(length, 4) - 1e-3,
     )
+
+
+KS = DatasetEntry("speech-commands-ks", "ks", open_ks, WHAT)
+"""Ten keywords, others and silence."""

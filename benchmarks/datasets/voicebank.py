@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from benchmarks.datasets.entry import DatasetEntry
 from benchmarks.datasets.layout import need
 from benchmarks.nouns import Clip, Dataset
 
@@ -41,3 +42,7 @@ def _clips(root: Path, split: str) -> tuple[Clip, ...]:
         )
         for path in sorted(noisy.glob("*.wav"))
     )
+
+
+SE = DatasetEntry("voicebank-se", "se", open_se, WHAT)
+"""Noise to be taken from read English."""

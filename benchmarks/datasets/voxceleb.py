@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from benchmarks.datasets.entry import DatasetEntry
 from benchmarks.datasets.layout import apart, lines, need, notes, share
 from benchmarks.nouns import Clip, Dataset, Trial
 
@@ -93,3 +94,9 @@ def _clip(folders: dict[str, Path], root: Path, file: str) -> Clip:
 
 def _video(clip: Clip) -> str:
     return clip.session
+
+
+SI = DatasetEntry("voxceleb1-si", "si", open_si, WHAT)
+"""Who speaks in interviews."""
+SV = DatasetEntry("voxceleb1-sv", "sv", open_sv, WHAT)
+"""Whether two clips of interviews are of one speaker."""

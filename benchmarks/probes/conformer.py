@@ -11,6 +11,8 @@ from torch.nn import functional as F
 from benchmarks.probes.encoder import Encoder, sinusoids
 from benchmarks.probes.frontend import length_mask
 from benchmarks.probes.layers import MaskedBatchNorm, TimeConv
+from benchmarks.probes.options import ProbeOptions
+from benchmarks.probes.probe import Probe
 
 
 class FeedForward(nn.Sequential):
@@ -100,3 +102,13 @@ class Conformer(Encoder):
         for block in self.blocks:
             y = block(y, mask)
         return y * mask[..., None]
+
+
+def _build(dim: int, options: ProbeOptions) -> Encoder:
+    small = options.small
+    hidden = options.width or (2 * dim if small else 2048)
+    return Conformer(dim, 2 if small else 6, 4, hidden, 15 if small else 31, options.drop(0.1))
+
+
+CONFORMER = Probe(_build, frames=True, dim=256)
+"""Self-attention and convolutions in turn."""

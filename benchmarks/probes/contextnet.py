@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from benchmarks.probes.encoder import Encoder
 from benchmarks.probes.frontend import length_mask
 from benchmarks.probes.layers import MaskedBatchNorm, SqueezeExcite, TimeConv
+from benchmarks.probes.options import ProbeOptions
+from benchmarks.probes.probe import Probe
 
 KERNEL = 5
 
@@ -81,3 +83,12 @@ class ContextNet(Encoder):
             y = block(y, mask)
         out: Tensor = self.dropout(y * mask).transpose(1, 2)
         return out
+
+
+def _build(dim: int, options: ProbeOptions) -> Encoder:
+    blocks, convs = (5, 2) if options.small else (23, 5)
+    return ContextNet(dim, options.width or (64 if options.small else 256), blocks, convs, options.drop(0.1))
+
+
+CONTEXTNET = Probe(_build, frames=True)
+"""Convolutions that squeeze and excite over the whole clip."""

@@ -7,6 +7,8 @@ from torch.nn import functional as F
 
 from benchmarks.probes.encoder import BiLSTM, Encoder
 from benchmarks.probes.frontend import length_mask
+from benchmarks.probes.options import ProbeOptions
+from benchmarks.probes.probe import Probe
 
 POOL = 2
 
@@ -62,3 +64,14 @@ class CRDNN(Encoder):
         y = self.recurrent(y.transpose(1, 2).flatten(2), lengths)
         out: Tensor = self.dense(y) * mask[..., None]
         return out
+
+
+def _build(dim: int, options: ProbeOptions) -> Encoder:
+    width, dropout = options.width or (64 if options.small else 512), options.drop(0.15)
+    if options.small:
+        return CRDNN(dim, width, (4, 8), 1, 2 * width, dropout)
+    return CRDNN(dim, width, (128, 256), 4, 512, dropout)
+
+
+CRDNN_PROBE = Probe(_build, frames=True, dim=256)
+"""Convolutions, bidirectional LSTM layers, and a network frame by frame."""

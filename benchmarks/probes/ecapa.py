@@ -7,7 +7,9 @@ from torch import Tensor, nn
 
 from benchmarks.probes.frontend import length_mask
 from benchmarks.probes.layers import ConvNorm, MaskedBatchNorm, SqueezeExcite, TimeConv, pooled
+from benchmarks.probes.options import ProbeOptions
 from benchmarks.probes.pooling import Pooling
+from benchmarks.probes.probe import Probe
 
 SCALE = 8
 
@@ -90,3 +92,12 @@ class ECAPA(Pooling):
         z = self.attention(self.join(torch.cat(outs, 1), mask).relu(), mask)[..., None]
         out: Tensor = self.last(self.norm(z, torch.ones_like(z[:, :1]))[..., 0])
         return out
+
+
+def _build(dim: int, options: ProbeOptions) -> Pooling:
+    width = options.width or (64 if options.small else 1024)
+    return ECAPA(dim, width, 64, 2 * width, width // 2) if options.small else ECAPA(dim, width, 192, 1536, 128)
+
+
+ECAPA_PROBE = Probe(_build, frames=False)
+"""ECAPA-TDNN: dilated convolutions and attentive statistics, made for speakers."""

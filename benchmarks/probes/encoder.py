@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.probes.frontend import length_mask
+from benchmarks.probes.options import ProbeOptions
+from benchmarks.probes.probe import Probe
 
 
 class Encoder(nn.Module):
@@ -64,3 +66,23 @@ def sinusoids(frames: int, dim: int, device: torch.device | str = "cpu") -> Tens
     rates = torch.exp(torch.arange(0, dim, 2, device=device) * (-torch.log(torch.tensor(10000.0)).item() / dim))
     angles = torch.arange(frames, device=device)[:, None] * rates
     return torch.stack([angles.sin(), angles.cos()], -1).flatten(1)
+
+
+def _linear(dim: int, options: ProbeOptions) -> Encoder:
+    return Linear(dim, 0)
+
+
+def _dnn(dim: int, options: ProbeOptions) -> Encoder:
+    return Linear(dim, options.width or (128 if options.small else 2048))
+
+
+def _bilstm(dim: int, options: ProbeOptions) -> Encoder:
+    return BiLSTM(dim, options.width or (64 if options.small else 1024), 2, options.drop(0.2))
+
+
+LINEAR = Probe(_linear, frames=True)
+"""Nothing but a linear map of what the front end makes."""
+DNN = Probe(_dnn, frames=True)
+"""One hidden layer, frame by frame."""
+BILSTM = Probe(_bilstm, frames=True)
+"""Two bidirectional LSTM layers."""

@@ -40,6 +40,15 @@ class ProbeOptions:
         if self.dim < 0 or self.width < 0 or self.beam < 1 or not 0 <= self.crop_seconds < 3600 or self.dropout >= 1:
             raise FormatError(f"{self}: a size below 0, a beam below 1 or a dropout that is no share")
 
+    @property
+    def small(self) -> bool:
+        """Whether the size is "small"."""
+        return self.size == "small"
+
+    def drop(self, own: float) -> float:
+        """The dropout, ``own`` where none is asked for."""
+        return own if self.dropout < 0 else self.dropout
+
     @classmethod
     def read(cls, options: Mapping[str, Any]) -> ProbeOptions:
         """From the options of a suite.

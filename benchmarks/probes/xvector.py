@@ -6,7 +6,9 @@ from torch import Tensor, nn
 
 from benchmarks.probes.frontend import length_mask
 from benchmarks.probes.layers import ConvNorm, pooled
+from benchmarks.probes.options import ProbeOptions
 from benchmarks.probes.pooling import Pooling
+from benchmarks.probes.probe import Probe
 
 
 class XVector(Pooling):
@@ -33,3 +35,12 @@ class XVector(Pooling):
             y = layer(y, mask)
         out: Tensor = self.last(pooled(y, mask))
         return out
+
+
+def _build(dim: int, options: ProbeOptions) -> Pooling:
+    width = options.width or (64 if options.small else 512)
+    return XVector(dim, width, 64, 3 * width) if options.small else XVector(dim, width, 512, 1500)
+
+
+XVECTOR = Probe(_build, frames=False)
+"""X-vector: dilated convolutions and statistics over time."""

@@ -95,7 +95,7 @@ def choose(cells: Sequence[Cell], only: Sequence[str]) -> list[Cell]:
 def _check(entry: Entry, task: Task) -> None:
     """What can be told wrong before anything is opened."""
     for probe in entry.probes:
-        if probe not in task.probes and not probe.startswith("llm:"):
+        if not task.takes(probe) and not probe.startswith("llm:"):
             raise SuiteError(f"{entry.task} has no probe {probe!r}: take one of {', '.join(task.probes)}")
     known = DATASETS.get(entry.dataset)
     if known is not None and known.task != entry.task:

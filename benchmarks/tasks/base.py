@@ -12,6 +12,7 @@ from torch import nn
 from benchmarks.batches import num_frames
 from benchmarks.nouns import Budget, Clip, Dataset, Example, InputInfo, Outcome, Split
 from benchmarks.training import Fitted, Loss, ModelScore, fit
+from codectok import registry
 from codectok.errors import CodectokError
 
 if TYPE_CHECKING:
@@ -99,6 +100,8 @@ class Task(ABC):
     label: str
     metrics: tuple[str, ...]
     probes: tuple[str, ...]
+    needs: str = ""
+    """Which other packages' probes it takes beside its own: those that give "frames", or also "vectors"; "": none."""
     generative: bool = False
     trained: bool = True
     shuffled_floor: bool = True
@@ -112,9 +115,16 @@ class Task(ABC):
             NotComputed: something that is not installed here.
         """
         probe = given.probe or (self.probes[0] if self.probes else "")
-        if probe and probe not in self.probes:
+        if probe and not self.takes(probe):
             raise TaskError(f"{self.name} has no probe {probe!r}: take one of {', '.join(self.probes)}")
         return self._run(replace(given, probe=probe))
+
+    def takes(self, probe: str) -> bool:
+        """Whether it can be asked by a probe: one of its own, or of another package if it gives what the task needs."""
+        if probe in self.probes or not self.needs or not registry.known("probes", probe):
+            return probe in self.probes
+        foreign = registry.entry_of("probes", probe).package != registry.OWN
+        return foreign and (self.needs == "vectors" or registry.find("probes", probe).frames)
 
     def check(self, options: Mapping[str, Any]) -> None:
         """That a suite's options for this task can be used, before anything is run.

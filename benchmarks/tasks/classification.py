@@ -27,6 +27,7 @@ class Classification(Discriminative):
     """
 
     metrics = ("accuracy", "f1")
+    needs = "vectors"
 
     def __init__(self, name: str, label: str, *probes: str) -> None:
         self.name, self.label, self.probes = name, label, probes
@@ -112,7 +113,12 @@ def right_share(model: nn.Module, examples: Sequence[Example], index: dict[str, 
 
 
 ER = Classification("er", "emotion", "ecapa", "linear")
+"""Which emotion a clip is of."""
 IC = Classification("ic", "intent", "bilstm", "linear")
+"""What a command is meant to do."""
 KS = Classification("ks", "keyword", "xvector", "ecapa", "linear")
+"""Which keyword a clip holds."""
 SI = Classification("si", "speaker", "ecapa", "xvector", "linear")
+"""Which of the speakers of the training clips speaks."""
 LID = Classification("lid", "language", "ecapa", "xvector", "linear", "bilstm")
+"""Which language is spoken."""

@@ -14,3 +14,4 @@ class Enhancement(Restoration):
 
 
 SE = Enhancement()
+"""The clean clip of a noisy one."""

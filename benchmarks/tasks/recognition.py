@@ -32,6 +32,7 @@ class Recognition(Discriminative):
     """
 
     probes = ("bilstm", "contextnet", "linear", "dnn", "conformer", "crdnn")
+    needs = "frames"
 
     def __init__(self, name: str, label: str, *metrics: str) -> None:
         self.name, self.label, self.metrics = name, label, metrics
@@ -124,4 +125,6 @@ class Recognition(Discriminative):
 
 
 ASR = Recognition("asr", "speech recognition", "wer", "cer")
+"""The words that are said."""
 PR = Recognition("pr", "phone recognition", "per")
+"""The phones that are said."""

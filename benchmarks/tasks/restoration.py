@@ -33,6 +33,7 @@ class Restoration(Task):
 
     probes = ("conformer", "crdnn")
     metrics = ("dnsmos", "pesq", "stoi", *HEADLINE, "si_sdr", "dwer", "dcer", "spk_sim")
+    needs = "frames"
     generative = True
     shuffled_floor = False
     targets = 1

@@ -143,3 +143,4 @@ def _of_input(info: InputInfo, passed: Passed, test: str) -> list[Score]:
 
 
 RESYNTHESIS = Resynthesis()
+"""What coding and decoding leaves of a clip; nothing is trained."""

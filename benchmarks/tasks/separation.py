@@ -18,3 +18,4 @@ class Separation(Restoration):
 
 
 SS = Separation()
+"""The two voices of a mixture."""

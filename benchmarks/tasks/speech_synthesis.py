@@ -76,3 +76,4 @@ class SpeechSynthesis(Task):
 
 
 TTS = SpeechSynthesis()
+"""The speech of a text."""

@@ -34,6 +34,7 @@ class Translation(Discriminative):
         ("bleu",),
         ("conformer", "bilstm", "contextnet", "linear"),
     )
+    needs = "frames"
 
     def _fit(self, given: Assignment, options: ProbeOptions) -> Trained:
         split, batch, device = given.split, given.budget.batch, given.context.device
@@ -104,3 +105,4 @@ def word_pieces(texts: Sequence[str]) -> Any:
 
 
 ST = Translation()
+"""The words of another language that say the same."""

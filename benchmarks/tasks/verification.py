@@ -36,6 +36,7 @@ class Verification(Discriminative):
     """
 
     metrics = ("eer", "mindcf")
+    needs = "vectors"
     shuffled_floor = False
 
     def __init__(self, name: str, label: str, *probes: str) -> None:
@@ -131,3 +132,4 @@ def pair_eer(model: nn.Module, examples: Sequence[Example], device: str) -> floa
 
 
 SV = Verification("sv", "speaker verification", "ecapa", "xvector", "linear")
+"""Whether two clips are of one speaker, also of speakers never trained on."""

@@ -5,17 +5,16 @@ from __future__ import annotations
 import hashlib
 import os
 import signal
-import sys
 import time
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import soundfile
 
-from benchmarks.datasets import registry
+from benchmarks.datasets import DatasetEntry
 from benchmarks.nouns import Clip, Dataset, ItemScore, NotComputed, Outcome, Score
-from benchmarks.tasks import _TASKS, base
+from benchmarks.tasks import base
+from codectok import registry
 
 ROOT = "FAKE_DATA"
 """Environment variable with the folder of the audio, which worker processes see too."""
@@ -75,17 +74,12 @@ def open_fake(name: str, root: Path | None) -> Dataset:
 
 
 def install() -> None:
-    for module, contents in (("tasks", (FakeTask, FakeGenerative, FakeUntrained)), ("datasets", (open_fake,))):
-        fake = ModuleType(f"benchmarks.{module}.fake")
-        for value in contents:
-            setattr(fake, value.__name__, value() if isinstance(value, type) else value)
-        sys.modules[fake.__name__] = fake
     for task in (FakeTask, FakeGenerative, FakeUntrained):
-        _TASKS[task.name] = f"fake:{task.__name__}"
+        registry.register("tasks", task.name)(task())
     for name, needs in (("fake", ""), ("fake-nc", ""), ("fake-far", "a folder that is far")):
-        registry.DATASETS[name] = registry.DatasetEntry(name, "fake", "fake:open_fake", needs)
+        registry.register("datasets", name)(DatasetEntry(name, "fake", open_fake, needs))
     for name in ("fake-generative", "fake-untrained"):
-        registry.DATASETS[name] = registry.DatasetEntry(name, name, "fake:open_fake")
+        registry.register("datasets", name)(DatasetEntry(name, name, open_fake))
 
 
 SETUP = "tests.benchmarks.fakes:install"

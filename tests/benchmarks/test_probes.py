@@ -7,15 +7,18 @@ from hypothesis import strategies as st
 from torch import nn
 
 from benchmarks.nouns import Clip, Example
-from benchmarks.probes import ENCODERS, POOLINGS, ProbeOptions, build_encoder, build_pooling
+from benchmarks.probes import PROBES, ProbeOptions, build_encoder, build_pooling, gives_frames
 from benchmarks.probes.ctc import beam_search, frames_needed, greedy
 from benchmarks.probes.frontend import AttentionMLP, Frontend, collate, length_mask, start_table
 from benchmarks.probes.heads import ClipProbe, FrameProbe
 from benchmarks.probes.layers import MaskedBatchNorm, pooled
 from benchmarks.probes.macs import macs_per_second
 from benchmarks.probes.translator import Translator
-from codectok.errors import FormatError
+from codectok.errors import FormatError, UnknownNameError
 from tests.benchmarks.toy_examples import DIM, KINDS, SIZES, toy_info, toy_x
+
+POOLINGS = list(PROBES)
+ENCODERS = [name for name in POOLINGS if gives_frames(name)]
 
 DIMS = 16
 OPTIONS = ProbeOptions(dim=DIMS, width=16)
@@ -238,7 +241,9 @@ def test_bad_options_and_names_say_what_there_is():
         ProbeOptions.read({"widht": 3})
     with pytest.raises(FormatError, match="small or published"):
         ProbeOptions.read({"size": "huge"})
-    with pytest.raises(FormatError, match="no probe 'mlp'; there are"):
+    with pytest.raises(FormatError, match="ecapa gives a vector a clip"):
+        build_encoder("ecapa", 8)
+    with pytest.raises(UnknownNameError, match="no probe 'mlp': there are linear"):
         build_encoder("mlp", 8)
     with pytest.raises(FormatError, match="ecapa"):
         build_pooling("ecapa", 8, ProbeOptions(width=12))

@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks.datasets import registry
 from benchmarks.inputs import clip_key, open_input
 from benchmarks.nouns import Budget, Example, LeakageError, Split
 from benchmarks.runner import Entry, Suite, read_rows, run_suite
@@ -27,7 +26,7 @@ from benchmarks.runner.plan import make_plan
 from benchmarks.runner.results import settled
 from benchmarks.runner.row import Place
 from benchmarks.split_tables import read_splits
-from benchmarks.tasks import _TASKS
+from codectok import registry
 from codectok.errors import CodectokError, FormatError
 from codectok.pretrained import FOLDER
 from tests.benchmarks import fakes
@@ -41,14 +40,10 @@ def data(tmp_path, monkeypatch):
     folder.mkdir()
     fakes.make_data(folder)
     monkeypatch.setenv(fakes.ROOT, str(folder))
-    tasks, sets = dict(_TASKS), dict(registry.DATASETS)
+    monkeypatch.setattr(registry, "_added", {})
     work_module.the_dataset.cache_clear()
     fakes.install()
     yield folder
-    _TASKS.clear()
-    _TASKS.update(tasks)
-    registry.DATASETS.clear()
-    registry.DATASETS.update(sets)
     work_module.the_dataset.cache_clear()
     work_module._extracted.cache_clear()
 

@@ -9,7 +9,7 @@ import torch
 from benchmarks.nouns import Budget, Example, Outcome, Split, Trial
 from benchmarks.tasks import Assignment, TaskContext, TaskError, get_task, task_names
 from benchmarks.training import TrainingError
-from codectok.errors import FormatError
+from codectok.errors import FormatError, UnknownNameError
 from tests.benchmarks.toy_examples import KINDS, toy_info, toy_split
 
 CLASSES = ("0", "1", "2")
@@ -189,7 +189,7 @@ def test_training_clips_with_too_few_frames_are_noted():
 
 
 def test_what_cannot_be_run_says_so():
-    with pytest.raises(TaskError, match="no task 'vad'; there are asr"):
+    with pytest.raises(UnknownNameError, match="no task 'vad'"):
         get_task("vad")
     with pytest.raises(TaskError, match="no probe 'contextnet'"):
         run("si", probe="contextnet")
