@@ -1,10 +1,42 @@
-"""What some tokenizers can do beside encoding, as Protocols: ask with ``isinstance``."""
+"""What some tokenizers can do beside encoding, as Protocols: ask with ``isinstance``.
+
+A tokenizer has an ability by having its methods; :class:`~codectok.Tokenizer` calls those with an underscore, with
+checked input only.
+"""
 
 from __future__ import annotations
 
 from typing import Protocol, runtime_checkable
 
+import numpy as np
 from torch import Tensor
+
+
+@runtime_checkable
+class CanDecode(Protocol):
+    """It turns codes into audio. ``can_decode`` says whether this very one does: it may lack its vocoder."""
+
+    def _decode(self, codes: list[Tensor], num_samples: list[int]) -> list[np.ndarray]:
+        """Audio float32 [num_samples] of each int64 [K, T]."""
+
+
+@runtime_checkable
+class CanDecodeFeatures(Protocol):
+    """It turns continuous features into audio: what quantization costs can be heard."""
+
+    def _decode_features(self, features: Tensor, num_samples: int) -> np.ndarray:
+        """Audio float32 [num_samples] of float32 [T, D]."""
+
+
+@runtime_checkable
+class HasCodeVectors(Protocol):
+    """Its codes stand for vectors of codebooks."""
+
+    def _code_vectors(self, codebook: int) -> Tensor:
+        """Float32 [size, D]: what each code of one codebook adds to the vector that is decoded."""
+
+    def _quantized_features(self, codes: Tensor) -> Tensor:
+        """Float32 [T, D] on the CPU: what codes int64 [K, T] of the first codebooks say of the features."""
 
 
 @runtime_checkable

@@ -15,6 +15,9 @@ from codectok.audio.samples import Audio
 from codectok.errors import CodectokError
 from codectok.tokens import Tokens
 
+SCALE_SAMPLES = 1000
+"""Samples of a stream from which on their scale is judged."""
+
 
 class Steps(Protocol):
     """What a causal tokenizer offers to streams: pure functions of an explicit state, None at the start."""
@@ -50,7 +53,7 @@ class StreamEncoder:
         rate = _audio.check_rate(tokenizer.sample_rate if rate is None else rate)
         self._resampler = _audio.Resampler(rate, tokenizer.sample_rate)
         self._state: Any = None
-        self._seen = 0
+        self._seen = self._pushed = self._loud = 0
         self._done = False
 
     def push(self, chunk: Audio) -> Tokens:
@@ -59,16 +62,24 @@ class StreamEncoder:
         ``num_samples`` of the result is how many samples at the tokenizer's rate the chunk brought.
 
         Raises:
-            AudioError: NaN or Inf in the chunk.
+            AudioError: NaN or Inf in the chunk, or samples at the scale of integers.
             CodectokError: the stream was flushed before.
         """
         samples = _audio.as_mono(chunk)
-        if len(samples):
-            _audio.check_samples(samples)
+        _audio.check_finite(samples)
+        self._pushed += len(samples)
+        self._loud += _audio.count_loud(samples)
+        if self._pushed >= SCALE_SAMPLES:  # a share of a few samples says nothing yet
+            _audio.check_scale(self._loud, self._pushed)
         return self._step(self._resampler.push(samples), False)
 
     def flush(self) -> Tokens:
-        """End the stream: Tokens of the frames that were still held back; none if it brought no audio."""
+        """End the stream: Tokens of the frames that were still held back; none if it brought no audio.
+
+        Raises:
+            AudioError: the stream was too short to notice before that its samples are at the scale of integers.
+        """
+        _audio.check_scale(self._loud, self._pushed)
         tokens = self._step(self._resampler.flush(), True)
         self._done = True
         return tokens

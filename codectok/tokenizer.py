@@ -5,7 +5,9 @@ from __future__ import annotations
 import abc
 import os
 from collections.abc import Iterator, Sequence
-from typing import Any, TypeAlias
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,21 +15,59 @@ from torch import Tensor
 
 from codectok import audio as _audio
 from codectok import opening
-from codectok.audio.samples import Audio
-from codectok.errors import CodectokError, CodeRangeError
-from codectok.facts import TokenizerFacts
+from codectok.abilities import CanDecode, CanDecodeFeatures, HasCodeVectors
+from codectok.audio.clip import AudioOrPath
+from codectok.errors import AudioError, CodectokError, CodeRangeError, FingerprintError
 from codectok.streaming import StreamDecoder, StreamEncoder, encode_blocks
 from codectok.tokens import Tokens
+from codectok.tokens.rates import choose_codebooks, nominal_bitrate
 
-AudioOrPath: TypeAlias = "Audio | str | os.PathLike[str]"
 
-
-class Tokenizer(TokenizerFacts, abc.ABC):
+class Tokenizer(abc.ABC):
     """Speech to integers and, where possible, back.
 
     Subclasses set the attributes and implement the underscored methods, which see clean input only: float32 arrays
-    [S] at ``sample_rate`` with S >= 1, codes in range. Everything a user can get wrong is checked here, once.
+    [S] at ``sample_rate`` with S >= 1, codes in range. Everything a user can get wrong is checked here, once. What only
+    some can do is in :mod:`codectok.abilities`.
+
+    Audio goes in and comes out as numpy arrays (torch tensors are taken too); codes and features are torch tensors on
+    the CPU.
+
+    >>> import codectok
+    >>> tok = codectok.load("pcm")
+    >>> tokens = tok.encode([0.0, 0.25, -0.5], 16000)
+    >>> tokens.codes
+    tensor([[128, 225,  16]])
+    >>> tok.decode(tokens).shape
+    (3,)
     """
+
+    name: str
+    sample_rate: int
+    """Hz of the audio it takes and gives."""
+    frame_rate: Fraction
+    """Frames per second, exact."""
+    codebook_sizes: tuple[int, ...]
+    """Codes in each codebook, all that it has."""
+    fingerprint: str
+    """Hash of what decides the codes; tokens are bound to it."""
+    feature_dim: int
+    """D of ``features``."""
+    causal: bool = False
+    """Whether ``stream_encoder`` and ``stream_decoder`` exist and equal the offline results."""
+    can_decode: bool
+    """Whether there is a decoder; unless a class says otherwise, whether it has the ability ``CanDecode``."""
+    block_seconds: float = 1.0
+    """Audio worked on at a time: bounds memory and keeps activations in cache. Results do not depend on it."""
+    device: torch.device = torch.device("cpu")
+    """Where its networks run; audio, tokens and features are on the CPU."""
+    folder: Path | None = None
+    """The model folder that it was opened from, if it was."""
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if "can_decode" not in cls.__dict__:
+            cls.can_decode = hasattr(cls, "_decode")
 
     # -- what a subclass implements ---------------------------------------------------------------------------------
 
@@ -42,22 +82,6 @@ class Tokenizer(TokenizerFacts, abc.ABC):
     @abc.abstractmethod
     def _features(self, clips: list[np.ndarray]) -> list[Tensor]:
         """Continuous representation just before quantization, float32 [T, D], of each clip."""
-
-    def _decode(self, codes: list[Tensor], num_samples: list[int]) -> list[np.ndarray]:
-        """Audio float32 [num_samples] of each [K, T]."""
-        raise CodectokError(f"{self.name} cannot decode: it has no decoder or vocoder")
-
-    def _code_vectors(self, codebook: int) -> Tensor:
-        """Float32 [size, D]: what each code of one codebook adds to the vector that is decoded."""
-        raise CodectokError(f"{self.name} has no code vectors: its codes stand for no vectors of a codebook")
-
-    def _quantized_features(self, codes: Tensor) -> Tensor:
-        """Float32 [T, D] on the CPU: what codes int64 [K, T] of the first codebooks say of the features."""
-        raise CodectokError(f"{self.name} has no quantized features: its codes stand for no vectors of a codebook")
-
-    def _decode_features(self, features: Tensor, num_samples: int) -> np.ndarray:
-        """Audio float32 [num_samples] of float32 [T, D]."""
-        raise CodectokError(f"{self.name} cannot decode features: its decoder, if any, takes codes")
 
     # Streaming, for causal tokenizers: pure functions on explicit state; None is the start of a stream.
 
@@ -82,17 +106,19 @@ class Tokenizer(TokenizerFacts, abc.ABC):
         """Tokenize one clip, given as samples with their ``rate`` in Hz or as the path of an audio file.
 
         Args:
-            audio: float [S] or [C, S] (mixed down by the mean), or a path.
-            rate: Hz; required for arrays. Another rate than ``sample_rate`` is resampled.
+            audio: float in [-1, 1) or int16, [S] or [C, S] (mixed down by the mean); or a path.
+            rate: Hz; required for arrays, refused with a path, which has its own. What differs from ``sample_rate`` is
+                resampled.
             num_codebooks: use the first K codebooks; default all.
             bitrate: or the most codebooks that fit in this many kbit/s.
 
         Raises:
-            AudioError: empty, not finite, unreadable, or no rate.
+            AudioError: empty, not finite, at the scale of integers, unreadable, or a rate missing or too many.
             CodeRangeError: more codebooks than there are, or a bitrate below one codebook's.
         """
         k = self.choose_codebooks(num_codebooks, bitrate)
         if isinstance(audio, (str, os.PathLike)) and self.causal:
+            _audio.no_rate(audio, rate)
             return self._encode_file(audio, k)
         return self._encode_clips([audio], rate, k)[0]
 
@@ -118,8 +144,14 @@ class Tokenizer(TokenizerFacts, abc.ABC):
 
     def decode_batch(self, many: Sequence[Tokens]) -> list[np.ndarray]:
         """Decode several utterances; each result equals ``decode`` of it alone."""
+        if not (self.can_decode and isinstance(self, CanDecode)):
+            raise CodectokError(self.why_not_decode())
         expanded = [self.check(tokens).expand() for tokens in many]
         return self._decode([t.codes for t in expanded], [t.num_samples for t in expanded]) if expanded else []
+
+    def why_not_decode(self) -> str:
+        """What is missing of one that cannot decode, and what to do about it."""
+        return f"{self.name} cannot decode: it has no decoder or vocoder"
 
     def features(self, audio: AudioOrPath, rate: int | None = None) -> Tensor:
         """The continuous representation just before quantization, float32 [T, D], at the codes' frame rate."""
@@ -140,6 +172,8 @@ class Tokenizer(TokenizerFacts, abc.ABC):
             CodeRangeError: no such codebook.
             CodectokError: this tokenizer has no codebook vectors.
         """
+        if not isinstance(self, HasCodeVectors):
+            raise CodectokError(f"{self.name} has no code vectors: its codes stand for no vectors of a codebook")
         if not 0 <= codebook < len(self.codebook_sizes):
             raise CodeRangeError(f"{self.name} has codebooks 0 to {len(self.codebook_sizes) - 1}, not {codebook}")
         found = self._code_vectors(codebook)
@@ -154,6 +188,8 @@ class Tokenizer(TokenizerFacts, abc.ABC):
             FingerprintError: the tokens are another tokenizer's.
             CodectokError: this tokenizer's codes stand for no vectors.
         """
+        if not isinstance(self, HasCodeVectors):
+            raise CodectokError(f"{self.name} has no quantized features: its codes stand for no vectors of a codebook")
         found = self._quantized_features(self.check(tokens).expand().codes)
         return found.clone() if found.is_inference() else found
 
@@ -164,6 +200,8 @@ class Tokenizer(TokenizerFacts, abc.ABC):
             CodectokError: this tokenizer's decoder takes codes only, or it has none.
             AudioError: features of another width, or not finite.
         """
+        if not isinstance(self, CanDecodeFeatures):
+            raise CodectokError(f"{self.name} cannot decode features: its decoder, if any, takes codes")
         return self._decode_features(self.check_features(features), max(0, num_samples))
 
     def stream_encoder(self, num_codebooks: int | None = None, rate: int | None = None) -> StreamEncoder:
@@ -174,11 +212,86 @@ class Tokenizer(TokenizerFacts, abc.ABC):
     def stream_decoder(self) -> StreamDecoder:
         """A decoder to push tokens into."""
         self._need_causal()
+        if not self.can_decode:
+            raise CodectokError(self.why_not_decode())
         return StreamDecoder(self)
+
+    def to(self, device: str | torch.device) -> Tokenizer:
+        """Run on another device from here on; returns the tokenizer itself.
+
+        Raises:
+            CodectokError: a device that cannot be used.
+        """
+        opening.check_device(str(device))
+        self._move(torch.device(device))
+        self.device = torch.device(device)
+        return self
+
+    def _move(self, device: torch.device) -> None:
+        """Move the networks; a tokenizer without any has nothing to move."""
+        del device
+
+    @staticmethod
+    def from_pretrained(name: str | os.PathLike[str] | None = None, *, device: str = "cpu") -> Tokenizer:
+        """Open a tokenizer; the same as :func:`codectok.load`."""
+        return load(name, device=device)
 
     def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
         """Write the model folder (``config.json``, ``model.safetensors``) that ``codectok.load`` opens."""
         raise CodectokError(f"{self.name} has no weights to save")
+
+    # -- what follows from the facts ----------------------------------------------------------------------------------
+
+    def choose_codebooks(self, num_codebooks: int | None, bitrate: float | None) -> int:
+        """The number of codebooks meant by a count or by a bitrate in kbit/s (at most one of them)."""
+        return choose_codebooks(self.name, self.frame_rate, self.codebook_sizes, num_codebooks, bitrate)
+
+    def bitrate(self, num_codebooks: int | None = None) -> float:
+        """Nominal kbit/s of the first ``num_codebooks`` codebooks (default all)."""
+        return nominal_bitrate(self.frame_rate, self.codebook_sizes[:num_codebooks])
+
+    def check(self, tokens: Tokens) -> Tokens:
+        """Return ``tokens`` if this tokenizer made them.
+
+        Raises:
+            FingerprintError: they are another tokenizer's.
+            CodeRangeError: codebooks that this tokenizer does not have.
+            CodectokError: not Tokens.
+        """
+        if not isinstance(tokens, Tokens):
+            raise CodectokError(
+                f"a {type(tokens).__name__} is not Tokens: give what encode returned, or tokens(codes, num_samples)"
+            )
+        if tokens.fingerprint != self.fingerprint:
+            raise FingerprintError(
+                f"these tokens were made by tokenizer {tokens.fingerprint}, not by {self.name} ({self.fingerprint}): "
+                "load the tokenizer that made them (--tokenizer on the command line)"
+            )
+        if tokens.codebook_sizes != self.codebook_sizes[: tokens.num_codebooks]:
+            raise CodeRangeError(
+                f"{self.name} has no first {tokens.num_codebooks} codebooks of these sizes, it has "
+                f"{len(self.codebook_sizes)}: give tokens as encode returned them"
+            )
+        return tokens
+
+    def check_features(self, features: Tensor) -> Tensor:
+        """Features as float32 [T, D], if they are of this tokenizer's width.
+
+        Raises:
+            AudioError: another shape, or not finite.
+        """
+        features = torch.as_tensor(features).detach().float()
+        if features.dim() != 2 or features.shape[1] != self.feature_dim:
+            raise AudioError(f"features are {list(features.shape)}: {self.name} has [T, {self.feature_dim}]")
+        if not features.isfinite().all():
+            raise AudioError("a feature is NaN or infinite")
+        return features
+
+    def tokens(self, codes: Tensor, num_samples: int) -> Tokens:
+        """Wrap codes [K, T] of this tokenizer."""
+        return Tokens(
+            codes, num_samples, self.sample_rate, self.frame_rate, self.codebook_sizes[: len(codes)], self.fingerprint
+        )
 
     # -- shared checks ----------------------------------------------------------------------------------------------
 
@@ -186,20 +299,10 @@ class Tokenizer(TokenizerFacts, abc.ABC):
         if not self.causal:
             raise CodectokError(f"{self.name} is not causal: it cannot stream; use encode and decode")
 
-    def _clip(self, audio: AudioOrPath, rate: int | None) -> np.ndarray:
-        """Checked mono float32 [S] at this tokenizer's rate."""
-        if isinstance(audio, (str, os.PathLike)):
-            samples, rate = _audio.read_audio(audio)
-        else:
-            samples = _audio.as_mono(audio)
-        rate = _audio.check_rate(rate)
-        _audio.check_samples(samples)
-        return _audio.resample(samples, rate, self.sample_rate)
-
     def _clips(self, audios: Sequence[AudioOrPath], rate: int | None) -> list[np.ndarray]:
         if isinstance(audios, (str, os.PathLike)):
             raise CodectokError(f"{os.fspath(audios)!r} is one path: give a list of clips")
-        return [self._clip(a, rate) for a in audios]
+        return [_audio.clip_at(a, rate, self.sample_rate) for a in audios]
 
     def _encode_clips(self, audios: Sequence[AudioOrPath], rate: int | None, k: int) -> list[Tokens]:
         clips = self._clips(audios, rate)

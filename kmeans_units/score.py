@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from codectok.errors import CodectokError, FormatError
+from codectok.errors import CodectokError
 from codectok.items.clips import read_clip
 from codectok.metrics.abx import abx
 from codectok.metrics.items import AbxItem
@@ -17,6 +17,7 @@ from codectok.metrics.robustness import DISTURBANCES, robustness
 from codectok.metrics.segments import ClipNames, Segment, frame_labels
 from codectok.metrics.unit_report import phone_scores, usage
 from codectok.tokenizer import Tokenizer
+from codectok.transforms.unit_bpe import bpe_of
 from kmeans_units.columns import Row
 from kmeans_units.names import by_clip, clip_name
 
@@ -225,24 +226,12 @@ def robustness_scores(
     }
 
 
-def bpe_of(tokenizer: Tokenizer) -> Any:
-    """The tokenizer's BPE; None where it has none.
-
-    Raises:
-        FormatError: it has one that cannot be read.
-    """
-    try:
-        return tokenizer.bpe
-    except FormatError:
-        raise
-    except CodectokError:
-        return None
-
-
 def bpe_rates(tokenizer: Tokenizer, encoded: Encoded) -> dict[str, Any] | None:
     """Tokens and nominal bits per second after the tokenizer's BPE; None without one."""
     if encoded.bpe_tokens is None:
         return None
-    size = bpe_of(tokenizer).vocab_size
+    bpe = bpe_of(tokenizer)
+    assert bpe is not None, "its tokens were counted"
+    size = bpe.vocab_size
     rate = encoded.bpe_tokens / encoded.seconds
     return {"vocab_size": size, "token_rate": rate, "bitrate": rate * float(np.log2(size))}

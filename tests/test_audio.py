@@ -75,8 +75,7 @@ def test_channels_are_mixed_by_their_mean() -> None:
 @pytest.mark.parametrize(
     ("bad", "remedy"),
     [
-        (np.zeros(5, np.int16), "scale"),
-        (torch.zeros(5, dtype=torch.int16), "scale"),
+        (np.zeros(5, np.int32), "scale"),
         ([1, 2, 3], "scale"),
         (np.zeros(5, bool), "scale"),
         (np.zeros(5, np.complex64), "scale"),
@@ -316,7 +315,7 @@ def test_values_beyond_one_are_clipped(tmp_path: Path) -> None:
         ("a.wav", [0.1], 0, "rate in Hz"),
         ("a.wav", [], 16000, "empty"),
         ("a.wav", [np.nan], 16000, "NaN"),
-        ("a.wav", np.zeros(3, np.int16), 16000, "scale"),
+        ("a.wav", np.zeros(3, np.int32), 16000, "scale"),
     ],
 )
 def test_what_cannot_be_written_leaves_nothing(

@@ -14,7 +14,8 @@ from typing import Literal
 
 from benchmarks.nouns import NotComputed
 from codectok.errors import CodectokError
-from codectok.facts import TokenizerFacts
+from codectok.tokenizer import Tokenizer
+from codectok.tokens.rates import SLACK
 
 View = Literal["tokens", "quantized", "features"]
 PLAIN = ("logmel", "original")
@@ -24,7 +25,6 @@ CLASSES: dict[str, tuple[float, float]] = {"low": (0.0, 1.5), "medium": (2.9, 6.
 SETTINGS = "@1.5 (kbit/s), @k8 (codebooks), @300tok (tokens per second), @low, @medium or @high"
 _SETTING = re.compile(r"k[1-9]\d*|\d+(\.\d+)?(tok)?|low|medium|high")
 FOLDER = re.compile(r"\{([\w-]+)\}")
-_SLACK = 1.0005  # as TokenizerFacts.choose_codebooks: 1.1 kbit/s means the 1.1 of 8 x 11 bit
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ def parse_spec(text: str, folders: Mapping[str, str] | None = None) -> Spec:
     return Spec(text, source, shown, view, setting)
 
 
-def choose_codebooks(facts: TokenizerFacts, spec: Spec) -> int:
+def choose_codebooks(facts: Tokenizer, spec: Spec) -> int:
     """Codebooks of a tokenizer that a setting means.
 
     Raises:
@@ -100,7 +100,7 @@ def choose_codebooks(facts: TokenizerFacts, spec: Spec) -> int:
         return top
     if setting in CLASSES:
         low, high = CLASSES[setting]
-        k = sum(facts.bitrate(n) <= high * _SLACK for n in range(1, top + 1))
+        k = sum(facts.bitrate(n) <= high * SLACK for n in range(1, top + 1))
         if not k or facts.bitrate(k) < low:
             found = f"{facts.bitrate(1):.3g} to {facts.bitrate():.3g} kbit/s"
             raise NotComputed(
@@ -113,5 +113,5 @@ def choose_codebooks(facts: TokenizerFacts, spec: Spec) -> int:
         rate, wanted = float(facts.frame_rate), float(setting[:-3])
         if wanted < rate:
             raise CodectokError(f"input {spec.text!r}: {spec.name} makes at least {rate:g} tokens per second")
-        return min(top, int(wanted * _SLACK / rate))
+        return min(top, int(wanted * SLACK / rate))
     return facts.choose_codebooks(None, float(setting))

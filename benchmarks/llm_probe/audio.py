@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from benchmarks.llm_probe.options import LLMOptions
 from benchmarks.nouns import Example, InputInfo, NotComputed
 from codectok.llm.vocab.audio_vocab import AudioVocab
+from codectok.transforms.unit_bpe import bpe_of
 
 
 class Hearing(Protocol):
@@ -65,9 +66,9 @@ class Codes:
 
 
 def _bpe(info: InputInfo, options: LLMOptions, tokenizer: Any) -> Any:
-    if tokenizer is None or not tokenizer.has_bpe:
+    found = bpe_of(tokenizer) if tokenizer is not None else None
+    if found is None:
         raise NotComputed(f"{info.label} has no BPE: train one with codectok units bpe, or leave the option bpe out")
-    found = tokenizer.bpe
     if found.tokenizer_fingerprint != info.fingerprint or found.codebook_sizes != info.codebook_sizes:
         raise NotComputed(
             f"the BPE of {info.tokenizer} is over {len(found.codebook_sizes)} codebooks, not {info.label}"

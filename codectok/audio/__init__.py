@@ -3,8 +3,20 @@
 Samples are float32 mono [S] throughout. Several channels are mixed down by their mean.
 """
 
+from codectok.audio.clip import clip_at, no_rate
 from codectok.audio.reader import AudioReader, read_audio, resampled_blocks
-from codectok.audio.samples import Resampler, as_mono, as_written, check_rate, check_samples, resample, to_int16
+from codectok.audio.samples import (
+    Resampler,
+    as_mono,
+    as_written,
+    check_finite,
+    check_rate,
+    check_samples,
+    check_scale,
+    count_loud,
+    resample,
+    to_int16,
+)
 from codectok.audio.writer import AudioWriter, write_audio
 
 __all__ = [
@@ -13,8 +25,13 @@ __all__ = [
     "Resampler",
     "as_mono",
     "as_written",
+    "check_finite",
     "check_rate",
     "check_samples",
+    "check_scale",
+    "clip_at",
+    "count_loud",
+    "no_rate",
     "read_audio",
     "resample",
     "resampled_blocks",

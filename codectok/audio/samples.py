@@ -15,7 +15,11 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Audio: TypeAlias = "np.ndarray | Tensor | Sequence[float]"
-"""float [S], or [C, S] to be mixed down."""
+"""float in [-1, 1), or int16: [S], or [C, S] to be mixed down. numpy or torch."""
+LOUD = 4.0
+"""Float samples beyond it, full scale being 1, are not audio of a wrong level but of a wrong unit, ..."""
+LOUD_SHARE = 0.01
+"""... if there are more of them than this."""
 MAX_CHANNELS = 32
 """More rows than this are taken for samples: audio given as [S, C] instead of [C, S]."""
 MAX_RATE = 10_000_000
@@ -43,21 +47,41 @@ def check_rate(rate: Any) -> int:
 
 
 def check_samples(samples: np.ndarray) -> None:
-    """Raise AudioError if there are no samples [S], or one is NaN or infinite."""
+    """Raise AudioError if there are no float samples [S], one is not finite, or they have the scale of integers."""
     if len(samples) == 0:
         raise AudioError("the audio is empty: give at least one sample")
+    check_finite(samples)
+    check_scale(count_loud(samples), len(samples))
+
+
+def check_finite(samples: np.ndarray) -> None:
+    """Raise AudioError if one of the float samples [S] is NaN or infinite."""
     finite = np.isfinite(samples)
     if not finite.all():
         raise AudioError(f"sample {int(np.argmin(finite))} is NaN or infinite: repair the audio or leave it out")
 
 
-def as_mono(audio: Audio) -> np.ndarray:
-    """Float samples [S], or [C, S] mixed down by the mean of the channels, as float32 [S].
+def count_loud(samples: np.ndarray) -> int:
+    """How many float samples [S] are beyond ``LOUD``, for :func:`check_scale`."""
+    return int(np.count_nonzero(np.abs(samples) > LOUD))
 
-    The result may share memory with the input.
+
+def check_scale(loud: int, total: int) -> None:
+    """Raise AudioError if so many of ``total`` samples are beyond ``LOUD`` that they must be integers made float."""
+    if loud > LOUD_SHARE * total:
+        raise AudioError(
+            f"{100 * loud / total:.0f} % of the samples are beyond +-{LOUD:g}, where full scale is 1: they have the "
+            "scale of integers (divide them by 32768, or give them as int16)"
+        )
+
+
+def as_mono(audio: Audio) -> np.ndarray:
+    """Float or int16 samples [S], or [C, S] mixed down by the mean of the channels, as float32 [S].
+
+    int16 counts 32768 to a unit. The result may share memory with the input.
 
     Raises:
-        AudioError: not floating point, or a shape that is neither [S] nor [C, S] with at most 32 channels.
+        AudioError: of another type, or a shape that is neither [S] nor [C, S] with at most 32 channels.
     """
     array = _as_array(audio)
     if array.ndim == 2 and array.shape[0] > MAX_CHANNELS:
@@ -75,15 +99,18 @@ def as_mono(audio: Audio) -> np.ndarray:
 def _as_array(audio: Any) -> np.ndarray:
     torch = sys.modules.get("torch")  # whoever holds a tensor has imported it
     if torch is not None and isinstance(audio, torch.Tensor):
-        if not audio.is_floating_point():
-            raise AudioError(f"samples of type {audio.dtype} are not floating point: scale them to [-1, 1) as float32")
-        return audio.detach().cpu().float().numpy()  # float: numpy has no bfloat16
+        audio = audio.detach().cpu()
+        audio = (audio.float() if audio.is_floating_point() else audio).numpy()  # float: numpy has no bfloat16
     try:
         array = np.asarray(audio)
     except ValueError:
         raise AudioError("the audio is a ragged list: give float samples [S], or [C, S]") from None
+    if array.dtype == np.int16:
+        return array.astype(np.float32) / np.float32(32768.0)
     if array.dtype.kind != "f":
-        raise AudioError(f"samples of type {array.dtype} are not floating point: scale them to [-1, 1) as float32")
+        raise AudioError(
+            f"samples of type {array.dtype} are neither floating point nor int16: scale them to [-1, 1) as float32"
+        )
     return array
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import soundfile
 
 from codectok.audio.reader import PathLike, reason
-from codectok.audio.samples import as_mono, check_rate, check_samples, to_int16
+from codectok.audio.samples import as_mono, check_finite, check_rate, to_int16
 from codectok.errors import AudioError
 from codectok.files.atomic import atomic_path
 
@@ -79,7 +79,7 @@ class AudioWriter:
         """
         samples = as_mono(chunk)
         if len(samples):
-            check_samples(samples)
+            check_finite(samples)
             self._written = True
         for at in range(0, len(samples), _WRITE_BLOCK):  # libsndfile's Ogg encoder overflows its stack on long blocks
             try:
@@ -102,6 +102,7 @@ def write_audio(path: PathLike, samples: np.ndarray | Tensor | Sequence[float], 
         AudioError: no samples, samples that are not finite, or a format or rate that cannot be written.
     """
     mono = as_mono(samples)
-    check_samples(mono)
+    if not len(mono):
+        raise AudioError("the audio is empty: give at least one sample")
     with AudioWriter(path, rate) as writer:
         writer.write(mono)

@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Iterator
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from codectok.codec.base import CodecModel, State
 from codectok.codec.folder import save_codec
 from codectok.codec.state_trees import take_rows
 from codectok.errors import CodectokError
+from codectok.files.atomic import copy_file
 from codectok.tokenizer import Tokenizer
 
 LOCKSTEP = 8
@@ -190,8 +192,11 @@ class CodecTokenizer(Tokenizer):
     def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
         """Write ``config.json`` and ``model.safetensors`` (float32), and ``bpe.json`` where there is a BPE."""
         save_codec(self.model, folder)
-        if self.has_bpe:
-            self.bpe.save(folder)
+        if self.folder is not None and (self.folder / "bpe.json").is_file():
+            copy_file(self.folder / "bpe.json", Path(folder) / "bpe.json")
+
+    def _move(self, device: torch.device) -> None:
+        self.model.to(device)
 
     def __repr__(self) -> str:
         facts = {"name": self.name, "sample_rate": self.sample_rate, "codebooks": len(self.codebook_sizes)}

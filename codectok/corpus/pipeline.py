@@ -25,6 +25,7 @@ from codectok.store.base import ItemError, StoreInfo, StoreOptions
 from codectok.store.reader import open_store
 from codectok.store.writer import StoreWriter
 from codectok.tokenizer import Tokenizer
+from codectok.transforms.unit_bpe import bpe_of
 
 SHOWN_ERRORS = 20
 """Failed items that a summary has."""
@@ -112,7 +113,7 @@ def tokenize_corpus(
             raise CodectokError(f"{name} must be a number above 0, not {number}")
     _refuse_inside(corpus, Path(out))
     started = time.perf_counter()
-    own = str(getattr(tokenizer, "device", "cpu"))
+    own = str(tokenizer.device)
     device = own if device is None and not own.startswith("cpu") else device
     k = tokenizer.choose_codebooks(num_codebooks, None)
     scan = corpus.scan()
@@ -127,7 +128,7 @@ def tokenize_corpus(
         manifest=scan.sha256,
     )
     num_shards = -(-scan.num_items // items_per_shard)
-    bpe = tokenizer.bpe if tokenizer.has_bpe else None
+    bpe = bpe_of(tokenizer)
     with StoreWriter(Path(out), info, num_shards, overwrite=overwrite, part=shard, bpe=bpe) as writer:
         if writer.complete:
             return _summary(Path(out), open_store(out).stats, len(writer.numbers), already_finished=True)

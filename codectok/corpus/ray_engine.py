@@ -28,6 +28,7 @@ from codectok.processes import usable_cores
 from codectok.store.base import StoreInfo
 from codectok.store.files import writing
 from codectok.store.record import read_record, record_path, write_shard_files
+from codectok.transforms.unit_bpe import UnitBPE, bpe_of
 
 Done = Callable[[int, Sequence[Failure]], None]
 TIMINGS = ("read_seconds", "encode_seconds", "audio_seconds")
@@ -109,6 +110,7 @@ class ShardActor:
     def __init__(self, job: Job, info: StoreInfo, out: str, offsets: np.ndarray) -> None:
         self.job, self.info, self.out, self.offsets = job, info, Path(out), offsets
         self.worker: ShardWorker | None = None
+        self.bpe: UnitBPE | None = None
 
     def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, list[Any]]:
         """Rows of ``ray.data.range`` in, one each out."""
@@ -123,10 +125,9 @@ class ShardActor:
             report["number"] = number
             if self.worker is None:
                 self.worker = ShardWorker(self.job)
-            tokenizer = self.worker.tokenizer
+                self.bpe = bpe_of(self.worker.tokenizer)
             result = self.worker.tokenize(items)
-            bpe = tokenizer.bpe if tokenizer.has_bpe else None
-            write_shard_files(self.out, self.info, number, result.rows, result.errors, digest, bpe)
+            write_shard_files(self.out, self.info, number, result.rows, result.errors, digest, self.bpe)
             report |= {"items": len(items), "failed": len(result.errors)}
             report |= {name: float(result.timing[name]) for name in TIMINGS}
         except Exception as e:  # one line for the driver, instead of the traceback of another process

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,6 +38,13 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
         raise
     _sync_folder(target.parent)
+
+
+def copy_file(source: str | os.PathLike[str], target: str | os.PathLike[str]) -> None:
+    """Copy a file whole or not at all; onto itself it does nothing."""
+    if Path(source).resolve() != Path(target).resolve():
+        with atomic_path(target) as temporary:
+            shutil.copyfile(source, temporary)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
@@ -11,14 +12,22 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from codectok.errors import CodeRangeError, FormatError
+from codectok.errors import CodeRangeError, FingerprintError, FormatError
 from codectok.tokens.ctk_reader import CtkReader
 from codectok.tokens.ctk_writer import CtkWriter
+from codectok.tokens.rates import nominal_bitrate
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Tokens:
     """One utterance as integers.
+
+    >>> import codectok
+    >>> tokens = codectok.load("random").encode([0.0] * 16000, 16000, num_codebooks=2)
+    >>> tokens
+    Tokens(2 x 25 codes, 1.00 s, 0.5 kbit/s at 25 frames/s, of ...)
+    >>> Tokens.cat([tokens[:10], tokens[10:]]) == tokens
+    True
 
     Attributes:
         codes: int64 [K, T] on the CPU: K codebooks, T frames (or T runs, once deduplicated).
@@ -101,12 +110,72 @@ class Tokens:
     @property
     def bitrate(self) -> float:
         """Nominal bitrate in kbit/s: log2 of every codebook's size, times the frame rate."""
-        return float(self.frame_rate) * sum(math.log2(n) for n in self.codebook_sizes) / 1000
+        return nominal_bitrate(self.frame_rate, self.codebook_sizes)
 
     @property
     def token_rate(self) -> float:
         """Tokens per second of audio: all codes, after deduplication where there was one."""
         return self.codes.numel() / self.duration if self.num_samples else 0.0
+
+    def to_numpy(self) -> np.ndarray:
+        """The codes as a numpy array of their own, int64 [K, T]."""
+        return self.codes.numpy().copy()
+
+    def __repr__(self) -> str:
+        merged = "" if self.durations is None else f" in {self.codes.shape[1]} runs"
+        return (
+            f"Tokens({self.num_codebooks} x {self.num_frames} codes{merged}, {self.duration:.2f} s, "
+            f"{self.bitrate:.3g} kbit/s at {float(self.frame_rate):g} frames/s, of {self.fingerprint[:8]})"
+        )
+
+    def __getitem__(self, frames: slice) -> Tokens:
+        """Frames ``a`` up to ``b`` as ``tokens[a:b]``, with the samples that they stand for.
+
+        Cut anywhere, the pieces join by :meth:`cat` to what they were cut from. Tokens whose runs are merged are cut by
+        frames too, and stay merged.
+
+        Raises:
+            FormatError: not a slice of frames in their order.
+        """
+        if not isinstance(frames, slice) or frames.step not in (None, 1):
+            raise FormatError(f"tokens[{frames!r}]: give a slice of frames, tokens[a:b], without a step")
+        start, stop, _ = frames.indices(self.num_frames)
+        stop = max(start, stop)
+        samples = self._samples_before(stop) - self._samples_before(start)
+        cut = replace(self.expand(), codes=self.expand().codes[:, start:stop].clone(), num_samples=samples)
+        return cut if self.durations is None else cut.dedup()
+
+    def _samples_before(self, frame: int) -> int:
+        """Samples that the frames before this one stand for; all of them at the end."""
+        if frame >= self.num_frames:
+            return self.num_samples
+        return min(self.num_samples, math.floor(frame * self.sample_rate / self.frame_rate))
+
+    @staticmethod
+    def cat(pieces: Sequence[Tokens]) -> Tokens:
+        """Pieces one after another, as one: frames and samples add up.
+
+        Raises:
+            FormatError: no pieces, some with merged runs and some without, or another rate or number of codebooks.
+            FingerprintError: pieces of different tokenizers.
+        """
+        if not pieces:
+            raise FormatError("there are no tokens to join: give at least one piece")
+        first = pieces[0]
+        for piece in pieces[1:]:
+            if piece.fingerprint != first.fingerprint:
+                raise FingerprintError(
+                    f"tokens of tokenizer {piece.fingerprint} do not join those of {first.fingerprint}: use one for all"
+                )
+            if piece._facts()[1:] != first._facts()[1:] or (piece.durations is None) != (first.durations is None):
+                raise FormatError(f"{piece!r} does not join {first!r}: make them alike (first, dedup, expand)")
+        whole = replace(
+            first,
+            codes=torch.cat([piece.expand().codes for piece in pieces], 1),
+            num_samples=sum(piece.num_samples for piece in pieces),
+            durations=None,
+        )
+        return whole if first.durations is None else whole.dedup()
 
     def first(self, num_codebooks: int) -> Tokens:
         """The same tokens with the first ``num_codebooks`` codebooks only.

@@ -9,7 +9,7 @@ import os
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
@@ -24,6 +24,30 @@ from codectok.transforms.merged import Merged
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
+
+
+class OfFolder(Protocol):
+    """What is asked of a tokenizer to find its BPE."""
+
+    name: str
+    fingerprint: str
+    codebook_sizes: tuple[int, ...]
+    folder: Path | None
+
+
+def bpe_of(tokenizer: OfFolder) -> UnitBPE | None:
+    """The BPE over a tokenizer's codes that lies in its model folder, ``bpe.json``; None where it has none.
+
+    Raises:
+        FormatError: a damaged ``bpe.json``.
+        FingerprintError: a BPE of another tokenizer's codes.
+        CodeRangeError: a BPE over codebooks that the tokenizer does not have.
+    """
+    if tokenizer.folder is None or not (tokenizer.folder / "bpe.json").is_file():
+        return None
+    bpe = UnitBPE.load(tokenizer.folder)
+    bpe.check_tokenizer(tokenizer)
+    return bpe
 
 
 class UnitBPE:
@@ -80,6 +104,16 @@ class UnitBPE:
         config = {"codebook_sizes": self.codebook_sizes, "pattern": self.pattern, "dedup": self.dedup}
         config["tokenizer"] = self.tokenizer_fingerprint
         return fingerprint(config, {"merges": torch.tensor(self.merges)})
+
+    def check_tokenizer(self, tokenizer: OfFolder) -> None:
+        """Raise FingerprintError or CodeRangeError if it is not over the codes of this tokenizer."""
+        if self.tokenizer_fingerprint != tokenizer.fingerprint:
+            raise FingerprintError(
+                f"this BPE is of the codes of tokenizer {self.tokenizer_fingerprint}, not of {tokenizer.name} "
+                f"({tokenizer.fingerprint}): train one on this tokenizer's (codectok units bpe)"
+            )
+        if self.codebook_sizes != tokenizer.codebook_sizes[: len(self.codebook_sizes)]:
+            raise CodeRangeError(f"this BPE is over codebooks that {tokenizer.name} does not have")
 
     def truncate(self, vocab_size: int) -> UnitBPE:
         """The BPE that training for ``vocab_size`` would have given: the first merges.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from fractions import Fraction
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -140,20 +141,20 @@ def test_projectors_and_subsampling_are_options(projector, subsample, rate):
     assert not rate or float(rate) <= tokens < float(rate) * 1.4
 
 
-def test_bpe_of_the_tokenizer_makes_fewer_tokens():
+def test_bpe_of_the_tokenizer_makes_fewer_tokens(tmp_path):
     dataset, split = toy_split("discrete", CLASSES)
     one = [replace(e, x=e.x[:1]) for e in (*split.train, *split.valid, *split.tests["test"])]
     split = replace(split, train=tuple(one[:12]), valid=tuple(one[12:18]), tests={"test": tuple(one[18:])})
     info = replace(toy_info("discrete", Fraction(50)), codebook_sizes=(8,))
     bpe = UnitBPE((8,), [(0, 1), (1, 0), (2, 1), (8, 8)], tokenizer_fingerprint=info.fingerprint)
 
-    class Tokenizer:
-        has_bpe = True
+    bpe.save(tmp_path)
 
     class Input:
-        tokenizer = Tokenizer()
+        tokenizer = SimpleNamespace(
+            name="toy", folder=tmp_path, fingerprint=info.fingerprint, codebook_sizes=info.codebook_sizes
+        )
 
-    Input.tokenizer.bpe = bpe
     rates = {}
     for option in (False, 9, True):
         context = TaskContext(Input(), options=TINY | {"bpe": option})

@@ -13,6 +13,7 @@ from safetensors.numpy import load_file
 
 import codectok
 from codectok.items.corpus import read_corpus
+from codectok.transforms.unit_bpe import UnitBPE
 from kmeans_units.cli import units
 from tests.kmeans.fake_encoder import write_corpus
 
@@ -138,8 +139,9 @@ def test_bpe_of_the_units(recipe: str, tmp_path: Path) -> None:
     assert bpe["trained_on"]["vocab_sizes"] == [10, 14]
     assert bpe["trained_on"]["utterances"] == 4, "not of the clips held out"
     tokenizer = codectok.load(str(out))
-    assert tokenizer.bpe.vocab_size == 14
-    assert tokenizer.bpe.tokenizer_fingerprint == tokenizer.fingerprint
+    trained = UnitBPE.load(out)
+    assert trained.vocab_size == 14
+    assert trained.tokenizer_fingerprint == tokenizer.fingerprint
 
 
 def test_imported_centroids(recipe: str, corpus: Path, tmp_path: Path) -> None:
@@ -223,7 +225,7 @@ def test_a_finished_fit_says_what_it_lacks(recipe: str, tmp_path: Path) -> None:
     result = run(recipe, dump, "bpe_vocab_sizes=[12]", "-o", out, "--overwrite")
     assert result.exit_code == 0, result.output
     assert (tmp_path / "dump" / "dump.json").is_file()
-    assert codectok.load(str(out)).bpe.vocab_size == 12
+    assert UnitBPE.load(out).vocab_size == 12
     assert "already there" in run(recipe, dump, "bpe_vocab_sizes=[12]", "-o", out).stdout
 
 

@@ -166,12 +166,13 @@ def test_phone_scores_are_of_the_labels_of_each_clip(corpus: Path) -> None:
         work.labels_of(encoded, {"x": phones["c1"]}, Tones())
 
 
-def test_bpe_is_counted_over_the_codebooks_it_is_over(corpus: Path) -> None:
+def test_bpe_is_counted_over_the_codebooks_it_is_over(corpus: Path, tmp_path: Path) -> None:
     from codectok.transforms.unit_bpe import UnitBPE
 
     rows = read_rows(read_corpus(corpus / "m.tsv"), None, ["language=en*"])
     tokenizer = Tones()
-    tokenizer.bpe = UnitBPE((64,), [], tokenizer_fingerprint="tones")
+    tokenizer.folder = tmp_path
+    UnitBPE((64,), [], tokenizer_fingerprint="tones").save(tmp_path)
     encoded = work.encode(tokenizer, rows, str(corpus), num_codebooks=2)
     rates = work.bpe_rates(tokenizer, encoded)
     (first, _) = work.codebook_scores(tokenizer, encoded, None, 20, 0)

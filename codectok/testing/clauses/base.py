@@ -42,8 +42,9 @@ def assert_same_codes(tok: Tokenizer, got: Tensor, expected: Tensor, features: T
     differing = (got != expected).any(0).nonzero().flatten().tolist()
     if not differing:
         return
-    shown = isinstance(tok, ExplainsCodes) and features is not None
-    assert shown, f"codes differ at frames {differing[:5]} of {got.shape[1]}"
+    found = f"codes differ at frames {differing[:5]} of {got.shape[1]}"
+    assert features is not None, found
+    assert isinstance(tok, ExplainsCodes), found
     for t in differing:
         level = int((got[:, t] != expected[:, t]).nonzero()[0])
         distances = tok.code_distances(features[t], expected[:, t], level)

@@ -26,5 +26,5 @@ def batch_equals_single(tok: Tokenizer) -> None:
         table = torch.nn.Embedding(max(tok.codebook_sizes), 2)
         (table(one.codes).sum() + torch.nn.Linear(tok.feature_dim, 1)(feats).sum()).backward()
     if tok.can_decode:
-        for one, many in zip([tok.decode(t) for t in alone], tok.decode_batch(alone), strict=True):
-            assert_same_audio(many, one)
+        for wave, tokens in zip(tok.decode_batch(alone), alone, strict=True):
+            assert_same_audio(wave, tok.decode(tokens))

@@ -93,6 +93,11 @@ class SpeechEncoder(abc.ABC):
         self.batch_seconds = (0.0 if self.device.type == "cpu" else 240.0) if batch_seconds is None else batch_seconds
         self._taps, self._given = taps, given or {}
 
+    def to(self, device: torch.device) -> None:
+        """Run on another device from here on."""
+        self.model.to(device)
+        self.device = device
+
     @property
     def layer(self) -> int:
         """The layer, or the first of several."""

@@ -7,7 +7,6 @@ The encoder is named, not copied: by a hub id, a path, or a path inside the mode
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
@@ -17,7 +16,7 @@ from torch import Tensor
 
 from codectok import registry
 from codectok.errors import CodectokError
-from codectok.files.atomic import atomic_path
+from codectok.files.atomic import copy_file
 from codectok.files.model_folder import read_config, write_model_folder
 from codectok.fingerprint import fingerprint
 from codectok.units.encoders.speech_encoder import SpeechEncoder
@@ -37,13 +36,6 @@ class Vocoder(Protocol):
         """Codes int64 [K, T] -> float32 [num_samples] at the tokenizer's sample rate."""
 
 
-class HasSave(Protocol):
-    """What can be written into a folder."""
-
-    def save(self, folder: str | os.PathLike[str]) -> None:
-        """Write it."""
-
-
 class Units(Protocol):
     """What is written of a unit tokenizer."""
 
@@ -55,13 +47,12 @@ class Units(Protocol):
     folder: Path | None
 
 
-def save_units(units: Units, folder: str | os.PathLike[str], bpe: HasSave | None = None) -> None:
+def save_units(units: Units, folder: str | os.PathLike[str]) -> None:
     """Write a unit tokenizer as a model folder; ``config.json`` last, so that a folder with one is whole.
 
     Args:
         units: the units.
         folder: made if missing.
-        bpe: the one in use, which may be another than that of the folder it was opened from.
 
     Raises:
         CodectokError: a part of a tokenizer (``first``), or a folder with the BPE or the vocoder of other units.
@@ -83,7 +74,7 @@ def save_units(units: Units, folder: str | os.PathLike[str], bpe: HasSave | None
         "streams": [s.config() for s in units.streams],
         "fingerprint": units.fingerprint,
     }
-    _save_parts(units, target, bpe)
+    _save_parts(units, target)
     write_model_folder(target, config, named_tensors(units.streams))
 
 
@@ -103,17 +94,14 @@ def named_tensors(streams: Sequence[Stream]) -> dict[str, Tensor]:
     return {f"streams.{i}.{name}": t for i, s in enumerate(streams) for name, t in s.tensors().items()}
 
 
-def _save_parts(units: Units, target: Path, bpe: HasSave | None) -> None:
+def _save_parts(units: Units, target: Path) -> None:
     source = units.folder
     if source is not None and source.resolve() != target.resolve():
         for part in PARTS:
             if (source / part).is_file():
-                with atomic_path(target / part) as temporary:
-                    shutil.copyfile(source / part, temporary)
+                copy_file(source / part, target / part)
     if source is None and units.vocoder is not None:
         save_vocoder(units.vocoder, target / "vocoder")  # type: ignore[arg-type]
-    if bpe is not None:
-        bpe.save(target)
 
 
 def _refuse_foreign_parts(units: Units, target: Path) -> None:

@@ -46,7 +46,7 @@ class UnitTokenizer(Tokenizer):
         encoder: SpeechEncoder,
         streams: Sequence[Stream],
         name: str,
-        device: str = "cpu",
+        device: str | torch.device = "cpu",
         *,
         vocoder: Vocoder | None = None,
         folder: str | os.PathLike[str] | None = None,
@@ -67,7 +67,7 @@ class UnitTokenizer(Tokenizer):
         self.encoder = encoder
         self.streams = [s.to(device) for s in streams]
         self.name = name
-        self.device = device
+        self.device = torch.device(device)
         self.vocoder = vocoder
         self.can_decode = vocoder is not None
         self.folder = None if folder is None else Path(folder)
@@ -108,12 +108,19 @@ class UnitTokenizer(Tokenizer):
     def _features(self, clips: list[np.ndarray]) -> list[Tensor]:
         return self.encoder.features_batch(clips)
 
+    def why_not_decode(self) -> str:
+        """The vocoder is what is missing."""
+        return (
+            f"{self.name} cannot decode: it has no vocoder; train_codec can train one, "
+            f"which belongs in {self.folder or 'its model folder'}/vocoder"
+        )
+
+    def _move(self, device: torch.device) -> None:
+        self.encoder.to(device)
+        self.streams = [s.to(device) for s in self.streams]
+
     def _decode(self, codes: list[Tensor], num_samples: list[int]) -> list[np.ndarray]:
-        if self.vocoder is None:
-            raise CodectokError(
-                f"{self.name} cannot decode: it has no vocoder; train_codec can train one, "
-                f"which belongs in {self.folder or 'its model folder'}/vocoder"
-            )
+        assert self.vocoder is not None, "decode_batch asks can_decode first"
         return [self.vocoder.decode(c.to(self.device), n) for c, n in zip(codes, num_samples, strict=True)]
 
     def _code_vectors(self, codebook: int) -> Tensor:
@@ -172,7 +179,7 @@ class UnitTokenizer(Tokenizer):
 
     def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
         """Write the model folder; the encoder is named in it, not copied. BPE and vocoder come along."""
-        save_units(self, folder, self._bpe)
+        save_units(self, folder)
 
     def _needed(self, num_codebooks: int) -> list[tuple[Stream, int]]:
         """The streams of the first codebooks, and how many codebooks of each."""
