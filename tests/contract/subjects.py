@@ -15,6 +15,7 @@ from codectok import Tokenizer, load
 from codectok.codec.base import CodecModel
 from codectok.codec.dac import DacCodec, DacCodecConfig
 from codectok.codec.encodec import EncodecCodec, EncodecCodecConfig
+from codectok.codec.envelope import EnvelopeCodec, EnvelopeCodecConfig
 from codectok.codec.harmonic import HarmonicCodec, HarmonicCodecConfig
 from codectok.codec.mimi import MimiCodec, MimiCodecConfig
 from codectok.codec.tokenizer import CodecTokenizer
@@ -121,6 +122,21 @@ HARMONIC = HarmonicCodecConfig(
     mels=16,
     noise_frames=31,
 )
+ENVELOPE = EnvelopeCodecConfig(
+    bands=10,
+    encoder_dim=32,
+    encoder_depth=2,
+    decoder_dim=32,
+    decoder_depth=2,
+    semantic_dim=24,
+    semantic_depth=2,
+    mels=16,
+    parts=[1, 1, 2, 3],
+    part_dims=[6, 4, 12, 16],
+    codebook_sizes=[64, 64, 50, 64, 128, 64, 50],
+    source_bins=30,
+    noise_frames=31,
+)
 ENCODEC = EncodecCodecConfig(dim=16, filters=4, codebook_sizes=[64, 64, 50, 128])
 MIMI = MimiCodecConfig(
     dim=32,
@@ -140,6 +156,8 @@ SUBJECTS = [
     Subject("random", lambda: load("random")),
     Subject("harmonic-shaped", _tiny(HarmonicCodec, HARMONIC)),
     Subject("harmonic-beam", _tiny(HarmonicCodec, replace(HARMONIC, search="beam-4"))),
+    Subject("envelope-shaped", _tiny(EnvelopeCodec, ENVELOPE)),
+    Subject("envelope-beam", _tiny(EnvelopeCodec, replace(ENVELOPE, search="beam-4"))),
     Subject("encodec-shaped", _tiny(EncodecCodec, ENCODEC, 1.6)),
     Subject("mimi-shaped", _tiny(MimiCodec, MIMI, 2.0)),
     Subject("dac-shaped", _tiny(DacCodec, DAC, 0.85)),

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from codectok.codec.envelope.quantizer import ConditionedVQ
 from codectok.codec.factorised import FactorisedVQ
 from codectok.codec.fsq import FiniteScalarVQ
 from codectok.codec.gumbel import GumbelVQ
@@ -37,6 +38,8 @@ MAKERS: dict[str, Make] = {
     "residual-beam": _seeded(lambda: ResidualVQ(DIM, SIZES, "beam-4")),
     "partitioned-beam": _seeded(lambda: PartitionedVQ([3, 5], [1, 3], SIZES, "beam-4")),
     "split-beam": _seeded(lambda: SplitResidualVQ(DIM, 4, SIZES, search="beam-4")),
+    "conditioned": _seeded(lambda: ConditionedVQ([3, 5], [1, 3], SIZES, shifted=1)),
+    "conditioned-beam": _seeded(lambda: ConditionedVQ([3, 3, 2], [1, 1, 2], SIZES, "beam-4", 2)),
     "factorised": _seeded(lambda: FactorisedVQ(DIM, SIZES, 3)),
     "fsq": _seeded(lambda: FiniteScalarVQ(DIM, [4, 3], 4)),
     "fsq-unprojected": _seeded(lambda: FiniteScalarVQ(DIM, [5, 4, 3, 2, 2, 2, 2, 2], 2)),
