@@ -25,7 +25,8 @@ T = TypeVar("T")
 
 OWN = "codectok"
 PREFIX = "codectok."
-_SHOWN = 12
+_NOUNS = {"corpora": "corpus", "datasets": "data set", "llm_tasks": "task"}
+_SHOWN = 16
 """Most names that an error lists; of more, it says how to list them."""
 
 
@@ -150,7 +151,7 @@ def register(kind: str, name: str) -> Callable[[T], T]:
 
 def noun(kind: str) -> str:
     """One thing of a kind, as messages call it: "store format"."""
-    return {"corpora": "corpus", "datasets": "data set"}.get(kind, kind.removesuffix("s")).replace("_", " ")
+    return _NOUNS.get(kind, kind.removesuffix("s")).replace("_", " ")
 
 
 def unknown(kind: str, name: str) -> str:

@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 
 from codectok.cli.main import main
 from codectok.controls import PcmTokenizer
-from codectok.errors import CodectokError, FormatError
+from codectok.errors import CodectokError
 from codectok.llm.model.extend_report import extended_with
 from codectok.llm.model.folder import open_text_tokenizer, save_model
 from codectok.llm.sequence.encoder import SequenceEncoder
@@ -101,7 +101,7 @@ def test_what_a_task_reads() -> None:
         ("asr", "", CODES, True, "says no sound"),
         ("sing", "", None, False, "no task 'sing'"),
     ]:
-        with pytest.raises(FormatError, match=match):
+        with pytest.raises(CodectokError, match=match):
             task_prompt(name, vocab, text, codes, speak=speak)
     assert task_prompt("speech", vocab, speak=True) == [Marker("begin")]
     assert task_prompt("text", vocab) == []

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from codectok.errors import FormatError
+from codectok.errors import FormatError, UnknownNameError
 from codectok.llm.sequence.captions import TIME, caption_parts, caption_segments, caption_text, read_caption
 from codectok.llm.sequence.encoder import SequenceEncoder
 from codectok.llm.sequence.interleave import Word
@@ -90,7 +90,7 @@ def test_all_tasks_are_written_out_above_and_alignment_is_four_of_them() -> None
     listed = test_tasks_written_out.pytestmark[0].args[1]  # type: ignore[attr-defined]
     assert [name for name, _ in listed] == list(TASKS)
     assert set(ALIGNMENT) <= set(TASKS)
-    with pytest.raises(FormatError, match="no task 'sing'"):
+    with pytest.raises(UnknownNameError, match="no task 'sing'"):
         task("sing")
     with pytest.raises(FormatError, match="no target codes"):
         task("s2st").parts(Item("a", ONE), task("s2st").style(VOCAB), VOCAB)

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from codectok.errors import FormatError
+from codectok import registry
+from codectok.errors import FormatError, UnknownNameError
 from codectok.llm.sequence import tasks
 from codectok.llm.sequence.loss_labels import Part
 from codectok.llm.sequence.segments import Marker, Segment, Text
@@ -74,24 +75,38 @@ def _around(vocab: AudioVocab, use: str) -> tuple[str, ...]:
 CHAT = "chat"
 """A task of its own: its items are dialogues (see ``turns``)."""
 ASR, TTS, TRANSLATE = ("transcribe", "task_asr"), ("speak", "task_tts"), ("translate", "task_st")
-_ALL = (
-    Task("speech", tasks.speech, ("codes",)),
-    Task("text", tasks.text, ("text",)),
-    Task("speech-to-text", tasks.speech_to_text, ("codes", "text")),
-    Task("text-to-speech", tasks.text_to_speech, ("text", "codes")),
-    Task("interleaved", tasks.interleaved, ("text", "codes"), slices=True),
-    Task("asr", tasks.speech_to_text, ("codes", "text"), ASR, "Transcribe the speech:\n"),
-    Task("tts", tasks.text_to_speech, ("text", "codes"), TTS, "Say the text:\n"),
-    Task("speech-continuation", tasks.speech_continuation, ("codes",), slices=True),
-    Task("text-continuation", tasks.text_continuation, ("text", "target_text")),
-    Task("s2st", tasks.speech_translation, ("codes", "target_codes"), TRANSLATE, "Translate into speech:\n"),
-    Task("s2tt", tasks.text_translation, ("codes", "target_text"), TRANSLATE, "Translate into text:\n"),
-    Task("spoken-qa", tasks.spoken_qa, ("codes", "target_text"), ("answer",), "Answer the question:\n"),
-    Task("caption", tasks.caption, ("codes", "target_text"), ("caption",), "Describe the audio:\n"),
-    Task("repetition", tasks.repetition, ("codes", "text"), between="repeat", group=True),
-    Task("continuation", tasks.continuation, ("codes", "text"), between="next", group=True),
-)
-TASKS: dict[str, Task] = {task.name: task for task in _ALL}
+SPEECH = Task("speech", tasks.speech, ("codes",))
+"""Speech alone."""
+TEXT = Task("text", tasks.text, ("text",))
+"""Text alone."""
+SPEECH_TO_TEXT = Task("speech-to-text", tasks.speech_to_text, ("codes", "text"))
+"""Speech, then its text, with nothing that says so."""
+TEXT_TO_SPEECH = Task("text-to-speech", tasks.text_to_speech, ("text", "codes"))
+"""Text, then its speech, with nothing that says so."""
+INTERLEAVED = Task("interleaved", tasks.interleaved, ("text", "codes"), slices=True)
+"""Text and frames of its speech in turn."""
+ASR_TASK = Task("asr", tasks.speech_to_text, ("codes", "text"), ASR, "Transcribe the speech:\n")
+"""What is said, asked for by a cue."""
+TTS_TASK = Task("tts", tasks.text_to_speech, ("text", "codes"), TTS, "Say the text:\n")
+"""A text, to be said, asked for by a cue."""
+SPEECH_CONTINUATION = Task("speech-continuation", tasks.speech_continuation, ("codes",), slices=True)
+"""The beginning of an utterance, then its rest."""
+TEXT_CONTINUATION = Task("text-continuation", tasks.text_continuation, ("text", "target_text"))
+"""A text, then another that follows it."""
+S2ST = Task("s2st", tasks.speech_translation, ("codes", "target_codes"), TRANSLATE, "Translate into speech:\n")
+"""Speech, then the speech of its translation."""
+S2TT = Task("s2tt", tasks.text_translation, ("codes", "target_text"), TRANSLATE, "Translate into text:\n")
+"""Speech, then the text of its translation."""
+SPOKEN_QA = Task("spoken-qa", tasks.spoken_qa, ("codes", "target_text"), ("answer",), "Answer the question:\n")
+"""A spoken question, then the answer as text."""
+CAPTION = Task("caption", tasks.caption, ("codes", "target_text"), ("caption",), "Describe the audio:\n")
+"""Audio, then a description of it."""
+REPETITION = Task("repetition", tasks.repetition, ("codes", "text"), between="repeat", group=True)
+"""Several utterances, each said again."""
+CONTINUATION = Task("continuation", tasks.continuation, ("codes", "text"), between="next", group=True)
+"""Several utterances of one recording, one after the other."""
+TASKS: registry.Table[Task] = registry.Table("llm_tasks")
+"""By the name that a dataset's description gives."""
 ALIGNMENT = ("speech", "speech-to-text", "text-to-speech", "interleaved")
 """The four formats of modality alignment, by name."""
 
@@ -100,8 +115,8 @@ def task(name: str) -> Task:
     """A task by name.
 
     Raises:
-        FormatError: there is none of that name.
+        UnknownNameError: there is none of that name.
     """
     if name not in TASKS:
-        raise FormatError(f"no task {name!r}; there are {', '.join(TASKS)} and chat")
+        raise UnknownNameError(f"{registry.unknown('llm_tasks', name)} (or chat, of dialogues)")
     return TASKS[name]
