@@ -13,6 +13,7 @@ from __future__ import annotations
 import difflib
 import functools
 import importlib
+import importlib.util
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, PackageNotFoundError, distribution, entry_points
@@ -216,13 +217,35 @@ def _own() -> dict[str, list[Entry]]:
     tree = source_tree()
     if tree is not None:
         groups = tree["project"]["entry-points"].items()
-        return _by_kind((EntryPoint(name, value, g), OWN) for g, all_of in groups for name, value in all_of.items())
+        moved = _moved(tree)
+        return _by_kind(
+            (EntryPoint(name, moved(value), group), OWN) for group, all_of in groups for name, value in all_of.items()
+        )
     try:
         return _by_kind((point, OWN) for point in distribution(OWN).entry_points)
     except PackageNotFoundError:
         raise CodectokError(
             "codectok cannot tell what it has: it was copied without its metadata; pip install it"
         ) from None
+
+
+def _moved(tree: dict[str, Any]) -> Callable[[str], str]:
+    """From the names that packages are installed by to those of their folders, where these can be imported here.
+
+    A process must not have a package twice, once by each name: what runs in the clone uses the folder's.
+    """
+    folders: dict[str, str] = tree.get("tool", {}).get("setuptools", {}).get("package-dir", {})
+    here = {}
+    for package, folder in folders.items():
+        spec = importlib.util.find_spec(folder)
+        if spec is not None and spec.origin and Path(spec.origin).is_relative_to(Path(__file__).parents[1]):
+            here[package] = folder
+
+    def move(target: str) -> str:
+        top, dot, rest = target.partition(".")
+        return here.get(top, top) + dot + rest
+
+    return move
 
 
 @functools.cache

@@ -118,6 +118,16 @@ def test_a_clone_reads_its_own_pyproject_and_an_installation_its_metadata(tmp_pa
     assert run().stdout == "['new'] False\n"
 
 
+def test_in_a_clone_a_package_goes_by_its_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    tree = {"tool": {"setuptools": {"package-dir": {"installed_name": "benchmarks"}}}}
+    assert registry._moved(tree)("installed_name.tasks:ASR") == "benchmarks.tasks:ASR"
+    assert registry._moved(tree)("other.tasks:ASR [x]") == "other.tasks:ASR [x]"
+    assert registry._moved({})("installed_name:ASR") == "installed_name:ASR"
+    # elsewhere the folder is not to be imported, and an editable installation has the other name
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert registry._moved(tree)("installed_name.tasks:ASR") == "installed_name.tasks:ASR"
+
+
 def test_the_registry_imports_nothing_heavy() -> None:
     code = "import sys; from codectok import registry; registry.names('tokenizers'); print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
