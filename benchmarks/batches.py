@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from benchmarks.nouns import Example
+from .nouns import Example
 
 POOL = 8
 """Batches whose clips are sorted by length together: little padding, and still another mix in each epoch."""

@@ -18,9 +18,10 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from benchmarks.batches import Batches, num_frames
-from benchmarks.nouns import Budget, Example
 from codectok.errors import CodectokError
+
+from .batches import Batches, num_frames
+from .nouns import Budget, Example
 
 Loss = Callable[[nn.Module, list[Example], torch.Generator], Tensor]
 """(model, examples of a batch, source of randomness on the CPU) -> mean loss, one number with a gradient."""

@@ -7,10 +7,10 @@ import click
 from codectok.cli.lazy import LazyGroup
 
 COMMANDS = {
-    "list": ("benchmarks.cli.list_names:list_names", "List tasks, inputs, probes, metrics, suites or data sets."),
-    "run": ("benchmarks.cli.run:run", "Run a suite, or what is missing of it, and write its report."),
-    "report": ("benchmarks.cli.report:report", "Write tables, plots and a page of results."),
-    "compare": ("benchmarks.cli.report:compare", "Compare two results, cell by cell."),
+    "list": (f"{__name__}.list_names:list_names", "List tasks, inputs, probes, metrics, suites or data sets."),
+    "run": (f"{__name__}.run:run", "Run a suite, or what is missing of it, and write its report."),
+    "report": (f"{__name__}.report:report", "Write tables, plots and a page of results."),
+    "compare": (f"{__name__}.report:compare", "Compare two results, cell by cell."),
 }
 
 

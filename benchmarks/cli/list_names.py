@@ -19,7 +19,7 @@ def list_names(what: str | None, as_json: bool) -> None:
 
 
 def _suites() -> list[Row]:
-    from benchmarks.runner.suite import read_suite, suite_names
+    from ..runner.suite import read_suite, suite_names
 
     many = [(name, read_suite(name)) for name in suite_names()]
     return [
@@ -28,7 +28,7 @@ def _suites() -> list[Row]:
 
 
 def _tasks() -> list[Row]:
-    from benchmarks.tasks import get_task, task_names
+    from ..tasks import get_task, task_names
 
     return [
         {"task": t.name, "label": t.label, "metrics": " ".join(t.metrics), "probes": " ".join(t.probes) or "-"}
@@ -37,13 +37,13 @@ def _tasks() -> list[Row]:
 
 
 def _inputs() -> list[Row]:
-    from benchmarks.inputs import INPUTS
+    from ..inputs import INPUTS
 
     return [{"input": name, "about": about} for name, about in INPUTS.items()]
 
 
 def _probes() -> list[Row]:
-    from benchmarks.tasks import get_task, task_names
+    from ..tasks import get_task, task_names
 
     tasks = [get_task(name) for name in task_names()]
     names = dict.fromkeys(p for t in tasks for p in t.probes)
@@ -69,7 +69,7 @@ def _metrics() -> list[Row]:
 
 
 def _datasets() -> list[Row]:
-    from benchmarks.datasets import DATASETS
+    from ..datasets import DATASETS
 
     return [{"dataset": d.name, "task": d.task, "folder": d.folder or "in the package"} for d in DATASETS.values()]
 

@@ -17,7 +17,7 @@ RESULTS = click.Path(exists=True, path_type=Path)
 @handle_errors
 def report(results: Path, out: Path | None) -> None:
     """Write Markdown, CSV and one HTML page of RESULTS, a folder that `codectok bench run` made."""
-    from benchmarks.report import write_report
+    from ..report import write_report
 
     out = out or (results if results.is_dir() else results.parent) / "report"
     write_report(results, out)
@@ -31,6 +31,6 @@ def report(results: Path, out: Path | None) -> None:
 @handle_errors
 def compare(a: Path, b: Path, as_json: bool) -> None:
     """Compare results A and B: the same cells, difference and paired test."""
-    from benchmarks.report import compare as compare_results
+    from ..report import compare as compare_results
 
     print_table("", compare_results(a, b), as_json)

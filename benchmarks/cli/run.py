@@ -9,13 +9,14 @@ from pathlib import Path
 
 import click
 
-from benchmarks.runner import Summary, read_suite, run_suite
-from benchmarks.runner.estimate import words
-from benchmarks.runner.headline import headline
-from benchmarks.runner.results import OLD, Row
-from benchmarks.runner.run import CACHE, Watcher
 from codectok.cli.common import Progress, finish, handle_errors, print_table, progress
 from codectok.errors import CodectokError
+
+from ..runner import Summary, read_suite, run_suite
+from ..runner.estimate import words
+from ..runner.headline import headline
+from ..runner.results import OLD, Row
+from ..runner.run import CACHE, Watcher
 
 
 @click.command()
@@ -82,7 +83,7 @@ def _tell(summary: Summary, out: Path) -> None:
         reasons = [row["reason"] for row in summary.rows if row["status"] == status]
         for reason in dict.fromkeys(reasons):
             click.echo(f"{reasons.count(reason)} cells {words_of}: {reason}")
-    from benchmarks.report import write_report
+    from ..report import write_report
 
     write_report(out, out / "report")
     click.echo(f"Results: {out / 'results.jsonl'}\nReport:  {out / 'report'}")

@@ -1,9 +1,9 @@
 """Data sets by their layout on disk, with splits that are checked when they are opened."""
 
-from benchmarks.datasets.audio import read_clip, read_targets
-from benchmarks.datasets.entry import DatasetEntry
-from benchmarks.datasets.opening import DATASETS, dataset_names, open_dataset
-from benchmarks.datasets.splits import check_splits
+from .audio import read_clip, read_targets
+from .entry import DatasetEntry
+from .opening import DATASETS, dataset_names, open_dataset
+from .splits import check_splits
 
 __all__ = [
     "DATASETS",

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from benchmarks.nouns import RATE, Clip, Mix
 from codectok.audio import AudioReader, resample
 from codectok.errors import AudioError
+
+from ..nouns import RATE, Clip, Mix
 
 PEAK = 0.99
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-from benchmarks.datasets.entry import DatasetEntry
-from benchmarks.datasets.layout import apart, inside, need, notes, words
-from benchmarks.nouns import Clip, Dataset
+from ..nouns import Clip, Dataset
+from .entry import DatasetEntry
+from .layout import apart, inside, need, notes, words
 
 WHAT = "a Common Voice release (LANGUAGE/{train,dev,test}.tsv and LANGUAGE/clips)"
 

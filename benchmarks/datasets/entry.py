@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks.nouns import Dataset
+from ..nouns import Dataset
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks.datasets.entry import DatasetEntry
-from benchmarks.datasets.layout import apart, need, notes, share, words
-from benchmarks.nouns import Clip, Dataset
+from ..nouns import Clip, Dataset
+from .entry import DatasetEntry
+from .layout import apart, need, notes, share, words
 
 WHAT = "GigaSpeech (GigaSpeech.json and audio/)"
 NOT_SPEECH = ("<SIL>", "<MUSIC>", "<NOISE>", "<OTHER>")

@@ -8,9 +8,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from benchmarks.datasets.entry import DatasetEntry
-from benchmarks.datasets.layout import inside, lines, need
-from benchmarks.nouns import Clip, Dataset
+from ..nouns import Clip, Dataset
+from .entry import DatasetEntry
+from .layout import inside, lines, need
 
 WHAT = "IEMOCAP_full_release (Session1 to Session5)"
 CLASSES = {"ang": "ang", "hap": "hap", "exc": "hap", "sad": "sad", "neu": "neu"}

@@ -8,8 +8,9 @@ import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from benchmarks.nouns import Clip
 from codectok.errors import CodectokError
+
+from ..nouns import Clip
 
 
 def inside(root: Path, *names: str) -> Path:

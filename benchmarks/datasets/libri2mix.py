@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from benchmarks.datasets.entry import DatasetEntry
-from benchmarks.datasets.layout import inside, need
-from benchmarks.nouns import Clip, Dataset
+from ..nouns import Clip, Dataset
+from .entry import DatasetEntry
+from .layout import inside, need
 
 WHAT = "Libri2Mix (wav16k/min/{train-100,dev,test}/{mix_clean,s1,s2})"
 

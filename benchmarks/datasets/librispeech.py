@@ -8,9 +8,9 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from benchmarks.datasets.entry import DatasetEntry
-from benchmarks.datasets.layout import inside, lines, need, notes, words
-from benchmarks.nouns import Clip, Dataset
+from ..nouns import Clip, Dataset
+from .entry import DatasetEntry
+from .layout import inside, lines, need, notes, words
 
 WHAT = "LibriSpeech as unpacked (train-clean-100, dev-clean, test-clean, test-other)"
 LEXICON = "librispeech-lexicon.txt"

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from benchmarks.datasets.entry import DatasetEntry
-from benchmarks.datasets.layout import inside, lines
-from benchmarks.nouns import Clip, Dataset
 from codectok.errors import CodectokError
+
+from ..nouns import Clip, Dataset
+from .entry import DatasetEntry
+from .layout import inside, lines
 
 WHAT = "LJSpeech-1.1 (metadata.csv and wavs/)"
 

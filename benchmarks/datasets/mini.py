@@ -6,9 +6,10 @@ import csv
 import hashlib
 from pathlib import Path
 
-from benchmarks.datasets.entry import DatasetEntry
-from benchmarks.nouns import Clip, Dataset, Mix, NotComputed, Trial
 from codectok.errors import FormatError
+
+from ..nouns import Clip, Dataset, Mix, NotComputed, Trial
+from .entry import DatasetEntry
 
 FOLDER = Path(__file__).parents[1] / "mini"
 Row = dict[str, str]

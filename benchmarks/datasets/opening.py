@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from benchmarks.datasets.entry import DatasetEntry
-from benchmarks.datasets.splits import check_splits
-from benchmarks.nouns import Dataset
 from codectok import registry
 from codectok.errors import CodectokError
+
+from ..nouns import Dataset
+from .entry import DatasetEntry
+from .splits import check_splits
 
 DATASETS: registry.Table[DatasetEntry] = registry.Table("datasets")
 """What suites can name, each imported when it is looked up."""

@@ -11,9 +11,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from benchmarks.datasets.entry import DatasetEntry
-from benchmarks.datasets.layout import inside, lines, need, notes, share
-from benchmarks.nouns import Clip, Dataset
+from ..nouns import Clip, Dataset
+from .entry import DatasetEntry
+from .layout import inside, lines, need, notes, share
 
 WHAT = "SLURP (dataset/slurp/*.jsonl, dataset/slurp/metadata.json, audio/slurp_real)"
 SPLITS = {"train": "train", "valid": "devel", "test": "test"}

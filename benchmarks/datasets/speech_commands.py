@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from benchmarks.datasets.entry import DatasetEntry
-from benchmarks.datasets.layout import lines, need, share
-from benchmarks.nouns import Clip, Dataset
 from codectok.audio import AudioReader
 from codectok.errors import CodectokError
+
+from ..nouns import Clip, Dataset
+from .entry import DatasetEntry
+from .layout import lines, need, share
 
 WHAT = "Speech Commands v2 (word folders, validation_list.txt, testing_list.txt, _background_noise_)"
 KEYWORDS = ("yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go")

@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import combinations
 from pathlib import Path
 
-from benchmarks.nouns import Clip, Dataset, LeakageError
 from codectok.errors import CodectokError
+
+from ..nouns import Clip, Dataset, LeakageError
 
 Splits = dict[str, tuple[Clip, ...]]
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from benchmarks.datasets.entry import DatasetEntry
-from benchmarks.datasets.layout import need
-from benchmarks.nouns import Clip, Dataset
+from ..nouns import Clip, Dataset
+from .entry import DatasetEntry
+from .layout import need
 
 WHAT = "VoiceBank-DEMAND (noisy_trainset_28spk_wav, clean_trainset_28spk_wav, noisy_testset_wav, clean_testset_wav)"
 VALID_SPEAKERS = ("p226", "p287")

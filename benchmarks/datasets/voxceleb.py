@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from benchmarks.datasets.entry import DatasetEntry
-from benchmarks.datasets.layout import apart, lines, need, notes, share
-from benchmarks.nouns import Clip, Dataset, Trial
+from ..nouns import Clip, Dataset, Trial
+from .entry import DatasetEntry
+from .layout import apart, lines, need, notes, share
 
 WHAT = "VoxCeleb1 (wav/, iden_split.txt, veri_test2.txt or veri_test.txt)"
 

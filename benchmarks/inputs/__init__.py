@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from benchmarks.inputs.base import Input
-from benchmarks.inputs.fitted import clip_key
-from benchmarks.inputs.fitted import fitted_clips as _fitted_clips
-from benchmarks.inputs.spec import CODERS, Spec, parse_spec
+from .base import Input
+from .fitted import clip_key
+from .fitted import fitted_clips as _fitted_clips
+from .spec import CODERS, Spec, parse_spec
 
 __all__ = ["INPUTS", "Input", "clip_key", "fitted_clips", "open_input", "parse_spec"]
 
@@ -39,14 +39,14 @@ def open_input(spec: str, *, device: str = "cpu", folders: Mapping[str, str] | N
     """
     parsed: Spec = parse_spec(spec, folders)
     if parsed.source in CODERS:
-        from benchmarks.inputs.classical import open_classical
+        from .classical import open_classical
 
         return open_classical(parsed.text, parsed.source, float(parsed.setting))
     if parsed.source in ("logmel", "original"):
-        from benchmarks.inputs.plain import LogMelInput, OriginalInput
+        from .plain import LogMelInput, OriginalInput
 
         return LogMelInput(parsed) if parsed.source == "logmel" else OriginalInput(parsed)
-    from benchmarks.inputs.tokenizers import open_tokenizer_input
+    from .tokenizers import open_tokenizer_input
 
     return open_tokenizer_input(parsed, device)
 

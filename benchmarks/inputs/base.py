@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from torch import Tensor
 
-from benchmarks.nouns import InputInfo, NotComputed
+from ..nouns import InputInfo, NotComputed
 
 
 class Input(abc.ABC):

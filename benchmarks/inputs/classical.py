@@ -7,12 +7,13 @@ from fractions import Fraction
 
 import numpy as np
 
-from benchmarks.inputs.base import Input
-from benchmarks.nouns import RATE, InputInfo, NotComputed
-from benchmarks.studies.rate_distortion.align import find_delays, remove_delay
-from benchmarks.studies.rate_distortion.coders import CODERS, Coder, Setting
 from codectok.errors import CodectokError
 from codectok.fingerprint import fingerprint
+
+from ..nouns import RATE, InputInfo, NotComputed
+from ..studies.rate_distortion.align import find_delays, remove_delay
+from ..studies.rate_distortion.coders import CODERS, Coder, Setting
+from .base import Input
 
 BY_NAME = {coder.name.lower(): coder for coder in CODERS}
 LOWEST, HIGHEST = 6.0, 256.0

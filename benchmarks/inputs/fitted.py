@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from benchmarks.split_tables import read_splits
 from codectok.pretrained import FOLDER
+
+from ..split_tables import read_splits
 
 SAME_CLIPS = {"units": "speech"}
 """Packaged tokenizers that were fitted on the clips of another."""

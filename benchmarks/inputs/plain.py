@@ -9,11 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.inputs.base import Input
-from benchmarks.inputs.spec import Spec
-from benchmarks.nouns import RATE, InputInfo
 from codectok.fingerprint import fingerprint
 from codectok.metrics.mel import log_mel
+
+from ..nouns import RATE, InputInfo
+from .base import Input
+from .spec import Spec
 
 BANDS, WINDOW, TOP_HZ = 80, 400, 8000.0
 

@@ -12,10 +12,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from benchmarks.nouns import NotComputed
 from codectok.errors import CodectokError
 from codectok.tokenizer import Tokenizer
 from codectok.tokens.rates import SLACK
+
+from ..nouns import NotComputed
 
 View = Literal["tokens", "quantized", "features"]
 PLAIN = ("logmel", "original")

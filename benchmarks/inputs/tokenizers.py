@@ -10,15 +10,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.inputs.base import Input
-from benchmarks.inputs.fitted import fitted_words
-from benchmarks.inputs.spec import Spec, choose_codebooks
-from benchmarks.nouns import RATE, InputInfo, InputKind, NotComputed
 from codectok.audio import resample
 from codectok.controls import RandomTokenizer
 from codectok.errors import CodectokError
 from codectok.metrics.registry import as_file
 from codectok.tokenizer import Tokenizer
+
+from ..nouns import RATE, InputInfo, InputKind, NotComputed
+from .base import Input
+from .fitted import fitted_words
+from .spec import Spec, choose_codebooks
 
 KINDS: dict[str, InputKind] = {"tokens": "discrete", "quantized": "quantized", "features": "continuous"}
 

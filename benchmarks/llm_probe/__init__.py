@@ -4,7 +4,7 @@ After Wang et al. 2025 (arXiv 2508.17863): the same language model reads codes a
 projector, or the vectors of the codes through the same projector, and says the label as text.
 """
 
-from benchmarks.llm_probe.arms import ARMS
-from benchmarks.llm_probe.probe import run
+from .arms import ARMS
+from .probe import run
 
 __all__ = ["ARMS", "run"]

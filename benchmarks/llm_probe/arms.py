@@ -6,9 +6,9 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from benchmarks.batches import num_frames
-from benchmarks.nouns import Example, InputInfo, InputKind, NotComputed
-from benchmarks.tasks.base import TaskError
+from ..batches import num_frames
+from ..nouns import Example, InputInfo, InputKind, NotComputed
+from ..tasks.base import TaskError
 
 
 @dataclass(frozen=True)

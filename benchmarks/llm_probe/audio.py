@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from benchmarks.llm_probe.options import LLMOptions
-from benchmarks.nouns import Example, InputInfo, NotComputed
 from codectok.llm.vocab.audio_vocab import AudioVocab
 from codectok.transforms.unit_bpe import bpe_of
+
+from ..nouns import Example, InputInfo, NotComputed
+from .options import LLMOptions
 
 
 class Hearing(Protocol):

@@ -10,12 +10,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from benchmarks.llm_probe.arms import Arm
-from benchmarks.llm_probe.audio import Codes, Features, Hearing, Nothing
-from benchmarks.llm_probe.model import SpeechReader
-from benchmarks.llm_probe.options import LLMOptions
-from benchmarks.llm_probe.text_model import TextModel
-from benchmarks.nouns import Example, InputInfo, NotComputed
 from codectok.errors import FormatError
 from codectok.llm.continuous import PROJECTORS, Projector, build_projector
 from codectok.llm.model.extend import ExtendOptions, extend_model
@@ -24,6 +18,13 @@ from codectok.llm.training.settings import Stage, TrainSettings
 from codectok.llm.training.trainable import new_ids, prepare
 from codectok.llm.vocab.audio_vocab import AudioVocab
 from codectok.llm.vocab.text_tokenizer import add_to, next_id
+
+from ..nouns import Example, InputInfo, NotComputed
+from .arms import Arm
+from .audio import Codes, Features, Hearing, Nothing
+from .model import SpeechReader
+from .options import LLMOptions
+from .text_model import TextModel
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-from benchmarks.nouns import InputInfo
 from codectok.errors import FormatError
+
+from ..nouns import InputInfo
 
 SIZES: Mapping[str, tuple[int, int]] = {"tiny": (64, 2), "small": (128, 4), "base": (256, 6)}
 """Width and layers of language models made here."""

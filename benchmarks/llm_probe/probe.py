@@ -10,19 +10,19 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from benchmarks.batches import num_frames
-from benchmarks.llm_probe.arms import read_arm, swap_audio
-from benchmarks.llm_probe.build import Parts, open_parts
-from benchmarks.llm_probe.model import SpeechReader
-from benchmarks.llm_probe.options import LLMOptions
-from benchmarks.llm_probe.text_model import TextModel, open_text_model
-from benchmarks.nouns import RATE, Example, NotComputed, Outcome
-from benchmarks.tasks.base import Assignment, Task, TaskError, answers
-from benchmarks.tasks.classification import Classification
-from benchmarks.tasks.discriminative import Answers, labelled
-from benchmarks.tasks.recognition import Recognition
-from benchmarks.tasks.translation import Translation
-from benchmarks.training import Fitted
+from ..batches import num_frames
+from ..nouns import RATE, Example, NotComputed, Outcome
+from ..tasks.base import Assignment, Task, TaskError, answers
+from ..tasks.classification import Classification
+from ..tasks.discriminative import Answers, labelled
+from ..tasks.recognition import Recognition
+from ..tasks.translation import Translation
+from ..training import Fitted
+from .arms import read_arm, swap_audio
+from .build import Parts, open_parts
+from .model import SpeechReader
+from .options import LLMOptions
+from .text_model import TextModel, open_text_model
 
 
 def run(task: Task, given: Assignment) -> Outcome:

@@ -9,9 +9,10 @@ from typing import Any
 
 import torch
 
-from benchmarks.llm_probe.options import SIZES, LLMOptions
-from benchmarks.nouns import NotComputed
 from codectok.errors import FormatError
+
+from ..nouns import NotComputed
+from .options import SIZES, LLMOptions
 
 END = "</s>"
 POSITIONS = 8192

@@ -14,9 +14,9 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from benchmarks.mini import plan
-from benchmarks.mini.text import spoken
-from benchmarks.split_tables import read_splits
+from ..split_tables import read_splits
+from . import plan
+from .text import spoken
 
 HERE = Path(__file__).parent
 SPLITS = HERE.parents[1] / "codectok/pretrained/speech/splits.tsv"

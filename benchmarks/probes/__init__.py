@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchmarks.probes.encoder import Encoder
-from benchmarks.probes.options import ProbeOptions
-from benchmarks.probes.pooling import Pooling, Statistics
-from benchmarks.probes.probe import Probe
 from codectok import registry
 from codectok.errors import FormatError
+
+from .encoder import Encoder
+from .options import ProbeOptions
+from .pooling import Pooling, Statistics
+from .probe import Probe
 
 __all__ = ["PROBES", "Probe", "ProbeOptions", "build_encoder", "build_pooling", "frame_size", "gives_frames"]
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from benchmarks.probes.encoder import Encoder, sinusoids
-from benchmarks.probes.frontend import length_mask
-from benchmarks.probes.layers import MaskedBatchNorm, TimeConv
-from benchmarks.probes.options import ProbeOptions
-from benchmarks.probes.probe import Probe
+from .encoder import Encoder, sinusoids
+from .frontend import length_mask
+from .layers import MaskedBatchNorm, TimeConv
+from .options import ProbeOptions
+from .probe import Probe
 
 
 class FeedForward(nn.Sequential):

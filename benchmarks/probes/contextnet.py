@@ -9,11 +9,11 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from benchmarks.probes.encoder import Encoder
-from benchmarks.probes.frontend import length_mask
-from benchmarks.probes.layers import MaskedBatchNorm, SqueezeExcite, TimeConv
-from benchmarks.probes.options import ProbeOptions
-from benchmarks.probes.probe import Probe
+from .encoder import Encoder
+from .frontend import length_mask
+from .layers import MaskedBatchNorm, SqueezeExcite, TimeConv
+from .options import ProbeOptions
+from .probe import Probe
 
 KERNEL = 5
 

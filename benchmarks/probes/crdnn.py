@@ -5,10 +5,10 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from benchmarks.probes.encoder import BiLSTM, Encoder
-from benchmarks.probes.frontend import length_mask
-from benchmarks.probes.options import ProbeOptions
-from benchmarks.probes.probe import Probe
+from .encoder import BiLSTM, Encoder
+from .frontend import length_mask
+from .options import ProbeOptions
+from .probe import Probe
 
 POOL = 2
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import torch
 
-from benchmarks.batches import num_frames
-from benchmarks.nouns import Example, InputInfo
+from ..batches import num_frames
+from ..nouns import Example, InputInfo
 
 
 def crop(example: Example, info: InputInfo, seconds: float, generator: torch.Generator) -> Example:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from benchmarks.probes.frontend import length_mask
-from benchmarks.probes.layers import ConvNorm, MaskedBatchNorm, SqueezeExcite, TimeConv, pooled
-from benchmarks.probes.options import ProbeOptions
-from benchmarks.probes.pooling import Pooling
-from benchmarks.probes.probe import Probe
+from .frontend import length_mask
+from .layers import ConvNorm, MaskedBatchNorm, SqueezeExcite, TimeConv, pooled
+from .options import ProbeOptions
+from .pooling import Pooling
+from .probe import Probe
 
 SCALE = 8
 

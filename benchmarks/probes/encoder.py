@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from benchmarks.probes.frontend import length_mask
-from benchmarks.probes.options import ProbeOptions
-from benchmarks.probes.probe import Probe
+from .frontend import length_mask
+from .options import ProbeOptions
+from .probe import Probe
 
 
 class Encoder(nn.Module):

@@ -12,8 +12,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from benchmarks.nouns import Example, InputInfo
 from codectok.errors import FormatError
+
+from ..nouns import Example, InputInfo
 
 
 def collate(examples: Sequence[Example], device: str | torch.device = "cpu") -> tuple[Tensor, Tensor]:

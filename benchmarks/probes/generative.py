@@ -19,9 +19,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from benchmarks.nouns import Example, InputInfo
-from benchmarks.probes import ProbeOptions, build_encoder, frame_size
-from benchmarks.probes.frontend import Frontend, collate, length_mask
+from ..nouns import Example, InputInfo
+from . import ProbeOptions, build_encoder, frame_size
+from .frontend import Frontend, collate, length_mask
 
 
 class Restorer(nn.Module):

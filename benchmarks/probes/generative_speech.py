@@ -13,11 +13,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from benchmarks.nouns import Example, InputInfo
-from benchmarks.probes import ProbeOptions
-from benchmarks.probes.encoder import sinusoids
-from benchmarks.probes.frontend import collate, length_mask
 from codectok.metrics.intelligibility import normalise
+
+from ..nouns import Example, InputInfo
+from . import ProbeOptions
+from .encoder import sinusoids
+from .frontend import collate, length_mask
 
 LAYERS = {"tokotron-small": (3, 6), "tokotron-deep": (6, 12)}
 """Layers over characters and over frames, as published; a third of them in size "small"."""

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from benchmarks.nouns import InputInfo
-from benchmarks.probes import ProbeOptions, build_encoder, build_pooling, frame_size
-from benchmarks.probes.frontend import Frontend
+from ..nouns import InputInfo
+from . import ProbeOptions, build_encoder, build_pooling, frame_size
+from .frontend import Frontend
 
 MIN_LABEL_RATE = 30.0
 """Labels per second that a recogniser must be able to write: characters of fast English are about 20 a second, and CTC

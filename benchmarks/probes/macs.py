@@ -8,7 +8,7 @@ import warnings
 import torch
 from torch import Tensor, nn
 
-from benchmarks.nouns import InputInfo
+from ..nouns import InputInfo
 
 SECONDS = 1
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from benchmarks.probes.encoder import Encoder
-from benchmarks.probes.frontend import length_mask
-from benchmarks.probes.layers import pooled
+from .encoder import Encoder
+from .frontend import length_mask
+from .layers import pooled
 
 
 class Pooling(nn.Module):

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks.probes.options import ProbeOptions
+from .options import ProbeOptions
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from benchmarks.nouns import InputInfo
-from benchmarks.probes import ProbeOptions, build_encoder, frame_size
-from benchmarks.probes.encoder import sinusoids
-from benchmarks.probes.frontend import Frontend, length_mask
+from ..nouns import InputInfo
+from . import ProbeOptions, build_encoder, frame_size
+from .encoder import sinusoids
+from .frontend import Frontend, length_mask
 
 START, END = 0, 1
 SMOOTHING = 0.1

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from benchmarks.probes.frontend import length_mask
-from benchmarks.probes.layers import ConvNorm, pooled
-from benchmarks.probes.options import ProbeOptions
-from benchmarks.probes.pooling import Pooling
-from benchmarks.probes.probe import Probe
+from .frontend import length_mask
+from .layers import ConvNorm, pooled
+from .options import ProbeOptions
+from .pooling import Pooling
+from .probe import Probe
 
 
 class XVector(Pooling):

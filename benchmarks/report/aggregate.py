@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from benchmarks.report.items import Items, interval_over_clips, read_items
-from benchmarks.report.stats import t_interval
-from benchmarks.report.systems import System, system_of
-from benchmarks.runner.results import Row
+from ..runner.results import Row
+from .items import Items, interval_over_clips, read_items
+from .stats import t_interval
+from .systems import System, system_of
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.report.aggregate import Figure, Group, figures_of, group_rows
-from benchmarks.report.paired import Pair, all_pairs, marks
-from benchmarks.report.systems import CEILING, FLOOR
-from benchmarks.runner.results import Row, read_rows
 from codectok.metrics.level import HEADLINE
+
+from ..runner.results import Row, read_rows
+from .aggregate import Figure, Group, figures_of, group_rows
+from .paired import Pair, all_pairs, marks
+from .systems import CEILING, FLOOR
 
 Key = tuple[str, str, str]
 """Task, data set, probe: what the systems of a column share."""

@@ -6,11 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks.report.aggregate import Figure
-from benchmarks.report.book import Book
-from benchmarks.report.items import metric_of
-from benchmarks.report.paired import Pair, pair_test
-from benchmarks.report.stats import holm
+from .aggregate import Figure
+from .book import Book
+from .items import metric_of
+from .paired import Pair, pair_test
+from .stats import holm
 
 _Key = tuple[str, ...]
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from benchmarks.report.aggregate import Group
-from benchmarks.report.book import Book
-from benchmarks.report.table import Cell, Line, Table
-from benchmarks.report.tables import task_label
-from benchmarks.runner.results import Row
+from ..runner.results import Row
+from .aggregate import Group
+from .book import Book
+from .table import Cell, Line, Table
+from .tables import task_label
 
 
 def data_table(book: Book) -> Table:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from benchmarks.report.book import Book, labels
-from benchmarks.report.table import Cell, Line, Table, metric_head, number
-from benchmarks.report.tables import task_words
+from .book import Book, labels
+from .table import Cell, Line, Table, metric_head, number
+from .tables import task_words
 
 
 def passed_tables(book: Book) -> Iterator[Table]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from benchmarks.report.aggregate import Figure
-from benchmarks.report.book import Book, Column
-from benchmarks.report.items import metric_of
-from benchmarks.report.stats import t_interval
-from benchmarks.report.systems import CONTINUOUS, QUANTIZED
-from benchmarks.report.table import Cell, Line, Table, number
-from benchmarks.report.tables import task_words
+from .aggregate import Figure
+from .book import Book, Column
+from .items import metric_of
+from .stats import t_interval
+from .systems import CONTINUOUS, QUANTIZED
+from .table import Cell, Line, Table, number
+from .tables import task_words
 
 
 @dataclass(frozen=True)

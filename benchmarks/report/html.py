@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from html import escape
 
-from benchmarks.report.sound import Heard
-from benchmarks.report.table import MARKS, Cell, Table
 from codectok.files.page_style import CSS as BASE
+
+from .sound import Heard
+from .table import MARKS, Cell, Table
 
 CSS = (
     BASE

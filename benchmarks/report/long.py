@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from benchmarks.report.aggregate import Figure
-from benchmarks.report.book import Book
-from benchmarks.report.table import Cell, Line, Table
+from .aggregate import Figure
+from .book import Book
+from .table import Cell, Line, Table
 
 _HEAD = (
     "task", "dataset", "probe", "metric", "test", "input", "written", "kind", "group", "floor", "kbps",

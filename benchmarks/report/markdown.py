@@ -6,7 +6,7 @@ import csv
 import io
 import unicodedata
 
-from benchmarks.report.table import MARKS, Cell, Table
+from .table import MARKS, Cell, Table
 
 
 def markdown(table: Table) -> str:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from html import escape
 
-from benchmarks.report import facts, html, plots, words
-from benchmarks.report.book import Book, Column
-from benchmarks.report.floors import passed_tables
-from benchmarks.report.gaps import Gap, gap_table, gaps
-from benchmarks.report.sound import choose
-from benchmarks.report.study import study_tables
-from benchmarks.report.table import metric_head
-from benchmarks.report.tables import headline_tables, task_tables, task_words
+from . import facts, html, plots, words
+from .book import Book, Column
+from .floors import passed_tables
+from .gaps import Gap, gap_table, gaps
+from .sound import choose
+from .study import study_tables
+from .table import metric_head
+from .tables import headline_tables, task_tables, task_words
 
 _CURVES = (
     "pesq", "stoi", "level", "worst_octave", "loud_frames", "lsd", "dnsmos", "dwer", "spk_sim", "mel", "utmos",

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from benchmarks.report.aggregate import Figure
-from benchmarks.report.items import is_mean, metric_of, over_seeds, scale_of, shared_clips
-from benchmarks.report.stats import holm, paired_bootstrap, sign_flip
+from .aggregate import Figure
+from .items import is_mean, metric_of, over_seeds, scale_of, shared_clips
+from .stats import holm, paired_bootstrap, sign_flip
 
 LEVEL = 0.05
 """p, after Holm's correction, below which two systems are told apart."""

@@ -8,12 +8,12 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.report.aggregate import Figure
-from benchmarks.report.book import Book, Column
-from benchmarks.report.gaps import Gap
-from benchmarks.report.items import metric_of
-from benchmarks.report.systems import CEILING, CONTINUOUS, FLOOR, QUANTIZED
-from benchmarks.report.table import metric_head
+from .aggregate import Figure
+from .book import Book, Column
+from .gaps import Gap
+from .items import metric_of
+from .systems import CEILING, CONTINUOUS, FLOOR, QUANTIZED
+from .table import metric_head
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

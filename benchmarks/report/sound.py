@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.report.book import Book, labels
-from benchmarks.report.systems import CEILING
 from codectok.inspect.pictures import audio_uri, data_uri
+
+from .book import Book, labels
+from .systems import CEILING
 
 LIMIT = 3_000_000
 """Bytes of all sound in the page, as base64."""

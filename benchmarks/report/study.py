@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from benchmarks.report.aggregate import Figure, Group
-from benchmarks.report.book import RATES, Book
-from benchmarks.report.table import Cell, Line, Table, figure_cell, intervals_words, metric_head
+from .aggregate import Figure, Group
+from .book import RATES, Book
+from .table import Cell, Line, Table, figure_cell, intervals_words, metric_head
 
 
 def study_tables(book: Book) -> Iterator[Table]:

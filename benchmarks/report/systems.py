@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks.inputs.spec import CLASSES, CODERS
-from benchmarks.runner.results import Row
+from ..inputs.spec import CLASSES, CODERS
+from ..runner.results import Row
 
 CEILING, CONTINUOUS, QUANTIZED, FLOOR = "ceiling", "continuous", "quantized features", "floors"
 _LOW, _MEDIUM, _HIGH = (CLASSES[name] for name in ("low", "medium", "high"))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from benchmarks.report.aggregate import Figure
-from benchmarks.report.items import metric_of
+from .aggregate import Figure
+from .items import metric_of
 
 MARKS = {"best": "★", "tied": "≈", "chance": "°"}
 """Best of its column; not told apart from the best; within the interval of guesses."""

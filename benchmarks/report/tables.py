@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from benchmarks.report.aggregate import chance_of
-from benchmarks.report.book import RATES, Book, Column, Key, labels
-from benchmarks.report.items import metric_of
-from benchmarks.report.stats import ranks
-from benchmarks.report.systems import FLOOR, System
-from benchmarks.report.table import Cell, Line, Table, figure_cell, intervals_words, metric_head, number
-from benchmarks.tasks import get_task
+from ..tasks import get_task
+from .aggregate import chance_of
+from .book import RATES, Book, Column, Key, labels
+from .items import metric_of
+from .stats import ranks
+from .systems import FLOOR, System
+from .table import Cell, Line, Table, figure_cell, intervals_words, metric_head, number
 
 MARKED = (
     "★ best of the codes; ≈ codes not told apart from it (paired test over the same clips, Holm, p ≥ 0.05); "

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from benchmarks.report.book import Book
-from benchmarks.report.facts import duration
+from .book import Book
+from .facts import duration
 
 READ = (
     "Every input of a task gets the same probe, training clips, steps and learning-rate sweep. The figures say what "

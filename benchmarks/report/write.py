@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.report import facts, words
-from benchmarks.report.book import Book
-from benchmarks.report.floors import passed_tables
-from benchmarks.report.gaps import gap_table, gaps
-from benchmarks.report.long import figure_table, pair_table
-from benchmarks.report.markdown import markdown, to_csv
-from benchmarks.report.page import render
-from benchmarks.report.study import study_tables
-from benchmarks.report.table import Table
-from benchmarks.report.tables import headline_tables, task_tables
 from codectok.files.atomic import atomic_path
+
+from . import facts, words
+from .book import Book
+from .floors import passed_tables
+from .gaps import gap_table, gaps
+from .long import figure_table, pair_table
+from .markdown import markdown, to_csv
+from .page import render
+from .study import study_tables
+from .table import Table
+from .tables import headline_tables, task_tables
 
 
 def write_report(results: Path, out: Path) -> None:

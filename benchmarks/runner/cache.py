@@ -19,13 +19,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmarks.datasets import read_clip, read_targets
-from benchmarks.datasets.splits import audio_files
-from benchmarks.inputs import Input
-from benchmarks.nouns import Clip, Dataset, Example, NotComputed, Split
-from benchmarks.runner.cells import all_clips
 from codectok.errors import CodectokError
 from codectok.files.atomic import atomic_path
+
+from ..datasets import read_clip, read_targets
+from ..datasets.splits import audio_files
+from ..inputs import Input
+from ..nouns import Clip, Dataset, Example, NotComputed, Split
+from .cells import all_clips
 
 VERSION = 1
 CHUNK = 256

@@ -10,11 +10,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.datasets.splits import audio_files
-from benchmarks.inputs import Input, clip_key, fitted_clips
-from benchmarks.nouns import Clip, Dataset, InputInfo, LeakageError
-from benchmarks.runner.suite import Entry
-from benchmarks.tasks import Task
+from ..datasets.splits import audio_files
+from ..inputs import Input, clip_key, fitted_clips
+from ..nouns import Clip, Dataset, InputInfo, LeakageError
+from ..tasks import Task
+from .suite import Entry
 
 VERSION = 1
 """Of the harness: raised when what probes are given, or how they are trained, changes the scores."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from statistics import mean
 
-from benchmarks.runner.cells import Cell
-from benchmarks.runner.results import Row
+from .cells import Cell
+from .results import Row
 
 UPDATE_SECONDS: Mapping[str, float] = {"linear": 0.02, "xvector": 0.06, "ecapa": 0.25, "bilstm": 0.3, "contextnet": 0.4}
 """Of an update on 16 clips of 3 s, one thread of a server CPU, by probe; others as the slowest."""

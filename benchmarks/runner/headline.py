@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from benchmarks.runner.results import Row
+from .results import Row
 
 
 def headline(rows: Sequence[Row]) -> list[dict[str, Any]]:

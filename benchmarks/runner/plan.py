@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from benchmarks.datasets import DATASETS
-from benchmarks.inputs import Input, open_input
-from benchmarks.inputs.spec import FOLDER, parse_spec
-from benchmarks.nouns import Dataset, NotComputed
-from benchmarks.runner.cache import Cache
-from benchmarks.runner.cells import Cell, entry_cells
-from benchmarks.runner.row import Place
-from benchmarks.runner.suite import Entry, Suite, SuiteError
-from benchmarks.runner.work import Job, needs_cache, root_of, the_dataset
-from benchmarks.tasks import Task, get_task
 from codectok.errors import CodectokError
+
+from ..datasets import DATASETS
+from ..inputs import Input, open_input
+from ..inputs.spec import FOLDER, parse_spec
+from ..nouns import Dataset, NotComputed
+from ..tasks import Task, get_task
+from .cache import Cache
+from .cells import Cell, entry_cells
+from .row import Place
+from .suite import Entry, Suite, SuiteError
+from .work import Job, needs_cache, root_of, the_dataset
 
 
 @dataclass(frozen=True)

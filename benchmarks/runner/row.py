@@ -13,11 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.nouns import RATE, InputInfo, Outcome
-from benchmarks.runner.cells import Cell
-from benchmarks.runner.provenance import today
-from benchmarks.runner.results import Row
 from codectok.files.atomic import atomic_path
+
+from ..nouns import RATE, InputInfo, Outcome
+from .cells import Cell
+from .provenance import today
+from .results import Row
 
 
 @dataclass(frozen=True)

@@ -7,18 +7,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.runner.estimate import estimate
-from benchmarks.runner.plan import choose, make_plan
-from benchmarks.runner.provenance import provenance
-from benchmarks.runner.results import SUITE, Results, Row
-from benchmarks.runner.row import Place, empty_row
-from benchmarks.runner.suite import Suite
-from benchmarks.runner.work import CellWork, Job
 from codectok.processes import WAIT, Inline, Lost, Pool, Raised
 from codectok.processes.work import Wait
 
+from .estimate import estimate
+from .plan import choose, make_plan
+from .provenance import provenance
+from .results import SUITE, Results, Row
+from .row import Place, empty_row
+from .suite import Suite
+from .work import CellWork, Job
+
 CACHE = Path(".cache") / "bench"
-PRELOAD = ("benchmarks.runner.work",)
+PRELOAD = (f"{__package__}.work",)
 """What every worker imports."""
 
 
@@ -77,7 +78,7 @@ def run_suite(
         suite: to run.
         out: results folder, made if missing.
         jobs: worker processes, each on one thread; 0 runs cells in this process.
-        only: see :func:`~benchmarks.runner.plan.choose`.
+        only: see :func:`~.plan.choose`.
         data: {name of a data set: its folder}.
         folders: {name: folder} for inputs that are written with {name}.
         cache: folder of tokens and features.
@@ -87,7 +88,7 @@ def run_suite(
         watcher: is told what happens.
 
     Raises:
-        LeakageError, CodectokError: what the suite says cannot be run; see :func:`~benchmarks.runner.plan.make_plan`.
+        LeakageError, CodectokError: what the suite says cannot be run; see :func:`~.plan.make_plan`.
     """
     watcher = watcher or Watcher()
     results = Results(Path(out))

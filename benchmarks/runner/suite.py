@@ -9,9 +9,10 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks.nouns import Budget
 from codectok.errors import CodectokError
 from codectok.recipes import read_values
+
+from ..nouns import Budget
 
 SUITES = Path(__file__).parent.parent / "suites"
 DEFAULTS = ("inputs", "probes", "budget", "seeds", "judge", "shuffled", "options", "allow_fitted")

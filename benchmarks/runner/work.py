@@ -13,17 +13,18 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from benchmarks.datasets import open_dataset
-from benchmarks.inputs import Input, open_input
-from benchmarks.nouns import RATE, Clip, Dataset, Example, NotComputed, Outcome, Split
-from benchmarks.runner.cache import Cache, Extracted
-from benchmarks.runner.cells import SHUFFLED, Cell, all_clips
-from benchmarks.runner.floors import shuffle_labels
-from benchmarks.runner.memory import peak_mb, reset_peak
-from benchmarks.runner.results import Row
-from benchmarks.runner.row import Place, empty_row, outcome_row, write_files
-from benchmarks.tasks import Assignment, Task, TaskContext, get_task
 from codectok.processes import Report, Work
+
+from ..datasets import open_dataset
+from ..inputs import Input, open_input
+from ..nouns import RATE, Clip, Dataset, Example, NotComputed, Outcome, Split
+from ..tasks import Assignment, Task, TaskContext, get_task
+from .cache import Cache, Extracted
+from .cells import SHUFFLED, Cell, all_clips
+from .floors import shuffle_labels
+from .memory import peak_mb, reset_peak
+from .results import Row
+from .row import Place, empty_row, outcome_row, write_files
 
 
 @dataclass(frozen=True)
@@ -159,7 +160,7 @@ def _fill(row: Row, job: Job, report: Report) -> None:
 def run_assignment(task: Task, given: Assignment) -> Outcome:
     """By the task's own probes, or by a language model where the probe is "llm:ARM"."""
     if given.probe.startswith("llm:"):
-        from benchmarks.llm_probe import run
+        from ..llm_probe import run
 
         return run(task, given)
     return task.run(given)

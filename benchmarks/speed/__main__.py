@@ -10,16 +10,16 @@ import click
 from codectok.cli.lazy import LazyGroup
 
 JOBS = {
-    "codec": ("benchmarks.speed.codec:main", "Encoding and decoding: EnCodec, Mimi, ours; peer transformers."),
+    "codec": (f"{__package__}.codec:main", "Encoding and decoding: EnCodec, Mimi, ours; peer transformers."),
     "units": (
-        "benchmarks.speed.units:main",
+        f"{__package__}.units:main",
         "Units of a HuBERT-base; peer transformers and scikit-learn.",
     ),
-    "kmeans": ("benchmarks.speed.kmeans:main", "Fitting and assignment; peers MiniBatchKMeans and the bare product."),
-    "bpe": ("benchmarks.speed.bpe:main", "BPE over units; peers tokenizers and sentencepiece."),
-    "corpus": ("benchmarks.speed.corpus:main", "A corpus into a store; peer a straight loop, file by file."),
-    "vocabulary": ("benchmarks.speed.vocabulary:main", "Audio tokens into a text tokenizer; peer transformers."),
-    "pack": ("benchmarks.speed.pack:main", "Training data of a store; peer pasted text."),
+    "kmeans": (f"{__package__}.kmeans:main", "Fitting and assignment; peers MiniBatchKMeans and the bare product."),
+    "bpe": (f"{__package__}.bpe:main", "BPE over units; peers tokenizers and sentencepiece."),
+    "corpus": (f"{__package__}.corpus:main", "A corpus into a store; peer a straight loop, file by file."),
+    "vocabulary": (f"{__package__}.vocabulary:main", "Audio tokens into a text tokenizer; peer transformers."),
+    "pack": (f"{__package__}.pack:main", "Training data of a store; peer pasted text."),
 }
 
 
@@ -33,7 +33,7 @@ def main(context: click.Context) -> None:
     for job in JOBS:
         click.echo(f"\n$ python -m benchmarks.speed {job} --quick")
         # A process each: one job's threads, caches and memory are not the next one's.
-        if subprocess.run([sys.executable, "-m", "benchmarks.speed", job, "--quick"]).returncode:
+        if subprocess.run([sys.executable, "-m", str(__package__), job, "--quick"]).returncode:
             failed.append(job)
     if failed:
         raise click.ClickException(f"these ended with an error: {', '.join(failed)}")

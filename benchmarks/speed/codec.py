@@ -17,8 +17,11 @@ from typing import Any
 import click
 import torch
 
-from benchmarks.speed.codec_cost import multiply_adds, peak_memory, time_stream
-from benchmarks.speed.codec_sides import (
+from codectok.cli.common import print_table
+from codectok.processes import in_process
+
+from .codec_cost import multiply_adds, peak_memory, time_stream
+from .codec_sides import (
     CODEBOOKS,
     MODELS,
     PACKAGED,
@@ -29,9 +32,7 @@ from benchmarks.speed.codec_sides import (
     their_calls,
     write_peers,
 )
-from benchmarks.speed.common import keep, spread
-from codectok.cli.common import print_table
-from codectok.processes import in_process
+from .common import keep, spread
 
 CASES = [(1, 10), (8, 10), (1, 60)]
 """Clips and seconds of each."""

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.speed.codec_sides import CODEBOOKS, make_clips, our_calls, their_calls
 from codectok.codec.tokenizer import CodecTokenizer
+
+from .codec_sides import CODEBOOKS, make_clips, our_calls, their_calls
 
 
 def peak_memory(name: str, side: str, folder: str, case: tuple[int, int], decode: bool, threads: int) -> float | None:

@@ -22,7 +22,6 @@ from typing import Any
 import click
 import torch
 
-from benchmarks.speed.common import json_option, keep
 from codectok import load, read_audio
 from codectok.cli.common import print_table
 from codectok.corpus.pipeline import tokenize_corpus
@@ -31,6 +30,8 @@ from codectok.items.corpus import read_corpus
 from codectok.items.item import Item
 from codectok.processes import usable_cores
 from codectok.tokenizer import Tokenizer
+
+from .common import json_option, keep
 
 SPEECH = Path(__file__).parents[1] / "speech"
 SHORTEST, LONGEST = 2.0, 16.0

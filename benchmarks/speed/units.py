@@ -22,8 +22,9 @@ import click
 import numpy as np
 import torch
 
-from benchmarks.speed.common import json_option, keep, spread, timed
 from codectok.cli.common import print_table
+
+from .common import json_option, keep, spread, timed
 
 Units = list[np.ndarray]
 RATE, LAYER, CODES, BATCH = 16000, 9, 500, 8
@@ -153,7 +154,7 @@ def main(
     """See the module."""
     torch.set_num_threads(threads)
     if seams:
-        from benchmarks.speed.units_seams import seam_rows
+        from .units_seams import seam_rows
 
         if encoder is None:
             raise click.UsageError("--seams needs --encoder FOLDER of a Whisper, or CODECTOK_WHISPER")

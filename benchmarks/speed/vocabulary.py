@@ -17,8 +17,9 @@ from typing import Any
 import click
 import numpy as np
 
-from benchmarks.speed.common import json_option, keep, ratios, take_turns
 from codectok.cli.common import print_table
+
+from .common import json_option, keep, ratios, take_turns
 
 WORDS = ["the", "quick", "brown", "fox", "jumps", "over", "a", "lazy", "dog"]
 

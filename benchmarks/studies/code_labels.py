@@ -11,13 +11,14 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.split_tables import read_splits
-from benchmarks.studies.letters import HOP, RATE, LetterModels, cepstra, words_of
 from codectok.audio.samples import to_int16
 from codectok.errors import FormatError
 from train_codec.data import Clip, ClipArray
 from train_codec.distill.align import Grid, pooling
 from train_codec.distill.teacher import TeacherCache
+
+from ..split_tables import read_splits
+from .letters import HOP, RATE, LetterModels, cepstra, words_of
 
 
 @dataclass(frozen=True)

@@ -18,9 +18,10 @@ from typing import Any
 import click
 import numpy as np
 
-from benchmarks.split_tables import read_splits
 from codectok.cli.common import handle_errors, print_table
 from codectok.errors import AudioError, FormatError
+
+from ..split_tables import read_splits
 
 COMPONENTS = 128
 """Principal components of the teacher that its units are fitted on, where it is wider."""
@@ -69,10 +70,11 @@ def evaluate(
         FormatError: models of different frames, or too little data.
         AudioError: no clips.
     """
-    from benchmarks.studies.code_labels import FrameGrid, as_clips, letter_labels, on_frames, teacher_units, transcripts
-    from benchmarks.studies.code_probe import Frames, compare
     from codectok import load
     from train_codec.distill import TeacherCache
+
+    from .code_labels import FrameGrid, as_clips, letter_labels, on_frames, teacher_units, transcripts
+    from .code_probe import Frames, compare
 
     tokenizers = {"A": load(models[0]), "B": load(models[1])}
     grids = {FrameGrid.of(t.sample_rate, t.frame_rate) for t in tokenizers.values()}

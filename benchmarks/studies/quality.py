@@ -19,11 +19,12 @@ from typing import Any
 import click
 import numpy as np
 
-from benchmarks.split_tables import choose, speakers
-from benchmarks.studies.quality_table import METRICS, cells, markdown
 from codectok.cli.common import handle_errors, print_table, progress
 from codectok.errors import AudioError
 from codectok.tokenizer import Tokenizer
+
+from ..split_tables import choose, speakers
+from .quality_table import METRICS, cells, markdown
 
 
 def rows(tokenizer: Tokenizer, paths: list[Path], who: list[str], codebooks: list[int]) -> list[dict[str, Any]]:

@@ -24,13 +24,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from benchmarks.split_tables import choose, speakers
 from codectok.cli.common import describe, handle_errors, print_table, progress
 from codectok.errors import CodectokError
 from codectok.files.atomic import atomic_path
 from codectok.metrics.intelligibility import character_edits, error_rate, word_edits
 from codectok.metrics.judge import WhisperJudge, repeats_itself
 from codectok.metrics.registry import MetricError, as_file
+
+from ..split_tables import choose, speakers
 
 if TYPE_CHECKING:
     from codectok.tokenizer import Tokenizer

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from benchmarks.tasks.base import Assignment, Task, TaskContext, TaskError
 from codectok import registry
+
+from .base import Assignment, Task, TaskContext, TaskError
 
 __all__ = ["Assignment", "Task", "TaskContext", "TaskError", "get_task", "task_names"]
 

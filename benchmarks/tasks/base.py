@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from torch import nn
 
-from benchmarks.batches import num_frames
-from benchmarks.nouns import Budget, Clip, Dataset, Example, InputInfo, Outcome, Split
-from benchmarks.training import Fitted, Loss, ModelScore, fit
 from codectok import registry
 from codectok.errors import CodectokError
 
+from ..batches import num_frames
+from ..nouns import Budget, Clip, Dataset, Example, InputInfo, Outcome, Split
+from ..training import Fitted, Loss, ModelScore, fit
+
 if TYPE_CHECKING:
-    from benchmarks.inputs import Input
+    from ..inputs import Input
 
 T = TypeVar("T")
 

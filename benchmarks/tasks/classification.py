@@ -9,15 +9,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from benchmarks.nouns import Clip, Dataset, Example, InputInfo, ItemScore, Score
-from benchmarks.probes import ProbeOptions
-from benchmarks.probes.crop import crop
-from benchmarks.probes.frontend import collate
-from benchmarks.probes.heads import ClipProbe
-from benchmarks.tasks.base import Assignment, TaskError
-from benchmarks.tasks.chance import Interval, class_chance
-from benchmarks.tasks.discriminative import Answers, Discriminative, Trained, code_vectors, labelled
 from codectok.metrics.classification import accuracy, f1
+
+from ..nouns import Clip, Dataset, Example, InputInfo, ItemScore, Score
+from ..probes import ProbeOptions
+from ..probes.crop import crop
+from ..probes.frontend import collate
+from ..probes.heads import ClipProbe
+from .base import Assignment, TaskError
+from .chance import Interval, class_chance
+from .discriminative import Answers, Discriminative, Trained, code_vectors, labelled
 
 
 class Classification(Discriminative):

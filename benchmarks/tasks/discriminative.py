@@ -9,12 +9,12 @@ from typing import Any
 
 from torch import Tensor
 
-from benchmarks.nouns import Clip, Dataset, Example, ItemScore, Outcome, Score, Split
-from benchmarks.probes.macs import macs_per_second
-from benchmarks.probes.options import ProbeOptions
-from benchmarks.tasks.base import Assignment, Task, answers
-from benchmarks.tasks.chance import Interval
-from benchmarks.training import Fitted
+from ..nouns import Clip, Dataset, Example, ItemScore, Outcome, Score, Split
+from ..probes.macs import macs_per_second
+from ..probes.options import ProbeOptions
+from ..training import Fitted
+from .base import Assignment, Task, answers
+from .chance import Interval
 
 Answers = Mapping[str, Any]
 """{clip id: what was said of it}: a class, a text, or an embedding."""

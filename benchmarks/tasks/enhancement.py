@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks.tasks.restoration import Restoration
+from .restoration import Restoration
 
 
 class Enhancement(Restoration):

@@ -8,17 +8,18 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from benchmarks.batches import num_frames
-from benchmarks.nouns import Clip, Dataset, Example, ItemScore, Score
-from benchmarks.probes import ProbeOptions
-from benchmarks.probes.ctc import beam_search, frames_needed, greedy
-from benchmarks.probes.frontend import collate
-from benchmarks.probes.heads import FrameProbe
-from benchmarks.tasks.base import Assignment, TaskError
-from benchmarks.tasks.chance import Interval, text_chance
-from benchmarks.tasks.discriminative import Answers, Discriminative, Trained, code_vectors
 from codectok.metrics.intelligibility import Edits, character_edits, normalise, word_edits
 from codectok.metrics.text import phone_edits, rate
+
+from ..batches import num_frames
+from ..nouns import Clip, Dataset, Example, ItemScore, Score
+from ..probes import ProbeOptions
+from ..probes.ctc import beam_search, frames_needed, greedy
+from ..probes.frontend import collate
+from ..probes.heads import FrameProbe
+from .base import Assignment, TaskError
+from .chance import Interval, text_chance
+from .discriminative import Answers, Discriminative, Trained, code_vectors
 
 EDITS: dict[str, Callable[[str, str], Edits]] = {"wer": word_edits, "cer": character_edits, "per": phone_edits}
 

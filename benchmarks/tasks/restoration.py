@@ -12,14 +12,15 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.datasets import read_clip, read_targets
-from benchmarks.inputs import Input
-from benchmarks.nouns import RATE, Clip, Dataset, Example, Outcome, Split
-from benchmarks.tasks.base import Assignment, Task, TaskContext, TaskError, answers
-from benchmarks.tasks.scoring import JUDGED, Triple, score_clips
-from benchmarks.tasks.sound import AUDIO_CLIPS, Gathered, model_loss, split_options
 from codectok.metrics import get_metric
 from codectok.metrics.level import HEADLINE
+
+from ..datasets import read_clip, read_targets
+from ..inputs import Input
+from ..nouns import RATE, Clip, Dataset, Example, Outcome, Split
+from .base import Assignment, Task, TaskContext, TaskError, answers
+from .scoring import JUDGED, Triple, score_clips
+from .sound import AUDIO_CLIPS, Gathered, model_loss, split_options
 
 Streams = tuple[np.ndarray, ...]
 """Audio of each target, float32 [S] at ``RATE``."""
@@ -39,7 +40,7 @@ class Restoration(Task):
     targets = 1
 
     def _run(self, given: Assignment) -> Outcome:
-        from benchmarks.probes.generative import Restorer, moments_of
+        from ..probes.generative import Restorer, moments_of
 
         dataset, info, split, context = given.dataset, given.info, given.split, given.context
         opened = context.input

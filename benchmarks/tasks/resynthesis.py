@@ -11,15 +11,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.datasets import read_clip
-from benchmarks.inputs import Input
-from benchmarks.nouns import RATE, Clip, InputInfo, NotComputed, Outcome, Score
-from benchmarks.tasks.base import Assignment, Task, TaskError
-from benchmarks.tasks.scoring import score_clips
-from benchmarks.tasks.sound import AUDIO_CLIPS, Gathered, check_metrics
 from codectok.errors import CodectokError
 from codectok.metrics import code_usage
 from codectok.metrics.level import HEADLINE
+
+from ..datasets import read_clip
+from ..inputs import Input
+from ..nouns import RATE, Clip, InputInfo, NotComputed, Outcome, Score
+from .base import Assignment, Task, TaskError
+from .scoring import score_clips
+from .sound import AUDIO_CLIPS, Gathered, check_metrics
 
 AT_ONCE = 64
 """Clips that an input is given together: enough to tell a coder's delay by, few enough for memory."""

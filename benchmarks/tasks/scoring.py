@@ -9,13 +9,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from benchmarks.nouns import RATE, Clip, ItemScore, Score
-from benchmarks.tasks.base import TaskContext
 from codectok.errors import CodectokError
 from codectok.metrics import MetricError, MetricUnavailable, get_metric
 from codectok.metrics.judged import Judged, Listener, open_judge
 from codectok.metrics.registry import as_file
 from codectok.metrics.speaker import DEFAULT, open_speaker_encoder, speaker_similarity
+
+from ..nouns import RATE, Clip, ItemScore, Score
+from .base import TaskContext
 
 Triple = tuple[str, np.ndarray, np.ndarray]
 """Clip id, original and estimate, float [S] each at ``RATE``."""

@@ -6,7 +6,7 @@ item of the scores.
 
 from __future__ import annotations
 
-from benchmarks.tasks.restoration import Restoration
+from .restoration import Restoration
 
 
 class Separation(Restoration):

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from benchmarks.nouns import Example, ItemScore, Outcome, Score
-from benchmarks.probes import ProbeOptions
-from benchmarks.tasks.scoring import Scored, Triple
-from benchmarks.training import Fitted
 from codectok.metrics import get_metric
+
+from ..nouns import Example, ItemScore, Outcome, Score
+from ..probes import ProbeOptions
+from ..training import Fitted
+from .scoring import Scored, Triple
 
 AUDIO_CLIPS = 3
 """Clips of the first test set that are kept to listen to, unless the option ``audio_clips`` says otherwise."""

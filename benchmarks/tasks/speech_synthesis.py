@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.batches import num_frames
-from benchmarks.datasets import read_clip
-from benchmarks.nouns import RATE, Example, Outcome
-from benchmarks.tasks.base import Assignment, Task, TaskError, answers
-from benchmarks.tasks.scoring import score_clips
-from benchmarks.tasks.sound import AUDIO_CLIPS, Gathered, model_loss, split_options
 from codectok.metrics.intelligibility import normalise
+
+from ..batches import num_frames
+from ..datasets import read_clip
+from ..nouns import RATE, Example, Outcome
+from .base import Assignment, Task, TaskError, answers
+from .scoring import score_clips
+from .sound import AUDIO_CLIPS, Gathered, model_loss, split_options
 
 
 class SpeechSynthesis(Task):
@@ -31,8 +32,8 @@ class SpeechSynthesis(Task):
         split_options(options)
 
     def _run(self, given: Assignment) -> Outcome:
-        from benchmarks.probes.generative import moments_of
-        from benchmarks.probes.generative_speech import Alphabet, Speaker
+        from ..probes.generative import moments_of
+        from ..probes.generative_speech import Alphabet, Speaker
 
         info, split, context = given.info, given.split, given.context
         opened = context.input

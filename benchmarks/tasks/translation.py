@@ -8,14 +8,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from benchmarks.nouns import Clip, Dataset, Example, ItemScore, NotComputed, Score
-from benchmarks.probes import ProbeOptions
-from benchmarks.probes.frontend import collate
-from benchmarks.probes.translator import Translator
-from benchmarks.tasks.base import Assignment, TaskError
-from benchmarks.tasks.chance import Interval, text_chance
-from benchmarks.tasks.discriminative import Answers, Discriminative, Trained, code_vectors
 from codectok.metrics.text import bleu
+
+from ..nouns import Clip, Dataset, Example, ItemScore, NotComputed, Score
+from ..probes import ProbeOptions
+from ..probes.frontend import collate
+from ..probes.translator import Translator
+from .base import Assignment, TaskError
+from .chance import Interval, text_chance
+from .discriminative import Answers, Discriminative, Trained, code_vectors
 
 PIECES = 1000
 """Of the vocabulary, fitted on the training translations; fewer where they have no more."""

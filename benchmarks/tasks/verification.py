@@ -10,15 +10,16 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from benchmarks.nouns import Clip, Dataset, Example, ItemScore, Score, Trial
-from benchmarks.probes import ProbeOptions
-from benchmarks.probes.frontend import collate
-from benchmarks.probes.heads import ClipProbe
-from benchmarks.tasks.base import Assignment, TaskError
-from benchmarks.tasks.chance import Interval, hull
-from benchmarks.tasks.classification import clip_loss
-from benchmarks.tasks.discriminative import Answers, Discriminative, Trained, code_vectors
 from codectok.metrics.classification import P_TARGET, eer, mindcf
+
+from ..nouns import Clip, Dataset, Example, ItemScore, Score, Trial
+from ..probes import ProbeOptions
+from ..probes.frontend import collate
+from ..probes.heads import ClipProbe
+from .base import Assignment, TaskError
+from .chance import Interval, hull
+from .classification import clip_loss
+from .discriminative import Answers, Discriminative, Trained, code_vectors
 
 MARGIN = 0.2
 """Radians, as ECAPA-TDNN has it."""

@@ -1,6 +1,6 @@
 """The command of the rate-distortion plot: see the package."""
 
-from benchmarks.studies.rate_distortion.command import main
+from .command import main
 
 if __name__ == "__main__":
     main()

@@ -14,11 +14,12 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from benchmarks.studies.rate_distortion import amrwb
-from benchmarks.studies.rate_distortion.ogg import audio_packets
 from codectok.audio import resample
 from codectok.audio.samples import to_int16
 from codectok.errors import CodectokError
+
+from . import amrwb
+from .ogg import audio_packets
 
 RATE = 16000
 """Hz of the clips that are coded, and of what comes back."""

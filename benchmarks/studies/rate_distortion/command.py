@@ -11,15 +11,16 @@ from typing import Any
 
 import click
 
-import benchmarks.studies.rate_distortion as package
-from benchmarks.split_tables import choose, speakers
-from benchmarks.studies.rate_distortion.coders import CODERS, CoderError
-from benchmarks.studies.rate_distortion.plot import draw
-from benchmarks.studies.rate_distortion.points import METRICS, Map, Row, coder_rows, read_clips, tokenizer_rows
 from codectok.cli.common import describe, handle_errors, print_table, progress
 from codectok.files.atomic import atomic_path
 from codectok.metrics import get_metric
 from codectok.processes import map_ahead
+
+from ...split_tables import choose, speakers
+from .. import rate_distortion as package
+from .coders import CODERS, CoderError
+from .plot import draw
+from .points import METRICS, Map, Row, coder_rows, read_clips, tokenizer_rows
 
 Shown = dict[str, object]
 

@@ -8,14 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.studies.rate_distortion.align import find_delays, remove_delay
-from benchmarks.studies.rate_distortion.coders import RATE, Coder, CoderError
 from codectok.errors import AudioError
 from codectok.metrics import compute, summarize
 from codectok.metrics.level import HEADLINE, OCTAVE_METRICS
 from codectok.metrics.registry import as_file
 from codectok.metrics.summary import central
 from codectok.tokenizer import Tokenizer
+
+from .align import find_delays, remove_delay
+from .coders import RATE, Coder, CoderError
 
 METRICS = ("pesq", "stoi", *HEADLINE, *OCTAVE_METRICS)
 CODEBOOKS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)
