@@ -26,9 +26,6 @@ class PcmTokenizer(Tokenizer):
     causal = True
     fingerprint = fingerprint({"tokenizer": "pcm", "sample_rate": 16000, "mu": 255})
 
-    def __init__(self, device: str = "cpu") -> None:
-        """It works on the CPU, whatever the device."""
-
     def num_frames(self, num_samples: int) -> int:
         """One a sample."""
         return num_samples
@@ -79,9 +76,6 @@ class RandomTokenizer(Tokenizer):
     causal = True
     can_decode = False
     fingerprint = fingerprint({"tokenizer": "random", "frame_size": 640, "codebook_sizes": [1024] * 24})
-
-    def __init__(self, device: str = "cpu") -> None:
-        """It works on the CPU, whatever the device."""
 
     def num_frames(self, num_samples: int) -> int:
         """ceil(num_samples / 640)."""

@@ -20,28 +20,29 @@ WANTED = ("config.json", "*/config.json", "*/preprocessor_config.json", "bpe.jso
 def open_named(name: str, device: str = "cpu") -> Any:
     """The tokenizer that a name of the registry, ``PREFIX:REST``, a folder or a hub id stands for, in this order.
 
-    A name of the kind ``tokenizers`` is called with ``device=``; ``PREFIX:REST`` calls what PREFIX names with REST too.
+    What a name of the kind ``tokenizers`` stands for is called without arguments, and for ``PREFIX:REST`` with REST; if
+    it takes a ``device``, with that too, and else what it gives is moved there.
     """
     check_device(device)
     asked, *rest = name.split(":", 1)
     opener = registry.find("tokenizers", asked) if registry.known("tokenizers", asked) else None
     if opener is not None and _takes(opener, *rest, device=device):
         return opener(*rest, device=device)
+    if opener is not None and _takes(opener, *rest):
+        return opener(*rest) if device == "cpu" else opener(*rest).to(device)
     if Path(name).is_dir():
         return open_folder(Path(name), name, device)
     if opener is not None:
-        remedy = (
-            f"write {asked} alone" if rest else f"write what it is to open after a colon, {asked}:FOLDER or {asked}:ID"
-        )
-        raise UnknownTokenizerError(f"{name!r} does not tell which tokenizer: {remedy}")
+        wanted = f"{asked} alone" if rest else f"what it is to open after a colon, {asked}:FOLDER or {asked}:ID"
+        raise UnknownTokenizerError(f"{name!r} does not tell which tokenizer: write {wanted}")
     return open_hub(name, name, device)
 
 
-def _takes(opener: Callable[..., Any], *arguments: str, device: str) -> bool:
-    """Whether it opens what was asked for: a name alone, or with something after a colon."""
+def _takes(opener: Callable[..., Any], *rest: str, **device: str) -> bool:
+    """Whether it can be called so: a name alone, or with something after a colon."""
     try:
-        inspect.signature(opener).bind(*arguments, device=device)
-    except TypeError:
+        inspect.signature(opener).bind(*rest, **device)
+    except (TypeError, ValueError):
         return False
     return True
 
