@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any, cast
 from codectok.cli.common import progress
 from codectok.errors import CodectokError
 from codectok.files.atomic import atomic_path
+from codectok.files.folder_lock import FolderLock
 from codectok.fingerprint import fingerprint
+from codectok.stops import keeping
 from kmeans_units.kmeans import rounds
 from kmeans_units.recipe import FitRecipe
 
@@ -45,11 +47,27 @@ def fit_units(
         CodectokError: ``out`` holds another model and ``overwrite`` is not set, nothing to fit on, wrong settings.
         FormatError: files to import that cannot be.
     """
+    _check_out(out, overwrite)
+    with FolderLock(out), keeping(_kept(recipe)):
+        return _fit_or_import(recipe, out, trust_pickle, overwrite)
+
+
+def _kept(recipe: FitRecipe) -> str:
+    """What a stop leaves."""
+    if recipe.cache:
+        return (
+            f"frames sampled until two minutes ago or less are in {recipe.cache}: the same command goes on from there"
+        )
+    return "nothing is half-written; the same command begins again, or goes on from a sample with cache=FOLDER"
+
+
+def _fit_or_import(
+    recipe: FitRecipe, out: Path, trust_pickle: bool, overwrite: bool
+) -> tuple[UnitTokenizer, dict[str, Any], bool]:
     from codectok.items.corpus import read_corpus
     from codectok.units import load_encoder
     from codectok.units.kmeans.tokenizer import UnitTokenizer
 
-    _check_out(out, overwrite)
     corpus = read_corpus(recipe.data) if recipe.data else None
     encoder = load_encoder(recipe.encoder, recipe.layer, recipe.device, **recipe.encoder_options())
     key = _key(recipe, encoder, corpus)

@@ -11,7 +11,14 @@ from tests.import_graph import ROOT, circle, graph, imported, modules
 
 EDGES = graph()
 ORDER = [
-    *("codectok.errors", "codectok.fingerprint", "codectok.files", "codectok.settings", "codectok.recipes"),
+    *(
+        "codectok.errors",
+        "codectok.fingerprint",
+        "codectok.stops",
+        "codectok.files",
+        "codectok.settings",
+        "codectok.recipes",
+    ),
     *(
         "codectok.registry",
         "codectok.processes",

@@ -25,6 +25,13 @@ def write_checkpoint(path: Path, state: dict[str, Any]) -> None:
             os.fsync(f.fileno())
 
 
+def stays(path: Path, step: int) -> str:
+    """What a stopped run leaves: the checkpoint of ``step``, 0 for none."""
+    if not step:
+        return "no checkpoint was written yet: the same command begins again"
+    return f"the checkpoint of step {step} is in {path}: the same command goes on from there"
+
+
 def read_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
     """Read what :func:`write_checkpoint` wrote. Never unpickles code.
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import nullcontext
+
 import click
 
 from codectok.cli.common import handle_errors
+from codectok.files.folder_lock import FolderLock
 
 
 @click.command()
@@ -31,9 +35,13 @@ def train(recipe: str, overrides: tuple[str, ...]) -> None:
 
         click.echo(f"wrote {run_task(values)}")
         return
-    trainer = Trainer(load_recipe(recipe, list(overrides)))
-    run(trainer)
-    folder = trainer.export()
-    if trainer.accelerator.is_main_process:
-        click.echo(f"wrote {folder}")
-    trainer.accelerator.end_training()
+    loaded = load_recipe(recipe, list(overrides))
+    first = os.environ.get("RANK", "0") == "0"  # of torchrun
+    # From before the audio is decoded, which may take long, to the model folder.
+    with FolderLock(loaded.run.out) if first else nullcontext():
+        trainer = Trainer(loaded)
+        run(trainer)
+        folder = trainer.export()
+        if trainer.accelerator.is_main_process:
+            click.echo(f"wrote {folder}")
+        trainer.accelerator.end_training()

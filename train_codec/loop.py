@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
+from codectok.files.atomic import sweep
+from codectok.files.folder_lock import FolderLock
+from codectok.stops import holding, keeping
 from train_codec.data import prefetch
-from train_codec.interrupts import asked_to_stop
 from train_codec.trainer import Trainer
 from train_codec.watch.session import Session
 
@@ -12,21 +16,33 @@ def train(trainer: Trainer, until: int | None = None) -> None:
     """Train to ``steps`` (or stop at step ``until``), resuming if the run folder holds a checkpoint.
 
     A SIGINT or SIGTERM ends it after the step, with a checkpoint.
+
+    Raises:
+        CodectokError: another run is writing the folder.
+        Stopped: a signal came.
     """
+    main = trainer.accelerator.is_main_process
+    with FolderLock(trainer.out) if main else nullcontext(), keeping(trainer.kept):
+        if main:
+            sweep(trainer.out)
+        _train(trainer, until)
+
+
+def _train(trainer: Trainer, until: int | None) -> None:
     recipe = trainer.recipe
     stop = recipe.run.steps if until is None else min(until, recipe.run.steps)
     clips = trainer.clips_fit = trainer.clips_fit if trainer.clips_fit is not None else trainer.clips("fit")
     val = trainer.clips("val")
     resumed = trainer.load()
-    with Session(trainer, val, resumed) as session, asked_to_stop() as asked:
+    with Session(trainer, val, resumed) as session, holding() as asked:
         for batch in prefetch(lambda step: trainer.batch(clips, step), trainer.step, stop):
             if trainer.step == recipe.quantizer.quantize_from and not recipe.run.start_from:
                 trainer.start_codebooks(clips)
             values, output = trainer.train_step(batch)
             session.after_step(values, output)
-            if trainer.step % recipe.run.checkpoint_every == 0 or trainer.step == stop or asked:
+            if trainer.step % recipe.run.checkpoint_every == 0 or trainer.step == stop or asked():
                 trainer.save()
+            if asked():
+                break
             if trainer.step % recipe.run.validate_every == 0 or trainer.step == recipe.run.steps:
                 session.validate()
-            if asked:
-                break

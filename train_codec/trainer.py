@@ -18,7 +18,7 @@ from codectok.errors import AudioError, CodectokError, FormatError
 from train_codec.adversarial import AdversarialStep
 from train_codec.allocator import keep_buffers
 from train_codec.augment import Augmenter
-from train_codec.checkpoint import random_state, read_checkpoint, set_random_state, write_checkpoint
+from train_codec.checkpoint import random_state, read_checkpoint, set_random_state, stays, write_checkpoint
 from train_codec.data import ClipArray, CropBatch, draw, open_clips
 from train_codec.discriminators import build_discriminators
 from train_codec.distill import TeacherCache, TeacherSpec
@@ -34,7 +34,7 @@ class Trainer:
     """One run: networks, averaged networks, optimizers, codebooks and position, all in one checkpoint."""
 
     def __init__(self, recipe: Recipe) -> None:
-        self.recipe, self.step = recipe, 0
+        self.recipe, self.step, self.saved = recipe, 0, 0
         ddp = DistributedDataParallelKwargs(broadcast_buffers=False, find_unused_parameters=True)
         self.accelerator = Accelerator(
             cpu=not torch.cuda.is_available(),
@@ -261,6 +261,7 @@ class Trainer:
         """Write ``checkpoint.pt`` whole or not at all (the main process; what it holds is the same in all)."""
         if self.accelerator.is_main_process:
             write_checkpoint(self.out / "checkpoint.pt", self.state())
+            self.saved = self.step
         self.accelerator.wait_for_everyone()
 
     def load(self) -> bool:
@@ -274,7 +275,7 @@ class Trainer:
             return False
         state = read_checkpoint(path, self.device)
         self._check_same(path, state)
-        self.step = state["step"]
+        self.step = self.saved = state["step"]
         self.accelerator.unwrap_model(self.generator).load_state_dict(state["generator"])
         self.average.load_state_dict(state["average"], strict=False)
         self.optimizer.optimizer.load_state_dict(state["optimizer"])
@@ -317,3 +318,7 @@ class Trainer:
         if self.accelerator.is_main_process:
             save_codec(self.released(), folder, torch.float16)
         return folder
+
+    def kept(self) -> str:
+        """What a stop leaves."""
+        return stays(self.out / "checkpoint.pt", self.saved)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,9 +11,10 @@ from typing import Any
 
 from codectok.errors import CodectokError, FormatError
 from codectok.files.atomic import atomic_path
+from codectok.files.folder_lock import FolderLock
 
 Row = dict[str, Any]
-ROWS, SUITE, OLD, LOCK = "results.jsonl", "suite.yaml", "results-old.jsonl", ".lock"
+ROWS, SUITE, OLD = "results.jsonl", "suite.yaml", "results-old.jsonl"
 NOT_SETTLED = ("cost", "provenance")
 """Parts of a row that differ from run to run; all others are the same for the same id."""
 TIMED = ("rtf",)
@@ -66,17 +66,17 @@ class Results:
         Raises:
             CodectokError: another run does.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with open(self.folder / LOCK, "w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                raise CodectokError(f"another run writes to {self.folder}: wait for it, or give another -o") from None
+        with FolderLock(self.folder):
             yield
 
     def rows(self) -> list[Row]:
         """What is there; [] in a new folder."""
         return read_rows(self.folder) if (self.folder / ROWS).is_file() else []
+
+    def kept(self) -> str:
+        """What a stop leaves."""
+        done = sum(row["status"] == "done" for row in self.rows())
+        return f"{done} cells are in {self.folder / ROWS}: the same command goes on from there"
 
     def append(self, row: Row) -> None:
         """One more row, on disk when this returns."""

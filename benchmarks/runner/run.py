@@ -9,6 +9,7 @@ from pathlib import Path
 
 from codectok.processes import WAIT, Inline, Lost, Pool, Raised
 from codectok.processes.work import Wait
+from codectok.stops import keeping
 
 from .estimate import estimate
 from .plan import choose, make_plan
@@ -102,7 +103,7 @@ def run_suite(
         todo = [c for c in wanted if c.id not in done]
         watcher.planned(len(wanted), len(todo), estimate(todo, results.rows(), jobs))
         return Summary(results.rows(), 0)
-    with results.locked():
+    with results.locked(), keeping(results.kept):
         results.write_text(SUITE, suite.text())
         before = results.rows()
         rows = results.order(before, [c.id for c in plan.cells])

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar
 
 import click
 
+from codectok import stops
 from codectok.errors import CodectokError
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ def describe(error: BaseException) -> str:
 def handle_errors(function: Callable[P, R]) -> Callable[P, R]:
     """Report a deliberate error, or one of the operating system (disk full, no permission), in one line; exit 2.
 
+    So is a stop by Ctrl-C or SIGTERM, with what is kept; exit 130 or 143.
+
     Anything else is a bug and keeps its traceback.
     """
 
@@ -41,6 +44,8 @@ def handle_errors(function: Callable[P, R]) -> Callable[P, R]:
             return function(*args, **kwargs)
         except BrokenPipeError:
             raise  # click ends quietly when the reader of a pipe has gone
+        except KeyboardInterrupt as error:
+            raise click.exceptions.Exit(stops.tell(error)) from None
         except (CodectokError, OSError) as error:
             click.echo(f"Error: {describe(error)}", err=True)
             raise click.exceptions.Exit(2) from None

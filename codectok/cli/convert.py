@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from codectok.cli.common import handle_errors, print_json, print_table, progress
+from codectok.stops import GOES_ON, keeping
 from codectok.store.names import FORMATS, SINGLE_STREAM
 
 
@@ -39,7 +40,7 @@ def convert(
     from codectok.store.convert import convert_store, left_out
 
     opened = open_store(store)
-    with progress(len(opened), "converting") as bar:
+    with keeping(GOES_ON), progress(len(opened), "converting") as bar:
         made = convert_store(
             opened,
             output,

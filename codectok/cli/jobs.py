@@ -14,6 +14,7 @@ import click
 from codectok.cli.common import Progress, describe, finish, print_json, print_table, progress
 from codectok.cli.paths import Job
 from codectok.errors import CodectokError
+from codectok.stops import keeping
 
 if TYPE_CHECKING:
     from codectok.cli.streams import Passed
@@ -66,7 +67,11 @@ def run_jobs(jobs: Sequence[Job], work: Callable[[Job, Progress], Done], label: 
     """
     outcome = Outcome()
     start = time.perf_counter()
-    with progress(len(jobs), label) as bar:
+
+    def kept() -> str:
+        return f"{len(outcome.done)} of {len(jobs)} files are written, each whole: give the others, or --overwrite"
+
+    with keeping(kept), progress(len(jobs), label) as bar:
         for job in jobs:
             bar.note(job.source.name)
             try:

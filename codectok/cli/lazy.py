@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from codectok import registry
+from codectok import registry, stops
 from codectok.cli.source_help import source_help
 from codectok.errors import CodectokError
 
@@ -91,6 +91,8 @@ def _one_line_errors(ctx: click.Context) -> Iterator[None]:
         yield
     except click.exceptions.NoArgsIsHelpError:
         raise
+    except KeyboardInterrupt as error:
+        raise click.exceptions.Exit(stops.tell(error)) from None
     except click.ClickException as error:
         text = " ".join(error.format_message().split())
         if isinstance(error, click.UsageError):

@@ -30,5 +30,6 @@ def main() -> None:
 
     Every tokenizer (--tokenizer) is a packaged name such as speech or pcm, a model folder, or a hub id.
 
-    Exit status: 0, all done; 1, done, but some items failed and are listed; 2, usage or input error.
+    Exit status: 0, all done; 1, done, but some items failed and are listed; 2, usage or input error; 130 or 143,
+    stopped by Ctrl-C or SIGTERM, with a line that says what is kept.
     """

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from codectok.cli.common import handle_errors, print_json, print_table, progress
+from codectok.stops import GOES_ON, keeping
 
 if TYPE_CHECKING:
     from codectok.corpus.recheck import Recheck
@@ -99,7 +100,7 @@ def merge(parts: tuple[Path, ...], output: Path, overwrite: bool, as_json: bool)
     from codectok.store import open_store
     from codectok.store.merge import merge_stores
 
-    with progress(sum(len(open_store(part)) for part in parts), "merging") as bar:
+    with keeping(GOES_ON), progress(sum(len(open_store(part)) for part in parts), "merging") as bar:
         made = merge_stores(parts, output, overwrite=overwrite, progress=bar.advance)
     row = {"parts": len(parts), "items": len(made), "failed": made.num_failed, "shards": made.num_shards}
     if as_json:

@@ -18,6 +18,7 @@ from codectok.cli.common import (
     tokenizer_options,
 )
 from codectok.cli.sections import SectionedCommand
+from codectok.stops import keeping
 from codectok.store.names import FORMATS, SINGLE_STREAM
 
 if TYPE_CHECKING:
@@ -25,9 +26,6 @@ if TYPE_CHECKING:
     from codectok.items.corpus import Corpus
     from codectok.store.base import StoreOptions
     from codectok.tokenizer import Tokenizer
-
-INTERRUPTED = 130
-"""Exit status after Ctrl-C, as shells have it."""
 
 
 class Part(click.ParamType):
@@ -154,19 +152,21 @@ def _run(corpus: Corpus, tokenizer: Tokenizer, output: Path, **options: Any) -> 
     from codectok.corpus.pipeline import tokenize_corpus
 
     done, total = 0, 0
-    try:
-        with progress(1.0, "tokenizing") as bar:
 
-            def advance(now: int, items: int) -> None:
-                nonlocal done, total
-                bar.note(f"{now}/{items}")
-                bar.advance((now - done) / items)
-                done, total = now, items
+    def kept() -> str:
+        shards = len(list(output.glob(".work/[0-9]*.json")))
+        again = "the same command" + (" without --overwrite" if options["overwrite"] else "")
+        return f"{done} of {total} items were done, and {shards} shards are kept: {again} goes on from there"
 
-            return tokenize_corpus(corpus, tokenizer, output, progress=advance, **options)
-    except KeyboardInterrupt:
-        click.echo(f"stopped after {done} of {total} items: the same command goes on from there", err=True)
-        raise click.exceptions.Exit(INTERRUPTED) from None
+    with keeping(kept), progress(1.0, "tokenizing") as bar:
+
+        def advance(now: int, items: int) -> None:
+            nonlocal done, total
+            bar.note(f"{now}/{items}")
+            bar.advance((now - done) / items)
+            done, total = now, items
+
+        return tokenize_corpus(corpus, tokenizer, output, progress=advance, **options)
 
 
 def _estimate(

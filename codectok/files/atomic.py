@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -45,6 +46,13 @@ def copy_file(source: str | os.PathLike[str], target: str | os.PathLike[str]) ->
     if Path(source).resolve() != Path(target).resolve():
         with atomic_path(target) as temporary:
             shutil.copyfile(source, temporary)
+
+
+def sweep(folder: Path) -> None:
+    """Remove the temporary files that killed runs left in a folder; only who holds its lock may."""
+    for path in folder.glob(".*.tmp*"):
+        if re.fullmatch(r"\..*\.[0-9a-f]{12}\.tmp(\..*)?", path.name) and path.is_file():
+            path.unlink(missing_ok=True)
 
 
 def _sync_folder(folder: Path) -> None:

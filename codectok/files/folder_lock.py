@@ -1,86 +1,82 @@
-"""One run at a time in a folder: a lock that dies with the process that held it, however that dies."""
+"""One run at a time in an output folder: a lock that dies with the process that held it, however that dies."""
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
-import socket
-import threading
 from pathlib import Path
-from typing import IO
-from weakref import WeakValueDictionary
+from types import TracebackType
+
+from filelock import FileLock, Timeout
 
 from codectok.errors import CodectokError
 
+NAME = ".lock"
 UNSUPPORTED = {errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK, errno.EINVAL}
-"""What a file system without locks answers: the run goes on unguarded, as on Windows."""
-_held: WeakValueDictionary[tuple[str, int], FolderLock] = WeakValueDictionary()
+"""What a file system without locks answers: the run goes on unguarded."""
 
 
 class FolderLock:
-    """Holds ``path``, an empty file but for who holds it, until ``release`` or the end of the process.
+    """Holds the empty file ``.lock`` in a folder from its making to ``release`` or the end of a ``with`` block.
 
     The kernel keeps the lock, not the file: one that a killed run left is free. Network file systems pass it on to
-    their server, so that it holds between machines (NFS from version 4, Lustre mounted with ``flock``). A lock that
-    this very thread took before and never let go is taken over: the run that it was for has failed, since one thread
-    does one thing at a time (in a notebook, its traceback keeps it alive).
+    their server, so that it holds between machines (NFS from version 4, Lustre mounted with ``flock``). The thread
+    that holds a lock may take it again. The last release removes the file, and the folder where that made it and
+    nothing came into it.
+
+    Args:
+        folder: made if missing.
 
     Raises:
-        CodectokError: another run holds it.
+        CodectokError: another run holds it, or ``folder`` is a file.
+        OSError: the folder cannot be written to.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._file: IO[str] | None = None
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        self.folder, self.path = Path(folder), Path(folder) / NAME
+        if self.folder.exists() and not self.folder.is_dir():
+            raise CodectokError(f"{self.folder} is a file: give a folder to write")
+        self._made = not self.folder.exists()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._lock = FileLock(os.path.realpath(self.path), is_singleton=True)
+        self._held = False
         try:
-            import fcntl
-        except ImportError:
+            self._lock.acquire(timeout=0)
+        except Timeout:
+            raise CodectokError(
+                f"another run is writing {self.folder}: wait until it ends, or choose another folder"
+            ) from None
+        except OSError as error:
+            if error.errno not in UNSUPPORTED:
+                raise
             return
-        key = (os.path.realpath(path), threading.get_ident())
-        if key in _held:
-            _held[key].release()
-        while True:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            file = open(path, "a+", encoding="utf-8")  # noqa: SIM115
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                holder = _holder(path)
-                file.close()
-                raise CodectokError(
-                    f"another run{holder} is writing {path.parent.parent}: wait until it ends, or choose another folder"
-                ) from None
-            except OSError as e:
-                if e.errno not in UNSUPPORTED:
-                    file.close()
-                    raise
-            # A run that ended meanwhile has deleted the file that was opened: that lock guards nothing.
-            if _same(path, file.fileno()):
-                break
-            file.close()
-        file.truncate(0)
-        file.write(f"{socket.gethostname()} {os.getpid()}\n")
-        file.flush()
-        self._file = file
-        _held[key] = self
+        self._held = True
+        self._file = os.stat(self.path)
 
     def release(self) -> None:
         """Let go of it; again is harmless."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+        if not self._held:
+            return
+        self._held = False
+        last = self._lock.lock_counter == 1
+        # While it is held still, so that nobody takes a lock on a file that is about to go; a folder that was put in
+        # place of this one meanwhile may hold another run's.
+        with contextlib.suppress(OSError):
+            if last and os.path.samestat(os.stat(self.path), self._file):
+                self.path.unlink()
+        self._lock.release()
+        if last and self._made:
+            with contextlib.suppress(OSError):  # it holds something
+                self.folder.rmdir()
+
+    def __enter__(self) -> FolderLock:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.release()
 
 
-def _same(path: Path, handle: int) -> bool:
-    try:
-        return os.path.samestat(os.stat(path), os.fstat(handle))
-    except FileNotFoundError:
-        return False
-
-
-def _holder(path: Path) -> str:
-    try:
-        host, process = path.read_text(encoding="utf-8").split()
-    except (OSError, ValueError):
-        return ""
-    return f" (process {process} on {host})"
+def is_vacant(folder: Path) -> bool:
+    """Whether a folder holds nothing but perhaps a lock."""
+    return all(path.name == NAME for path in folder.iterdir())

@@ -13,6 +13,8 @@ from types import TracebackType
 from typing import Any
 
 from codectok.errors import FingerprintError, FormatError
+from codectok.files.atomic import sweep
+from codectok.files.folder_lock import NAME as LOCK
 from codectok.files.folder_lock import FolderLock
 from codectok.store.base import ItemError, Row, StoreInfo, need_pyarrow
 from codectok.store.files import part_numbers, read_json, write_json, writing
@@ -70,7 +72,7 @@ class StoreWriter:
         if (self.out / "store.json").exists() and not overwrite and (self._part or not self._work.exists()):
             return True
         with writing(self.out):
-            self._lock = FolderLock(self._work / "lock")
+            self._lock = FolderLock(self.out)
             try:
                 found = self._found()  # again: another run may just have ended
                 if overwrite and found is not None:
@@ -123,8 +125,7 @@ class StoreWriter:
         return {**self.info.to_json(), **self._part}
 
     def _close_work(self) -> None:
-        # A part keeps its records: the whole store is ended from them. The lock is freed after its file is gone, so
-        # that nobody takes a lock on a file that is about to go.
+        # A part keeps its records: the whole store is ended from them.
         if self._part:
             (self._work / "job.json").unlink(missing_ok=True)
         else:
@@ -140,7 +141,7 @@ class StoreWriter:
                 entry = read_json(path)
                 StoreInfo.from_json(entry, path)
                 return entry
-        if self.out.exists() and any(p.name != ".work" for p in self.out.iterdir()):
+        if self.out.exists() and any(p.name not in (".work", LOCK) for p in self.out.iterdir()):
             raise FormatError(f"{self.out} holds other files than a store: choose another folder")
         return None
 
@@ -151,8 +152,7 @@ class StoreWriter:
     def _sweep(self) -> None:
         """Remove the temporary files that a killed run left."""
         for folder in (self.out, self.out / "shards", self._work):
-            for path in folder.glob(".*.tmp*"):
-                path.unlink(missing_ok=True)
+            sweep(folder)
 
     def _clear(self) -> None:
         # In this order a kill at any point leaves the old store whole or the new job begun, never a store that

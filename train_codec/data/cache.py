@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+from filelock import FileLock
 
 from codectok.errors import CodectokError
 from train_codec.data.build import Build, CacheOptions
@@ -36,7 +36,7 @@ def open_cache(
         CodectokError: the disk, or ``limit_gb``, is too small for the samples.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with _lock(folder / f"{key}.lock"):
+    with FileLock(folder / f"{key}.lock"):
         found = _read(folder, key)
         if found is None:
             for left in folder.glob(f".{key}.*.tmp*"):  # of a run that was killed: we hold the lock, nobody writes it
@@ -60,16 +60,3 @@ def _read(folder: Path, key: str) -> ClipArray | None:
         return ClipArray(np.memmap(data, dtype="<i2", mode="r"), clips, table["sample_rate"], table["sha256"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
-
-
-@contextmanager
-def _lock(path: Path) -> Iterator[None]:
-    """Held by one process at a time, and let go by the system if that process dies."""
-    try:
-        import fcntl
-    except ImportError:  # no such locks on Windows: two processes may then decode the same clips, which is only slow
-        yield
-        return
-    with open(path, "w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield

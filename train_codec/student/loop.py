@@ -13,10 +13,12 @@ import torch
 from torch import Tensor, nn
 
 from codectok.errors import CodectokError, FormatError
+from codectok.files.atomic import sweep
+from codectok.files.folder_lock import FolderLock
+from codectok.stops import holding, keeping
 from train_codec.allocator import keep_buffers
-from train_codec.checkpoint import read_checkpoint, write_checkpoint
+from train_codec.checkpoint import read_checkpoint, stays, write_checkpoint
 from train_codec.data import prefetch
-from train_codec.interrupts import asked_to_stop
 from train_codec.schedule import rate_share
 from train_codec.student.settings import TaskRecipe
 from train_codec.watch.progress import Progress
@@ -32,7 +34,7 @@ class Loop(abc.ABC):
     """Audio that a step trains on."""
 
     def __init__(self, recipe: TaskRecipe) -> None:
-        self.recipe, self.step, self.out = recipe, 0, Path(recipe.run.out)
+        self.recipe, self.step, self.saved, self.out = recipe, 0, 0, Path(recipe.run.out)
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         torch.set_num_threads(recipe.run.threads)
         torch.set_flush_denormal(True)
@@ -102,16 +104,28 @@ class Loop(abc.ABC):
         """Train to ``steps`` (or stop at step ``until``), resuming if the run folder holds a checkpoint.
 
         A SIGINT or SIGTERM ends it after the step, with a checkpoint.
+
+        Raises:
+            CodectokError: another run is writing the folder.
+            Stopped: a signal came.
         """
+        with FolderLock(self.out), keeping(self.kept):
+            sweep(self.out)
+            self._run(self.recipe.run.steps if until is None else min(until, self.recipe.run.steps))
+
+    def kept(self) -> str:
+        """What a stop leaves."""
+        return stays(self.out / "checkpoint.pt", self.saved)
+
+    def _run(self, stop: int) -> None:
         run = self.recipe.run
-        stop = run.steps if until is None else min(until, run.steps)
         resumed = self.load()
         progress = Progress(run.steps, self.step, self.step_seconds, run.log_every)
         progress.note(f"{'resuming' if resumed else 'starting'} at step {self.step} of {run.steps} in {self.out}")
         self._log({"step": self.step, "recipe": self.recipe.flat()})
         sums: dict[str, float] = {}
         counted = 0
-        with asked_to_stop() as asked:
+        with holding() as asked:
             for batch in prefetch(self.batch, self.step, stop):
                 for name, value in self.train_step(batch).items():
                     sums[name] = sums.get(name, 0.0) + value
@@ -122,15 +136,15 @@ class Loop(abc.ABC):
                     row = {k: round(v, 6) for k, v in means.items()}
                     self._log({"step": self.step, **row, "steps_per_second": round(progress.speed, 3)})
                     sums, counted = {}, 0
-                if self.step % run.checkpoint_every == 0 or self.step == stop or asked:
+                if self.step % run.checkpoint_every == 0 or self.step == stop or asked():
                     self.save()
+                if asked():
+                    break
                 if self.step % run.validate_every == 0 or self.step == run.steps:
                     with progress.paused():
                         scores = self.validate()
                     self._log({"step": self.step, "val": scores})
                     progress.note(f"step {self.step}  " + "  ".join(f"{k} {v:.4g}" for k, v in scores.items()))
-                if asked:
-                    break
         progress.close()
 
     # -- checkpoints --------------------------------------------------------------------------------------------------
@@ -147,6 +161,7 @@ class Loop(abc.ABC):
                 "optimizer": self.optimizer.state_dict(),
             },
         )
+        self.saved = self.step
 
     def load(self) -> bool:
         """Resume from ``checkpoint.pt`` if there is one.
@@ -164,7 +179,7 @@ class Loop(abc.ABC):
         changed = [f"{k} {before.get(k)} is now {v}" for k, v in now.items() if k not in free and before.get(k) != v]
         if changed:
             raise FormatError(f"{path} is of another run ({', '.join(changed)}): choose another out=")
-        self.step = state["step"]
+        self.step = self.saved = state["step"]
         self.network.load_state_dict(state["network"])
         self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])

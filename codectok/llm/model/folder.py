@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from codectok.errors import FormatError
+from codectok.files.folder_lock import FolderLock, is_vacant
 from codectok.llm.vocab.audio_vocab import AudioVocab
 
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.pkl", "*.ckpt")
@@ -80,28 +81,42 @@ def save_model(folder: Path, model: Any, tokenizer: Any, vocab: AudioVocab) -> N
 
 
 @contextlib.contextmanager
-def new_folder(path: str | os.PathLike[str], overwrite: bool = False) -> Iterator[Path]:
+def new_folder(path: str | os.PathLike[str], overwrite: bool = False, *, locked: bool = True) -> Iterator[Path]:
     """Yield a temporary folder beside ``path``; renamed to it when the block ends, removed on any exception.
+
+    Args:
+        path: of the folder that will be there.
+        overwrite: replace one that is.
+        locked: refuse a second run meanwhile; not needed inside a folder that is locked.
 
     Raises:
         FormatError: something of that name exists, and is not to be overwritten.
+        CodectokError: another run is writing it.
     """
     target = Path(path)
-    if target.exists() and not (target.is_dir() and (overwrite or not any(target.iterdir()))):
-        raise FormatError(f"{target} exists: give another folder, or --overwrite to replace it")
+    _refuse(target, overwrite)
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name[:40]}.{secrets.token_hex(6)}.tmp")
-    temporary.mkdir()
-    try:
-        yield temporary
-        old = temporary.with_suffix(".old")
-        if target.exists():
-            target.rename(old)
-        temporary.rename(target)
-        shutil.rmtree(old, ignore_errors=True)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
+    with FolderLock(target) if locked else contextlib.nullcontext() as lock:
+        temporary.mkdir()
+        try:
+            yield temporary
+            old = temporary.with_suffix(".old")
+            if lock is not None:
+                lock.release()  # its file would be moved away with the folder
+            _refuse(target, overwrite)
+            if target.exists():
+                target.rename(old)
+            temporary.rename(target)
+            shutil.rmtree(old, ignore_errors=True)
+        except BaseException:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
+
+
+def _refuse(target: Path, overwrite: bool) -> None:
+    if target.exists() and not (target.is_dir() and (overwrite or is_vacant(target))):
+        raise FormatError(f"{target} exists: give another folder, or --overwrite to replace it")
 
 
 def _reason(error: BaseException) -> str:

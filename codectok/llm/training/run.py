@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from codectok.errors import CodectokError
+from codectok.files.folder_lock import FolderLock
 from codectok.llm.model.extend_report import FILE, SAMPLE_TEXT
 from codectok.llm.model.folder import open_model, open_text_tokenizer, save_model
 from codectok.llm.sequence.loss_labels import IGNORE, weighted_loss
@@ -27,6 +28,7 @@ from codectok.llm.training.run_folder import RunFolder
 from codectok.llm.training.settings import Stage, TrainSettings
 from codectok.llm.training.trainable import check_stage, moving_parameters, new_ids, prepare, restore
 from codectok.llm.vocab.audio_vocab import AudioVocab
+from codectok.stops import holding, keeping
 
 Report = Callable[[str], None]
 
@@ -51,7 +53,6 @@ def train(
     """
     from accelerate import Accelerator
     from accelerate.utils import DistributedDataParallelKwargs
-    from transformers import AutoConfig
 
     settings.check()
     if settings.threads:
@@ -65,6 +66,14 @@ def train(
         )
     except ValueError as error:
         raise CodectokError(f"mixed_precision {settings.mixed_precision} cannot be used here: {error}") from None
+    folder = Path(output)
+    with FolderLock(folder) if accelerator.is_main_process else contextlib.nullcontext():
+        return _train(accelerator, dataset, model_name, folder, settings, report)
+
+
+def _train(
+    accelerator: Any, dataset: str, model_name: str, output: Path, settings: TrainSettings, report: Report
+) -> Path:
     named = sorted({stage.data for stage in settings.stages})
     vocab = AudioVocab.load(model_name)
     facts = {
@@ -78,9 +87,24 @@ def train(
     if folder.finished:
         report(f"{output} is finished")
         return folder.output
+    data = {name: Rows(name or dataset, folder.path / "data") for name in named}
+    with keeping(folder.kept):
+        return _train_stages(accelerator, folder, model_name, vocab, data, settings, report)
+
+
+def _train_stages(
+    accelerator: Any,
+    folder: RunFolder,
+    model_name: str,
+    vocab: AudioVocab,
+    data: dict[str, Rows],
+    settings: TrainSettings,
+    report: Report,
+) -> Path:
+    from transformers import AutoConfig
+
     tokenizer = open_text_tokenizer(model_name)
     text = Path(settings.text).read_text(encoding="utf-8", errors="replace") if settings.text else SAMPLE_TEXT
-    data = {name: Rows(name or dataset, folder.path / "data") for name in named}
     first, started = folder.stage()
     model = open_model(started or model_name, torch.float32)
     for rows in data.values():
@@ -141,23 +165,28 @@ class _StageRun:
         wrapped = accelerator.prepare_model(model)
         wrapped.train()
         begun, tokens = time.monotonic(), 0
-        for step in range(done, stage.steps):
-            for group in optimizer.param_groups:
-                group["lr"] = stage.rate(step, settings.warmup_share)
-            self._seed(step)
-            batch = rows.batch(settings.seed + self.index, step, settings.batch)
-            tokens += int(batch["lengths"].sum())
-            loss = self._step(wrapped, moving, optimizer, batch)
-            if not loss < float("inf"):
-                raise CodectokError(f"the loss of step {step} of stage {self.index + 1} is {loss}: lower learning_rate")
-            last = step + 1 == stage.steps
-            if (step + 1) % settings.log_every == 0 or last:
-                speed = tokens / max(1e-9, time.monotonic() - begun)
-                rate = optimizer.param_groups[0]["lr"]
-                line = f"step {step + 1}/{stage.steps}  loss {loss:.4f}  {speed:.0f} tokens/s"
-                self.tell(step + 1, line, loss=loss, learning_rate=rate, tokens_per_second=round(speed))
-            if (step + 1) % settings.checkpoint_every == 0 and not last and accelerator.is_main_process:
-                self.folder.save(self.index, step + 1, moving, optimizer)
+        with holding() as asked:
+            for step in range(done, stage.steps):
+                for group in optimizer.param_groups:
+                    group["lr"] = stage.rate(step, settings.warmup_share)
+                self._seed(step)
+                batch = rows.batch(settings.seed + self.index, step, settings.batch)
+                tokens += int(batch["lengths"].sum())
+                loss = self._step(wrapped, moving, optimizer, batch)
+                if not loss < float("inf"):
+                    where = f"step {step} of stage {self.index + 1}"
+                    raise CodectokError(f"the loss of {where} is {loss}: lower learning_rate")
+                last = step + 1 == stage.steps
+                if (step + 1) % settings.log_every == 0 or last:
+                    speed = tokens / max(1e-9, time.monotonic() - begun)
+                    rate = optimizer.param_groups[0]["lr"]
+                    line = f"step {step + 1}/{stage.steps}  loss {loss:.4f}  {speed:.0f} tokens/s"
+                    self.tell(step + 1, line, loss=loss, learning_rate=rate, tokens_per_second=round(speed))
+                due = (step + 1) % settings.checkpoint_every == 0 and not last
+                if (due or asked()) and accelerator.is_main_process:
+                    self.folder.save(self.index, step + 1, moving, optimizer)
+                if asked():
+                    break
         return restore(accelerator.unwrap_model(wrapped)).eval()
 
     def _step(self, model: Any, moving: dict[str, Any], optimizer: Any, batch: dict[str, Tensor]) -> float:

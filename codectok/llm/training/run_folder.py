@@ -14,6 +14,7 @@ from torch import Tensor
 
 from codectok.errors import FormatError
 from codectok.files.atomic import atomic_path
+from codectok.files.folder_lock import is_vacant
 from codectok.llm.model.folder import new_folder
 
 MOMENTS = ("step", "exp_avg", "exp_avg_sq")
@@ -34,7 +35,8 @@ class RunFolder:
     def __init__(self, output: str | os.PathLike[str], facts: dict[str, Any]) -> None:
         self.output, self.path = Path(output), Path(output) / "run"
         self.facts = json.loads(json.dumps(facts))
-        if self.output.exists() and not self.path.is_dir() and (self.output.is_file() or any(self.output.iterdir())):
+        self._saved = 0
+        if self.output.exists() and not self.path.is_dir() and (self.output.is_file() or not is_vacant(self.output)):
             raise FormatError(f"{self.output} exists and is no run: give another folder")
         described = self.path / "settings.json"
         begun = self.finished or self._checkpoint.is_file() or self.stage()[0] > 0
@@ -42,6 +44,14 @@ class RunFolder:
             raise FormatError(
                 f"{self.output} is a run with other settings, model or data ({described}): give another folder"
             )
+
+    def kept(self) -> str:
+        """What a stop leaves."""
+        stage = self.stage()[0]
+        if not stage and not self._saved:
+            return "no checkpoint was written yet: the same command begins again"
+        where = f"stage {stage + 1} of the run is kept as it was after step {self._saved}"
+        return f"{where}, in {self.path}: the same command goes on from there"
 
     def create(self) -> None:
         """Make the folder, or leave it as it is."""
@@ -61,15 +71,16 @@ class RunFolder:
 
     def start_stage(self, index: int, model: Any) -> None:
         """Keep the model that a stage starts from; what came before it is no longer needed."""
-        with new_folder(self.path / f"stage-{index}", overwrite=True) as folder:
+        with new_folder(self.path / f"stage-{index}", overwrite=True, locked=False) as folder:
             model.save_pretrained(folder)
         self._checkpoint.unlink(missing_ok=True)
+        self._saved = 0
         if index > 1:
             shutil.rmtree(self.path / f"stage-{index - 1}", ignore_errors=True)
 
     def finish(self, write: Any) -> None:
         """Put the finished model in place: ``write(folder)`` writes it; ``config.json`` appears last."""
-        with new_folder(self.path / "model", overwrite=True) as folder:
+        with new_folder(self.path / "model", overwrite=True, locked=False) as folder:
             write(folder)
         names = sorted((p.name for p in (self.path / "model").iterdir()), key=lambda name: name == "config.json")
         for name in names:
@@ -92,6 +103,7 @@ class RunFolder:
             tensors |= {f"{key}.{name}": state[key].detach().cpu().contiguous() for key in MOMENTS if key in state}
         with atomic_path(self._checkpoint) as path:
             save_file(tensors, path, {"stage": str(stage), "step": str(step)})
+        self._saved = step
 
     @torch.no_grad()
     def load(self, stage: int, moving: Mapping[str, Tensor], optimizer: torch.optim.Optimizer) -> int:
@@ -116,7 +128,8 @@ class RunFolder:
         except (SafetensorError, OSError, KeyError, RuntimeError, ValueError) as error:
             reason = str(error).splitlines()[0]
             raise FormatError(f"{self._checkpoint} is damaged ({reason}): delete it, the stage starts again") from None
-        return int(facts["step"])
+        self._saved = int(facts["step"])
+        return self._saved
 
     def log(self, **values: Any) -> None:
         """Add a line to ``log.jsonl``."""

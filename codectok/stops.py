@@ -1,0 +1,178 @@
+"""Ctrl-C and SIGTERM: every command ends within ten seconds, says what is kept, and gives 130 or 143 as its status.
+
+The first signal is raised as :class:`Stopped` where the main thread is, so that what is half-written is removed on the
+way out; a loop that would rather finish its step asks for :func:`holding`. A watcher thread ends the process where
+that takes too long, in a library that does not return, and at once on a second signal.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from functools import partial
+from types import FrameType
+
+GRACE = 8.0
+"""Seconds from the first signal to the end of the process, whatever it is doing."""
+NUMBERS = (signal.SIGINT, signal.SIGTERM)
+NOTHING = "nothing is half-written; the same command begins again"
+"""What is said of commands that say nothing else: they write each file whole, at the end."""
+
+GOES_ON = "what was finished is kept; the same command (without --overwrite) goes on from there"
+"""What commands say that write shard by shard."""
+
+
+class Stopped(KeyboardInterrupt):
+    """A signal asked the process to end; ``number`` is the signal's."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"stopped by {signal.Signals(number).name}")
+        self.number = number
+
+
+class _Stop:
+    """What is known of the end of this process."""
+
+    def __init__(self) -> None:
+        self.handled = False
+        self.number = 0  # of the first signal
+        self.holding = 0
+        self.kept: list[Callable[[], str]] = []
+        self.message = ""  # as it was on the way out
+        self._lock = threading.Lock()
+        self._said = False
+
+    def say(self, write: Callable[[str], object]) -> None:
+        """Write the line, once."""
+        with self._lock:
+            if self._said:
+                return
+            self._said = True
+        message = self.message
+        if not message and self.kept:
+            with contextlib.suppress(Exception):  # it looks at what another thread is in the middle of
+                message = self.kept[-1]()
+        shown = "\x1b[?25h\r\x1b[K" if os.isatty(2) else ""  # a progress bar hides the cursor
+        with contextlib.suppress(OSError):
+            write(f"{shown}stopped: {message or NOTHING}\n")
+
+
+_stop = _Stop()
+
+
+@contextlib.contextmanager
+def handled() -> Iterator[None]:
+    """Handle the signals of a command for the length of a with block, in the main thread.
+
+    Raises:
+        SystemExit: 130 or 143, when a signal ended the block.
+    """
+    global _stop
+    stop = _stop = _Stop()
+    stop.handled = True
+    reader, writer = socket.socketpair()
+    writer.setblocking(False)
+    before = {number: signal.signal(number, _on_signal) for number in NUMBERS}
+    wakeup = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+    threading.Thread(target=_watch, args=(stop, reader), name="codectok-stops", daemon=True).start()
+    try:
+        yield
+    except BaseException as error:
+        whole = isinstance(error, SystemExit) and error.code == 0
+        if whole or not (stop.number or isinstance(error, KeyboardInterrupt)):
+            raise
+        raise SystemExit(tell(error)) from None
+    finally:
+        # A process that is ending by a signal hears of others through the watcher only.
+        if not stop.number:
+            signal.set_wakeup_fd(wakeup)
+            for number, handler in before.items():
+                signal.signal(number, handler)
+            writer.close()  # ends the watcher
+            _stop = _Stop()
+
+
+def tell(error: BaseException) -> int:
+    """Say in one line on stderr that a signal ended the process and what is kept; returns the exit status."""
+    stop = _stop
+    stop.say(sys.stderr.write)
+    return 128 + (stop.number or getattr(error, "number", signal.SIGINT))
+
+
+@contextlib.contextmanager
+def keeping(what: str | Callable[[], str]) -> Iterator[None]:
+    """Say what a stop inside this block leaves, and how to go on, such as "3 shards are kept: the same command ...".
+
+    Args:
+        what: words without a full stop; or what gives them when they are needed, from any thread.
+    """
+    stop, words = _stop, what if callable(what) else partial(str, what)
+    stop.kept.append(words)
+    try:
+        yield
+    except BaseException as error:
+        if (stop.number or isinstance(error, KeyboardInterrupt)) and not stop.message:
+            stop.message = words()
+        raise
+    finally:
+        stop.kept.pop()
+
+
+@contextlib.contextmanager
+def holding() -> Iterator[Callable[[], bool]]:
+    """Hold signals back for the length of a with block; yields what tells whether one has come.
+
+    The block should end soon after; then the signal is raised. In another thread than the main one nothing is held.
+
+    Raises:
+        Stopped: a signal came.
+    """
+    stop, before = _stop, {}
+    if not stop.handled:
+        stop = _Stop()
+        with contextlib.suppress(ValueError):  # not in the main thread
+            for number in NUMBERS:
+                before[number] = signal.signal(number, lambda number, _: _note(stop, number))
+    stop.holding += 1
+    try:
+        yield lambda: bool(stop.number)
+    finally:
+        stop.holding -= 1
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if stop.number:
+        raise Stopped(stop.number)
+
+
+def _note(stop: _Stop, number: int) -> None:
+    stop.number = stop.number or number
+
+
+def _on_signal(number: int, frame: FrameType | None) -> None:
+    again = bool(_stop.number)
+    _note(_stop, number)
+    if not again and not _stop.holding:
+        raise Stopped(number)
+
+
+def _watch(stop: _Stop, reader: socket.socket) -> None:
+    """End the process at the second signal, or some seconds after the first, even if the main thread never returns."""
+    came: list[int] = []
+    while len(came) < 2:
+        try:
+            data = reader.recv(64)
+        except TimeoutError:
+            break
+        if not data:
+            reader.close()
+            return
+        came += (number for number in data if number in NUMBERS)
+        if came:  # signals of other kinds may make it a little longer
+            reader.settimeout(GRACE)
+    stop.say(lambda line: os.write(2, line.encode(errors="replace")))
+    os._exit(128 + came[0])
