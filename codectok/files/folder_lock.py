@@ -18,7 +18,7 @@ UNSUPPORTED = {errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK, errno.EINVAL}
 
 
 class FolderLock:
-    """Holds the empty file ``.lock`` in a folder from its making to ``release`` or the end of a ``with`` block.
+    """Holds an empty file in a folder from its making to ``release`` or the end of a ``with`` block.
 
     The kernel keeps the lock, not the file: one that a killed run left is free. Network file systems pass it on to
     their server, so that it holds between machines (NFS from version 4, Lustre mounted with ``flock``). The thread
@@ -27,18 +27,19 @@ class FolderLock:
 
     Args:
         folder: made if missing.
+        name: of the file, such as ``.work/lock`` where that folder is what a finished run takes away.
 
     Raises:
         CodectokError: another run holds it, or ``folder`` is a file.
         OSError: the folder cannot be written to.
     """
 
-    def __init__(self, folder: str | os.PathLike[str]) -> None:
-        self.folder, self.path = Path(folder), Path(folder) / NAME
+    def __init__(self, folder: str | os.PathLike[str], name: str = NAME) -> None:
+        self.folder, self.path = Path(folder), Path(folder) / name
         if self.folder.exists() and not self.folder.is_dir():
             raise CodectokError(f"{self.folder} is a file: give a folder to write")
         self._made = not self.folder.exists()
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
         self._lock = FileLock(os.path.realpath(self.path), is_singleton=True)
         self._held = False
         try:

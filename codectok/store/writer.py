@@ -14,7 +14,6 @@ from typing import Any
 
 from codectok.errors import FingerprintError, FormatError
 from codectok.files.atomic import sweep
-from codectok.files.folder_lock import NAME as LOCK
 from codectok.files.folder_lock import FolderLock
 from codectok.store.base import ItemError, Row, StoreInfo, need_pyarrow
 from codectok.store.files import part_numbers, read_json, write_json, writing
@@ -72,7 +71,7 @@ class StoreWriter:
         if (self.out / "store.json").exists() and not overwrite and (self._part or not self._work.exists()):
             return True
         with writing(self.out):
-            self._lock = FolderLock(self.out)
+            self._lock = FolderLock(self.out, ".work/lock")
             try:
                 found = self._found()  # again: another run may just have ended
                 if overwrite and found is not None:
@@ -125,7 +124,7 @@ class StoreWriter:
         return {**self.info.to_json(), **self._part}
 
     def _close_work(self) -> None:
-        # A part keeps its records: the whole store is ended from them.
+        # A part keeps its records: the whole store is ended from them. The lock's file goes while it is held.
         if self._part:
             (self._work / "job.json").unlink(missing_ok=True)
         else:
@@ -141,7 +140,7 @@ class StoreWriter:
                 entry = read_json(path)
                 StoreInfo.from_json(entry, path)
                 return entry
-        if self.out.exists() and any(p.name not in (".work", LOCK) for p in self.out.iterdir()):
+        if self.out.exists() and any(p.name != ".work" for p in self.out.iterdir()):
             raise FormatError(f"{self.out} holds other files than a store: choose another folder")
         return None
 

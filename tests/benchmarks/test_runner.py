@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -210,8 +211,20 @@ def read_back(path: Path) -> Suite:
 def test_two_runs_do_not_write_to_one_folder(data, tmp_path):
     from benchmarks.runner.results import Results
 
-    with Results(tmp_path / "out").locked(), pytest.raises(CodectokError, match="another run"):
+    held, done = threading.Event(), threading.Event()
+
+    def hold():
+        with Results(tmp_path / "out").locked():
+            held.set()
+            done.wait(60)
+
+    other = threading.Thread(target=hold)
+    other.start()
+    held.wait(60)
+    with pytest.raises(CodectokError, match="another run"):
         run_suite(suite(), tmp_path / "out", jobs=0, cache=tmp_path / "cache")
+    done.set()
+    other.join()
 
 
 def test_rows_that_are_damaged_are_refused_but_for_the_last(tmp_path):

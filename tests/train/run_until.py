@@ -9,11 +9,13 @@ import sys
 from pathlib import Path
 
 if __name__ == "__main__":
+    from codectok.stops import handled
     from tests.train.recipes import recipe
     from train_codec.loop import train
     from train_codec.trainer import Trainer
 
     changes = dict(item.split("=", 1) for item in sys.argv[3:])
-    trainer = Trainer(recipe(Path(sys.argv[1]), **changes))
-    train(trainer, until=int(sys.argv[2]))
-    trainer.accelerator.end_training()
+    with handled():
+        trainer = Trainer(recipe(Path(sys.argv[1]), **changes))
+        train(trainer, until=int(sys.argv[2]))
+        trainer.accelerator.end_training()

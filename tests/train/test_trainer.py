@@ -153,15 +153,21 @@ def test_a_damaged_checkpoint_is_an_error(tmp_path: Path) -> None:
 def test_asked_to_stop_it_leaves_a_checkpoint_to_go_on_from(tmp_path: Path) -> None:
     changes = {"threads": 1, "steps": 100000, "quantize_from": 10**6, "adversarial_from": 10**6, "log_every": 1}
     command = [sys.executable, "-m", "tests.train.run_until", str(tmp_path / "run"), "100000"]
-    child = subprocess.Popen([*command, *(f"{k}={v}" for k, v in changes.items())], cwd=ROOT)
+    arguments = [f"{k}={v}" for k, v in changes.items()]
+    child = subprocess.Popen([*command, *arguments], cwd=ROOT, stderr=subprocess.PIPE, text=True)
     log = tmp_path / "run/log.jsonl"
     while child.poll() is None and not (log.exists() and len(log.read_text().splitlines()) > 3):
         time.sleep(0.1)
     child.send_signal(signal.SIGTERM)
-    assert child.wait(60) == 0
+    error = child.communicate(timeout=60)[1]
+    assert child.returncode == 143
     trainer = Trainer(recipe(tmp_path / "run", **changes))
     assert trainer.load()
     assert trainer.step >= 2
+    said = (
+        f"stopped: the checkpoint of step {trainer.step} is in {tmp_path / 'run/checkpoint.pt'}: the same command goes"
+    )
+    assert error.splitlines()[-1].startswith(said)
 
 
 def test_logged_losses_are_means_after_a_resume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
