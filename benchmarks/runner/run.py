@@ -20,7 +20,7 @@ from .suite import Suite
 from .work import CellWork, Job
 
 CACHE = Path(".cache") / "bench"
-PRELOAD = (f"{__package__}.work",)
+PRELOAD = (CellWork.__module__,)
 """What every worker imports."""
 
 
