@@ -10,11 +10,13 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from fractions import Fraction
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
+from annotated_types import Len
 from torch import Tensor
 
 from codectok.errors import CodectokError
+from codectok.settings.kinds import Count, Natural, Positive
 
 RATE = 16000
 """Hz of the audio that inputs are given, and that every signal metric is computed at."""
@@ -187,19 +189,16 @@ class Split:
 
 @dataclass(frozen=True)
 class Budget:
-    """What every input of a task gets alike.
+    """What every input of a task gets alike."""
 
-    Attributes:
-        steps: updates of the final training.
-        batch: clips in a batch.
-        rates: learning rates that are tried, each for ``sweep_steps``; the best on ``valid`` is trained in full.
-        sweep_steps: updates a rate is tried for; 0 with one rate.
-    """
-
-    steps: int
-    batch: int = 16
-    rates: tuple[float, ...] = (1e-3,)
-    sweep_steps: int = 0
+    steps: Natural
+    """Updates of the final training."""
+    batch: Count = 16
+    """Clips in a batch."""
+    rates: Annotated[tuple[Positive, ...], Len(1)] = (1e-3,)
+    """Learning rates that are tried, each for ``sweep_steps``; the best on the validation set is trained in full."""
+    sweep_steps: Natural = 0
+    """Updates a rate is tried for; 0 with one rate."""
 
 
 @dataclass(frozen=True)

@@ -8,17 +8,27 @@ from typing import Any
 import click
 
 from codectok.cli.common import finish, handle_errors, print_json, print_table
+from codectok.cli.explain import explain_option, needed, print_settings
 
 
 @click.command()
 @click.argument("recipe")
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
-@click.option("-o", "--output", "out", required=True, metavar="OUT", help="Model folder to write.")
+@click.option("-o", "--output", "out", metavar="OUT", help="Model folder to write.  [required]")
 @click.option("--trust-pickle", is_flag=True, help="Open pickled k-means files; a pickle can run any program.")
 @click.option("--overwrite", is_flag=True, help="Replace a unit tokenizer that is in OUT.")
-@click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print the figures, or the settings, as JSON.")
+@explain_option
 @handle_errors
-def fit(recipe: str, overrides: tuple[str, ...], out: str, trust_pickle: bool, overwrite: bool, as_json: bool) -> None:
+def fit(
+    recipe: str,
+    overrides: tuple[str, ...],
+    out: str | None,
+    trust_pickle: bool,
+    overwrite: bool,
+    as_json: bool,
+    explain: bool,
+) -> None:
     """Fit a unit tokenizer from a recipe.
 
     RECIPE is a YAML file or a packaged name (hubert-base, hubert-large, wavlm-large, whisper-base). KEY=VALUE changes
@@ -30,10 +40,14 @@ def fit(recipe: str, overrides: tuple[str, ...], out: str, trust_pickle: bool, o
     model folder that `--tokenizer` takes.
     """
     from kmeans_units.fit import fit_units
-    from kmeans_units.recipe import load_recipe
+    from kmeans_units.recipe import explain_recipe, load_recipe, read_recipe
 
+    if explain:
+        print_settings(explain_recipe(read_recipe(recipe, overrides)), as_json)
+        return
+    out = needed(out, "-o")
     tokenizer, report, wrote = fit_units(
-        load_recipe(recipe, list(overrides)), Path(out), trust_pickle=trust_pickle, overwrite=overwrite
+        load_recipe(recipe, overrides), Path(out), trust_pickle=trust_pickle, overwrite=overwrite
     )
     for failure in report.get("failures", ()):
         click.echo(f"failed: {failure}", err=True)

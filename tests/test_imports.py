@@ -17,7 +17,6 @@ ORDER = [
         "codectok.stops",
         "codectok.files",
         "codectok.settings",
-        "codectok.recipes",
     ),
     *(
         "codectok.registry",

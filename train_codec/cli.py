@@ -8,14 +8,17 @@ from contextlib import nullcontext
 import click
 
 from codectok.cli.common import handle_errors
+from codectok.cli.explain import explain_option, json_option, print_settings
 from codectok.files.folder_lock import FolderLock
 
 
 @click.command()
 @click.argument("recipe")
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
+@explain_option
+@json_option
 @handle_errors
-def train(recipe: str, overrides: tuple[str, ...]) -> None:
+def train(recipe: str, overrides: tuple[str, ...], explain: bool, as_json: bool) -> None:
     """Train a codec, units or a unit vocoder from a recipe.
 
     RECIPE is a YAML file or a packaged name (tiny, speech-16k, encodec-24k, mimi-24k, dac-16k, units-16k,
@@ -26,20 +29,25 @@ def train(recipe: str, overrides: tuple[str, ...]) -> None:
     The run folder gets checkpoint.pt (everything needed to resume), log.jsonl, tensorboard/, and model/ with the
     averaged weights, a model folder that `--tokenizer` takes.
     """
-    from train_codec.loop import train as run
-    from train_codec.recipe import load_recipe, read_values
-    from train_codec.trainer import Trainer
+    from train_codec.recipe import Recipe, build_recipe, explain_recipe, read_recipe
 
-    if "task" in (values := read_values(recipe, list(overrides))):
+    values = read_recipe(recipe, overrides)
+    if explain:
+        print_settings(explain_recipe(values), as_json)
+        return
+    built = build_recipe(values)
+    if not isinstance(built, Recipe):
         from train_codec.student.run import run_task
 
-        click.echo(f"wrote {run_task(values)}")
+        click.echo(f"wrote {run_task(built)}")
         return
-    loaded = load_recipe(recipe, list(overrides))
+    from train_codec.loop import train as run
+    from train_codec.trainer import Trainer
+
     first = os.environ.get("RANK", "0") == "0"  # of torchrun
     # From before the audio is decoded, which may take long, to the model folder.
-    with FolderLock(loaded.run.out) if first else nullcontext():
-        trainer = Trainer(loaded)
+    with FolderLock(built.run.out) if first else nullcontext():
+        trainer = Trainer(built)
         run(trainer)
         folder = trainer.export()
         if trainer.accelerator.is_main_process:

@@ -297,7 +297,8 @@ class Trainer:
     def _check_same(self, path: Path, state: dict[str, Any]) -> None:
         now, before = self.recipe.flat(), state["recipe"]
         shape = {"codec", "teacher", "teacher_layer", "teacher_dim", "balancer", *vars(self.recipe.config)}
-        changed = [f"{k} {before.get(k)} is now {now[k]}" for k in sorted(shape) if before.get(k) != now[k]]
+        known = sorted(shape & before.keys())  # it may be from before a key was there
+        changed = [f"{k} {before[k]} is now {now[k]}" for k in known if before[k] != now[k]]
         if self.clips_fit is not None and state["audio"] not in ("", self.clips_fit.fingerprint):
             changed.append("the audio is not the same")
         if changed:

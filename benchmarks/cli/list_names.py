@@ -22,9 +22,7 @@ def _suites() -> list[Row]:
     from ..runner.suite import read_suite, suite_names
 
     many = [(name, read_suite(name)) for name in suite_names()]
-    return [
-        {"suite": n, "tasks": " ".join(dict.fromkeys(e.task for e in s.entries)), "about": s.about} for n, s in many
-    ]
+    return [{"suite": n, "tasks": " ".join(dict.fromkeys(e.task for e in s.tasks)), "about": s.about} for n, s in many]
 
 
 def _tasks() -> list[Row]:

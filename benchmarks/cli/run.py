@@ -10,9 +10,10 @@ from pathlib import Path
 import click
 
 from codectok.cli.common import Progress, finish, handle_errors, print_table, progress
+from codectok.cli.explain import explain_option, json_option, print_settings
 from codectok.errors import CodectokError
 
-from ..runner import Summary, read_suite, run_suite
+from ..runner import Summary, explain_suite, read_suite, run_suite
 from ..runner.estimate import words
 from ..runner.headline import headline
 from ..runner.results import OLD, Row
@@ -37,6 +38,8 @@ from ..runner.run import CACHE, Watcher
 @click.option("--cache", type=click.Path(path_type=Path), default=CACHE, show_default=True, help="Tokens and features.")
 @click.option("--device", default="cpu", show_default=True, help="Of tokenizers and probes; on cuda, use --jobs 1.")
 @click.option("--dry-run", is_flag=True, help="Say what would be run, and how long it will take.")
+@explain_option
+@json_option
 @handle_errors
 def run(
     suite: str,
@@ -50,6 +53,8 @@ def run(
     cache: Path,
     device: str,
     dry_run: bool,
+    explain: bool,
+    as_json: bool,
 ) -> None:
     """Run SUITE (a packaged name or a YAML file); a run that was stopped goes on where it was.
 
@@ -57,7 +62,10 @@ def run(
     """
     if judge and not Path(judge).is_dir() and not re.fullmatch(r"[\w.-]+/[\w.-]+", judge):
         raise CodectokError(f"--judge {judge} is no folder, and no hub id such as openai/whisper-small")
-    chosen = read_suite(suite).with_overrides(seeds, judge)
+    if explain:
+        print_settings(explain_suite(suite, seeds, judge), as_json)
+        return
+    chosen = read_suite(suite, seeds, judge)
     out = out or Path("runs") / f"bench-{chosen.name}"
     watcher = _Shown()
     with watcher:

@@ -15,8 +15,12 @@ from ..tasks import Task, get_task
 from .cache import Cache
 from .cells import Cell, entry_cells
 from .row import Place
-from .suite import Entry, Suite, SuiteError
+from .suite import Entry, Suite
 from .work import Job, needs_cache, root_of, the_dataset
+
+
+class SuiteError(CodectokError):
+    """A suite that names what there is not, or leaves out what a task needs."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,7 @@ def make_plan(suite: Suite, place: Place) -> Plan:
     inputs: dict[str, Input] = {}
     reasons: dict[str, str] = {}
     cells: dict[str, Cell] = {}
-    for entry in suite.entries:
+    for entry in suite.tasks:
         task = get_task(entry.task)
         _check(entry, task)
         for spec in entry.inputs:
@@ -132,11 +136,11 @@ def check_folders(suite: Suite, place: Place) -> None:
     Raises:
         SuiteError: one that it has not.
     """
-    sets = list(dict.fromkeys(e.dataset for e in suite.entries if e.dataset in DATASETS and DATASETS[e.dataset].folder))
+    sets = list(dict.fromkeys(e.dataset for e in suite.tasks if e.dataset in DATASETS and DATASETS[e.dataset].folder))
     for name in place.data:
         if not any(dataset == name or dataset.startswith(f"{name}-") for dataset in sets):
             raise SuiteError(f"--data {name}: suite {suite.name} asks for {', '.join(sets) or 'no folder of data'}")
-    asked = list(dict.fromkeys(n for e in suite.entries for s in e.inputs for n in FOLDER.findall(s)))
+    asked = list(dict.fromkeys(n for e in suite.tasks for s in e.inputs for n in FOLDER.findall(s)))
     for name in place.folders:
         if name not in asked:
             raise SuiteError(f"--folder {name}: suite {suite.name} asks for {', '.join(asked) or 'no model folder'}")
@@ -148,7 +152,7 @@ def check_names(suite: Suite) -> None:
     Raises:
         SuiteError, TaskError, CodectokError: one that is not.
     """
-    for entry in suite.entries:
+    for entry in suite.tasks:
         _check(entry, get_task(entry.task))
         for spec in entry.inputs:
             try:

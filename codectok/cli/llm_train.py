@@ -8,24 +8,34 @@ from pathlib import Path
 import click
 
 from codectok.cli.common import handle_errors
+from codectok.cli.explain import explain_option, json_option, needed, print_settings
 
 
 @click.command()
 @click.argument("dataset", type=click.Path(exists=True, file_okay=False))
 @click.argument("model")
 @click.argument("settings", nargs=-1, required=True, metavar="STAGES.YAML [KEY=VALUE]...")
-@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Folder of the trained model.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder of the trained model.  [required]")
+@explain_option
+@json_option
 @handle_errors
-def train(dataset: str, model: str, settings: tuple[str, ...], output: Path) -> None:
+def train(
+    dataset: str, model: str, settings: tuple[str, ...], output: Path | None, explain: bool, as_json: bool
+) -> None:
     """Train MODEL, which `codectok llm extend` wrote, on DATASET, which `codectok llm pack` wrote.
 
     The file has settings and a list of stages, each with what moves (adapter, new-rows, lora, lora+new-rows, all),
     steps and learning_rate. KEY=VALUE changes one, such as batch=4 or stages.0.steps=100. A run that was interrupted
     goes on with the same command. Several processes: torchrun --nproc-per-node N -m codectok llm train ...
     """
+    from codectok.llm.training.settings import explain_settings, read_settings
+
+    if explain:
+        print_settings(explain_settings(settings), as_json)
+        return
+    output = needed(output, "-o")
     from codectok.llm.model.folder import quiet
     from codectok.llm.training.run import train as run
-    from codectok.llm.training.settings import read_settings
 
     quiet()
     folder = run(dataset, model, output, read_settings(settings), report=lambda line: click.echo(line, err=True))

@@ -19,6 +19,7 @@ from codectok.codec.conv import CausalConv, CausalConvTranspose
 from codectok.codec.factorised import FactorisedVQ
 from codectok.codec.rvq import ResidualVQ
 from codectok.codec.seanet import Seanet
+from codectok.settings.kinds import Count
 
 DILATIONS = (1, 3, 9)
 """Of the residual units of a stage."""
@@ -28,17 +29,17 @@ DILATIONS = (1, 3, 9)
 class DacCodecConfig:
     """Shape of a :class:`DacCodec`; rates and codebooks are those of the published 16 kHz model."""
 
-    sample_rate: int = 16000
+    sample_rate: Count = 16000
     """Hz."""
-    filters: int = 32
+    filters: Count = 32
     """Channels at the sample rate; doubled by every downsampling. The published model has 64, and 96 in the decoder."""
-    strides: list[int] = field(default_factory=lambda: [2, 4, 5, 8])
+    strides: list[Count] = field(default_factory=lambda: [2, 4, 5, 8])
     """Downsampling of the encoder's stages in order; the decoder goes through them backwards."""
-    latent_dim: int = 256
+    latent_dim: Count = 256
     """Width of the latents."""
-    code_dim: int = 8
+    code_dim: Count = 8
     """Width of the code vectors."""
-    codebook_sizes: list[int] = field(default_factory=lambda: [1024] * 12)
+    codebook_sizes: list[Count] = field(default_factory=lambda: [1024] * 12)
     """Codes of each level."""
 
     @property

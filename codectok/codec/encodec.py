@@ -10,13 +10,14 @@ from torch import Tensor
 from codectok.codec.base import CodecModel, State
 from codectok.codec.rvq import ResidualVQ
 from codectok.codec.seanet import SeanetConfig, seanet_decoder, seanet_encoder
+from codectok.settings.kinds import Count
 
 
 @dataclass
 class EncodecCodecConfig(SeanetConfig):
     """Shape of an :class:`EncodecCodec`; the defaults are those of facebook/encodec_24khz."""
 
-    codebook_sizes: list[int] = field(default_factory=lambda: [1024] * 32)
+    codebook_sizes: list[Count] = field(default_factory=lambda: [1024] * 32)
     """Codes of each level."""
     search: str = "greedy"
     """How codes are searched: greedy, or beam-N; see :class:`~codectok.codec.rvq.ResidualVQ`."""

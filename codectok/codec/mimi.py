@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -14,38 +15,39 @@ from codectok.codec.rvq import ResidualVQ
 from codectok.codec.seanet import SeanetConfig, seanet_decoder, seanet_encoder
 from codectok.codec.split_rvq import SplitResidualVQ
 from codectok.codec.transformer import CausalTransformer
+from codectok.settings.kinds import Count, Natural, NotNegative, Positive
 
 
 @dataclass
 class MimiCodecConfig(SeanetConfig):
     """Shape of a :class:`MimiCodec`; the defaults are those of kyutai/mimi."""
 
-    dim: int = 512
-    filters: int = 64
-    ratios: list[int] = field(default_factory=lambda: [8, 6, 5, 4])
-    last_kernel: int = 3
+    dim: Count = 512
+    filters: Count = 64
+    ratios: list[Count] = field(default_factory=lambda: [8, 6, 5, 4])
+    last_kernel: Count = 3
     conv_shortcut: bool = False
-    lstm_layers: int = 0
-    pad_mode: str = "constant"
-    code_stride: int = 2
+    lstm_layers: Natural = 0
+    pad_mode: Literal["constant", "reflect", "replicate"] = "constant"
+    code_stride: Count = 2
     """SEANet frames a code frame."""
-    transformer_layers: int = 8
+    transformer_layers: Count = 8
     """Layers, each side."""
-    heads: int = 8
+    heads: Count = 8
     """Attention heads."""
-    hidden: int = 2048
+    hidden: Count = 2048
     """Width of the transformers' MLPs."""
-    window: int = 250
+    window: Count = 250
     """Frames that attention sees, the current one included."""
-    rope_theta: float = 10000.0
+    rope_theta: Positive = 10000.0
     """Base of the rotary frequencies."""
-    norm_eps: float = 1e-5
+    norm_eps: NotNegative = 1e-5
     """Of the layer norms."""
-    code_dim: int = 256
+    code_dim: Count = 256
     """Width of the code vectors."""
-    codebook_sizes: list[int] = field(default_factory=lambda: [2048] * 32)
+    codebook_sizes: list[Count] = field(default_factory=lambda: [2048] * 32)
     """Codes of each codebook, the semantic ones first."""
-    num_semantic: int = 1
+    num_semantic: Count = 1
     """Semantic codebooks."""
     search: str = "greedy"
     """How codes are searched: greedy, or beam-N; see :class:`~codectok.codec.rvq.ResidualVQ`."""

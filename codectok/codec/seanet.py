@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, cast
+from typing import Any, Literal, Protocol, cast
 
 import torch
 import torch.nn.functional as F
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from codectok.codec.conv import CausalConv, CausalConvTranspose
 from codectok.codec.lstm import SkipLstm
+from codectok.settings.kinds import Count, Natural
 
 State = list[Any]
 PART_BYTES = 12_000_000
@@ -40,31 +41,31 @@ class Layer(Protocol):
 class SeanetConfig:
     """Shape of a SEANet encoder and decoder; the defaults are EnCodec's at 24 kHz."""
 
-    sample_rate: int = 24000
+    sample_rate: Count = 24000
     """Hz."""
-    dim: int = 128
+    dim: Count = 128
     """Channels of the encoder's output and the decoder's input."""
-    filters: int = 32
+    filters: Count = 32
     """Channels at the sample rate; doubled by every downsampling."""
-    ratios: list[int] = field(default_factory=lambda: [8, 5, 4, 2])
+    ratios: list[Count] = field(default_factory=lambda: [8, 5, 4, 2])
     """Upsampling ratios in the decoder's order; the encoder goes through them backwards."""
-    kernel: int = 7
+    kernel: Count = 7
     """Frames of the first convolution's kernel."""
-    last_kernel: int = 7
+    last_kernel: Count = 7
     """Frames of the last convolution's kernel."""
-    residual_kernel: int = 3
+    residual_kernel: Count = 3
     """Frames of the kernel in residual blocks."""
-    residual_layers: int = 1
+    residual_layers: Count = 1
     """Residual blocks a ratio."""
-    dilation_growth: int = 2
+    dilation_growth: Count = 2
     """Residual block j of a ratio is dilated by this to the power j."""
-    compress: int = 2
+    compress: Count = 2
     """Residual blocks are this much narrower inside."""
     conv_shortcut: bool = True
     """Whether the skip of a residual block is a 1x1 convolution, or the identity."""
-    lstm_layers: int = 2
+    lstm_layers: Natural = 2
     """LSTM layers at the feature rate; 0 for none."""
-    pad_mode: str = "reflect"
+    pad_mode: Literal["constant", "reflect", "replicate"] = "reflect"
     """Padding of the convolutions: "constant", "reflect" or "replicate"."""
 
     @property

@@ -13,7 +13,7 @@ from benchmarks.runner import Suite, read_suite, run_suite
 from benchmarks.runner.suite import Entry
 from benchmarks.tasks import get_task
 
-CELLS = [(entry, probe) for entry in read_suite("dasb").entries for probe in entry.probes]
+CELLS = [(entry, probe) for entry in read_suite("dasb").tasks for probe in entry.probes]
 INPUTS = ("speech@k2", "speech:features")
 
 
@@ -41,7 +41,7 @@ def tiny(entry: Entry, probe: str) -> Entry:
 def test_every_task_and_probe_runs_on_its_layout(
     entry: Entry, probe: str, built: Callable[[str], Path], cache: Path, tmp_path: Path
 ) -> None:
-    suite = Suite("dasb", "", (tiny(entry, probe),))
+    suite = Suite("dasb", (tiny(entry, probe),))
     rows = run_suite(suite, tmp_path, jobs=0, data={entry.dataset: str(built(entry.dataset))}, cache=cache).rows
     assert [(r["task"], r["dataset"], r["probe"], r["input"]["spec"]) for r in rows] == [
         (entry.task, entry.dataset, probe, spec) for spec in INPUTS

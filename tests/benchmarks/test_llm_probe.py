@@ -223,7 +223,7 @@ def test_merged_codes_have_no_code_vectors():
 
 
 def test_the_shipped_study_has_every_arm_in_one_table_under_one_budget():
-    entries = read_suite("study").entries
+    entries = read_suite("study").tasks
     options = [LLMOptions.read(entry.options) for entry in entries]
     for task in ("si", "asr"):
         arms = [e for e, o in zip(entries, options, strict=True) if (e.task, o.table) == (task, "LLM arms")]

@@ -51,7 +51,7 @@ def data(tmp_path, monkeypatch):
 
 def suite(**changes) -> Suite:
     entry = Entry("fake", "fake", INPUTS, ("linear",), Budget(3, 2), seeds=(0, 1), shuffled=("random@k2",))
-    return Suite("s", "", (replace(entry, **changes),))
+    return Suite("s", (replace(entry, **changes),))
 
 
 def rows_of(folder: Path) -> list[str]:
@@ -154,13 +154,13 @@ def _by_spec(rows):
 
 
 def test_data_that_is_not_here_is_not_computed(data, tmp_path):
-    entries = tuple(replace(suite().entries[0], dataset=d) for d in ("fake-nc", "fake-far"))
-    summary = run_suite(Suite("s", "", entries), tmp_path / "out", jobs=0, cache=tmp_path / "cache")
+    entries = tuple(replace(suite().tasks[0], dataset=d) for d in ("fake-nc", "fake-far"))
+    summary = run_suite(Suite("s", entries), tmp_path / "out", jobs=0, cache=tmp_path / "cache")
     assert {r["reason"] for r in summary.rows} == {
         "no such audio here", "give --data fake-far=DIR: a folder that is far"
     }  # fmt: skip
     assert {r["status"] for r in summary.rows} == {"nc"}
-    summary = run_suite(Suite("s", "", entries[1:]), tmp_path / "out", jobs=0, cache=tmp_path / "cache",
+    summary = run_suite(Suite("s", entries[1:]), tmp_path / "out", jobs=0, cache=tmp_path / "cache",
                         data={"fake": str(data)})  # fmt: skip
     assert {r["status"] for r in summary.rows} == {"done"}
 
@@ -332,8 +332,8 @@ def test_shuffled_labels_move_in_training_alone(data):
 
 
 def test_generative_and_untrained_tasks(data, tmp_path):
-    entries = [replace(suite().entries[0], task=t, dataset=t, probes=()) for t in ("fake-generative", "fake-untrained")]
-    summary = run_suite(Suite("s", "", tuple(entries)), tmp_path / "out", jobs=0, cache=tmp_path / "cache")
+    entries = [replace(suite().tasks[0], task=t, dataset=t, probes=()) for t in ("fake-generative", "fake-untrained")]
+    summary = run_suite(Suite("s", tuple(entries)), tmp_path / "out", jobs=0, cache=tmp_path / "cache")
     done = [(r["task"], r["probe"], r["floor"], r["seed"]) for r in summary.rows]
     assert done == [
         *[("fake-generative", "linear", None, seed) for _ in INPUTS for seed in (0, 1)],
@@ -350,7 +350,7 @@ def test_no_input_is_tested_on_what_it_was_fitted_on(data, tmp_path):
     name = clip_key(next(r["path"] for r in rows if r["use"] == "fit"))
     fitted = replace(dataset.tests["test"][0], path=f"/elsewhere/{name}.opus")
     planted = replace(dataset, tests={"test": (fitted,)})
-    entry = suite().entries[0]
+    entry = suite().tasks[0]
     for spec in ("speech@1.5", "speech:features", "units"):
         opened = open_input(spec)
         assert fitted_note(entry, dataset, opened) == ""
@@ -366,9 +366,9 @@ def test_clip_keys():
 
 
 def test_peak_memory_is_of_the_cell(data, tmp_path):
-    burnt = suite(options={"burn": 200}, seeds=(0,), shuffled=(), inputs=("random@k2",)).entries[0]
+    burnt = suite(options={"burn": 200}, seeds=(0,), shuffled=(), inputs=("random@k2",)).tasks[0]
     entries = (burnt, replace(burnt, options={}))
-    rows = run_suite(Suite("s", "", entries), tmp_path / "o", jobs=0, cache=tmp_path / "c").rows
+    rows = run_suite(Suite("s", entries), tmp_path / "o", jobs=0, cache=tmp_path / "c").rows
     if rows[0]["cost"]["peak_of"] == "process":
         pytest.skip("this system does not let a process's peak begin anew")
     assert rows[0]["cost"]["peak_rss_mb"] > rows[1]["cost"]["peak_rss_mb"] + 150

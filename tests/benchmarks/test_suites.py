@@ -31,7 +31,7 @@ def suite(tmp_path, text):
 
 
 def test_tasks_take_the_defaults_and_may_replace_them(tmp_path):
-    first, second = suite(tmp_path, GOOD).entries
+    first, second = suite(tmp_path, GOOD).tasks
     assert (first.inputs, first.seeds, first.budget.steps, first.budget.batch) == (
         ("logmel", "speech@1.5"),
         (0, 1),
@@ -51,21 +51,21 @@ def test_what_is_written_down_is_the_same_suite(tmp_path, name):
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
-        ("seeds: 2", "sedes: 2", "unknown key 'sedes'"),
-        ("task: si,", "task: si, lr: 3,", "task 1 .* unknown key 'lr'"),
-        ("steps: 10", "stpes: 10", "unknown key 'stpes'"),
-        ("dataset: mini-si", "probes: [linear]", "task 1 .* has no dataset"),
-        ("[logmel, speech@1.5]", "logmel", "not a list of names"),
+        ("seeds: 2", "sedes: 2", "line 5: unknown key 'sedes': did you mean seeds"),
+        ("task: si,", "task: si, lr: 3,", "unknown key 'tasks.0.lr'"),
+        ("steps: 10", "stpes: 10", "unknown key 'tasks.0.budget.stpes': did you mean steps"),
+        ("dataset: mini-si", "probes: [linear]", "tasks.0 has no dataset"),
+        ("[logmel, speech@1.5]", "logmel", "tasks.0.inputs is 'logmel': give a list"),
         ("[logmel, speech@1.5]", "[logmel, logmel]", "names something twice"),
-        ("seeds: 2", "seeds: 0", "number of seeds"),
-        ("seeds: [7]", "seeds: [7, 7]", "number of seeds"),
-        ("steps: 10", "steps: many", "a budget is numbers"),
-        ("batch: 4", "batch: 0", "batch >= 1"),
+        ("seeds: 2", "seeds: 0", "seeds is 0: give a whole number of 1 or more, or a list"),
+        ("seeds: [7]", "seeds: [7, 7]", "tasks.1.seeds: names something twice"),
+        ("steps: 10", "steps: many", "tasks.0.budget.steps is 'many': give a whole number"),
+        ("batch: 4", "batch: 0", "batch is 0: give a whole number of 1"),
         ("batch: 4", "rates: [0.1, 0.2]", "several rates need sweep_steps"),
-        ("{steps: 10, batch: 4}", "10", "budget is not key: value pairs"),
-        ("dataset: mini-si", "dataset: mini-si, options: [a]", "options is not key: value pairs"),
+        ("{steps: 10, batch: 4}", "10", "budget is 10: give key: value pairs"),
+        ("dataset: mini-si", "dataset: mini-si, options: [a]", r"options is \['a'\]: give key: value"),
         ("name: s", "name: ../s", "is not letters, digits"),
-        ("tasks:", "tasks: []\nabout:", "lists no tasks"),
+        ("tasks:", "tasks: []\nabout:", r"tasks is \[\]: give a list of 1 or more"),
         ("name: s", "name: [", "not YAML"),
     ],
 )
@@ -76,7 +76,7 @@ def test_what_is_wrong_is_named(tmp_path, old, new, words):
 
 
 def test_unknown_suites_tasks_probes_and_data(tmp_path):
-    with pytest.raises(CodectokError, match=r"no suite 'minni': give a YAML file or one of .*mini"):
+    with pytest.raises(CodectokError, match=r"no suite 'minni' \(did you mean mini\?\): give a YAML file or one of"):
         read_suite("minni")
     place = Place(tmp_path, tmp_path)
     for old, new, words in (
@@ -116,20 +116,20 @@ def test_suites_that_ship_name_what_there_is(name):
     chosen = read_suite(name)
     assert chosen.about
     check_names(chosen)
-    for entry in chosen.entries:
+    for entry in chosen.tasks:
         assert entry.dataset in DATASETS
         assert DATASETS[entry.dataset].task == entry.task
         assert entry.budget.steps > 0 or not get_task(entry.task).trained
 
 
 def test_mini_quick_is_three_tasks_four_inputs_three_seeds():
-    entries = read_suite("mini-quick").entries
+    entries = read_suite("mini-quick").tasks
     assert len(entries) == 3
     assert all(len(e.inputs) == 4 and len(e.seeds) == 3 for e in entries)
 
 
 def test_dasb_has_every_task_and_probe_of_its_tables():
-    named = {(e.dataset, p) for e in read_suite("dasb").entries for p in e.probes}
+    named = {(e.dataset, p) for e in read_suite("dasb").tasks for p in e.probes}
     for dataset, probes in {
         "librispeech-asr": ("bilstm", "contextnet"), "commonvoice-cy-asr": ("bilstm", "dnn"),
         "commonvoice-eu-asr": ("bilstm", "dnn"), "voxceleb1-si": ("ecapa", "xvector"),
@@ -140,7 +140,7 @@ def test_dasb_has_every_task_and_probe_of_its_tables():
     }.items():  # fmt: skip
         assert {(dataset, probe) for probe in probes} <= named
     # As published: a task's own options do not fall back to the small sizes.
-    assert {e.options.get("size") for e in read_suite("dasb").entries} == {"published"}
+    assert {e.options.get("size") for e in read_suite("dasb").tasks} == {"published"}
 
 
 def test_mini_tests_on_no_clip_that_a_shipped_model_was_fitted_on():
@@ -149,7 +149,7 @@ def test_mini_tests_on_no_clip_that_a_shipped_model_was_fitted_on():
 
     fitted = fitted_clips(open_input("speech"))
     trained_on = set()
-    for entry in read_suite("mini").entries:
+    for entry in read_suite("mini").tasks:
         try:
             dataset = open_dataset(entry.dataset)
         except NotComputed as error:

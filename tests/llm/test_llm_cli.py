@@ -131,4 +131,4 @@ def test_train(extended: Path, tmp_path: Path) -> None:
     assert result.stdout == f"wrote {tmp_path / 'out'}\n"
     run("verify", tmp_path / "out")
     failed = run("train", *arguments, "steps=3", ok=False)
-    assert "unknown setting steps" in failed.stderr
+    assert "unknown key 'steps': did you mean stages?" in failed.stderr

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from codectok import CodectokError
+from codectok.settings.build import build_from
 from train_codec.augment import Augment, Augmenter
 from train_codec.augment.bandwidth import lowpass
 from train_codec.augment.gain import CEILING, flip, gain
@@ -196,4 +197,4 @@ def test_folders_of_noise_and_rooms(tmp_path: Path) -> None:
 )
 def test_a_wrong_value_is_named(change: dict[str, float]) -> None:
     with pytest.raises(CodectokError, match=next(iter(change))):
-        Augment(**change)
+        build_from(Augment, change, "recipe")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from itertools import pairwise
 from pathlib import Path
 
@@ -10,30 +9,19 @@ import numpy as np
 import pytest
 import torch
 
-from codectok import FormatError, registry
+from codectok import FormatError
 from tests.train.recipes import recipe
-from train_codec.recipe import GROUPS, load_recipe, read_values
+from train_codec.recipe import build_recipe, load_recipe, read_recipe
 from train_codec.schedule import depths, learning_rate_share, starts
-from train_codec.student.settings import TASKS, load_task
 
 RECIPES = sorted(p.stem for p in (Path(__file__).parents[2] / "train_codec/recipes").glob("*.yaml"))
 
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_every_packaged_recipe_loads_and_says_where_it_ran(name: str) -> None:
-    values = read_values(name, [])
-    load_task(values) if "task" in values else load_recipe(name, [])
+    build_recipe(read_recipe(name, []))
     text = (Path(__file__).parents[2] / f"train_codec/recipes/{name}.yaml").read_text()
     assert name == "tiny" or "not run here" in text or "Ran on" in text
-
-
-def test_no_key_has_two_meanings() -> None:
-    for config in (registry.find("codecs", name).config_class for name in registry.names("codecs")):
-        names = [f.name for group in (*GROUPS.values(), config) for f in fields(group)]
-        assert len(names) == len(set(names))
-    for groups in TASKS.values():
-        names = [f.name for group in groups.values() for f in fields(group)]
-        assert len(names) == len(set(names))
 
 
 def test_depths_follow_their_shares(tmp_path: Path) -> None:
@@ -47,9 +35,9 @@ def test_depths_follow_their_shares(tmp_path: Path) -> None:
 
 
 def test_recipes_refuse_unknown_keys() -> None:
-    with pytest.raises(FormatError, match="unknown recipe key 'learning_rat'"):
+    with pytest.raises(FormatError, match="command line: unknown key 'learning_rat': did you mean learning_rate"):
         load_recipe("tiny", ["learning_rat=1"])
-    with pytest.raises(FormatError, match="no recipe 'tyni'"):
+    with pytest.raises(FormatError, match=r"no recipe 'tyni' \(did you mean tiny\?\)"):
         load_recipe("tyni", [])
     with pytest.raises(FormatError, match="not key=value"):
         load_recipe("tiny", ["steps"])

@@ -17,10 +17,10 @@ from codectok.testing import voice
 from tests.contract.subjects import HARMONIC, settle
 from tests.units.student_subject import tiny_codec
 from train_codec.distill import teacher as teacher_module
-from train_codec.recipe import read_values
+from train_codec.recipe import build_recipe, read_recipe
 from train_codec.student.distil import StudentLoop
 from train_codec.student.run import run_task
-from train_codec.student.settings import load_task
+from train_codec.student.settings import StudentRecipe, VocoderRecipe
 from train_codec.student.vocoder import VocoderLoop
 
 CLIPS = {"ann": [16000, 9000, 20000], "bob": [12000, 7001, 16000], "cat": [15000]}
@@ -60,16 +60,16 @@ def speech(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def values(recipe: str, speech: Path, out: Path, **changes: Any) -> dict[str, Any]:
+def recipe(name: str, speech: Path, out: Path, **changes: Any) -> Any:
     given: dict[str, Any] = {"data": speech, "splits": speech / "splits.tsv", "out": out, "cache": out.parent / "cache"}
     given |= {"batch": 4, "crop_seconds": 0.5, "bf16": "false", "validate_every": 1000, "warmup_steps": 5}
     given |= {"steps": 6, "log_every": 3, "threads": torch.get_num_threads(), **changes}
-    return read_values(recipe, [f"{k}={v}" for k, v in given.items()])
+    return build_recipe(read_recipe(name, [f"{k}={v}" for k, v in given.items()]))
 
 
-def student(speech: Path, out: Path, **changes: Any) -> dict[str, Any]:
+def student(speech: Path, out: Path, **changes: Any) -> StudentRecipe:
     shape = {"teacher": "fake", "teacher_tail_seconds": 0, "mels": 20, "dim": 24, "depth": 2, "ahead": 2}
-    return values("units-16k", speech, out, **{**shape, "latent_dim": 6, "units": 20, **changes})
+    return recipe("units-16k", speech, out, **{**shape, "latent_dim": 6, "units": 20, **changes})
 
 
 @pytest.fixture(scope="module")
@@ -84,13 +84,13 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return folder / "units", folder / "speech"
 
 
-def vocoder(speech: Path, folders: tuple[Path, Path], out: Path, **changes: Any) -> dict[str, Any]:
+def vocoder(speech: Path, folders: tuple[Path, Path], out: Path, **changes: Any) -> VocoderRecipe:
     given = {"tokenizer": folders[0], "decoder": folders[1], "speaker": "bob", "vocoder_dim": 24, "vocoder_depth": 2}
-    return values("unit-vocoder", speech, out, **{**given, "vocoder_ahead": 2, **changes})
+    return recipe("unit-vocoder", speech, out, **{**given, "vocoder_ahead": 2, **changes})
 
 
 def test_student_learns_and_is_a_tokenizer(speech: Path, tmp_path: Path) -> None:
-    loop = StudentLoop(load_task(student(speech, tmp_path / "run", steps=60, learning_rate=5e-3, noise_prob=0)))
+    loop = StudentLoop(student(speech, tmp_path / "run", steps=60, learning_rate=5e-3, noise_prob=0))
     before = loop.validate()
     loop.run()
     after = loop.validate()
@@ -102,7 +102,7 @@ def test_student_learns_and_is_a_tokenizer(speech: Path, tmp_path: Path) -> None
 
 
 def test_targets_are_the_teachers_frames_as_they_are(speech: Path, tmp_path: Path) -> None:
-    loop = StudentLoop(load_task(student(speech, tmp_path / "run", gain_prob=0, noise_prob=0, lowpass_prob=0)))
+    loop = StudentLoop(student(speech, tmp_path / "run", gain_prob=0, noise_prob=0, lowpass_prob=0))
     from train_codec.data import draw
 
     audio, targets, mask = loop.batch(3)
@@ -117,7 +117,7 @@ def test_targets_are_the_teachers_frames_as_they_are(speech: Path, tmp_path: Pat
 
 
 def test_own_codebook(speech: Path, tmp_path: Path) -> None:
-    loop = StudentLoop(load_task(student(speech, tmp_path / "run", codebook="own")))
+    loop = StudentLoop(student(speech, tmp_path / "run", codebook="own"))
     loop.run()
     codec = loop.released()
     audio = torch.from_numpy(loop.clips.read(loop.clips.clips[0]))[None]
@@ -132,8 +132,8 @@ def test_own_codebook(speech: Path, tmp_path: Path) -> None:
 def test_resumed_equals_whole(kind: str, speech: Path, folders: tuple[Path, Path], tmp_path: Path) -> None:
     def make(out: Path) -> StudentLoop | VocoderLoop:
         if kind == "student":
-            return StudentLoop(load_task(student(speech, out)))
-        return VocoderLoop(load_task(vocoder(speech, folders, out)))
+            return StudentLoop(student(speech, out))
+        return VocoderLoop(vocoder(speech, folders, out))
 
     whole = make(tmp_path / "whole")
     whole.run()
@@ -147,14 +147,26 @@ def test_resumed_equals_whole(kind: str, speech: Path, folders: tuple[Path, Path
 
 
 def test_a_checkpoint_of_another_run_is_refused(speech: Path, tmp_path: Path) -> None:
-    StudentLoop(load_task(student(speech, tmp_path / "run", steps=1))).run()
+    StudentLoop(student(speech, tmp_path / "run", steps=1)).run()
     with pytest.raises(FormatError, match="dim 24 is now 32"):
-        StudentLoop(load_task(student(speech, tmp_path / "run", dim=32))).run()
+        StudentLoop(student(speech, tmp_path / "run", dim=32)).run()
+
+
+def test_a_checkpoint_from_before_a_key_was_there_goes_on(speech: Path, tmp_path: Path) -> None:
+    from train_codec.checkpoint import write_checkpoint
+
+    StudentLoop(student(speech, tmp_path / "run", steps=1)).run()
+    state = torch.load(tmp_path / "run/checkpoint.pt", weights_only=True)
+    del state["recipe"]["unit_weight"], state["recipe"]["ahead"]
+    write_checkpoint(tmp_path / "run/checkpoint.pt", state)
+    loop = StudentLoop(student(speech, tmp_path / "run", steps=2))
+    loop.run()
+    assert loop.step == 2
 
 
 def test_vocoder_learns_and_speaks(speech: Path, folders: tuple[Path, Path], tmp_path: Path) -> None:
     given = vocoder(speech, folders, tmp_path / "run", steps=50, learning_rate=5e-3, mel_from=48, train_decoder="true")
-    loop = VocoderLoop(load_task(given))
+    loop = VocoderLoop(given)
     with torch.no_grad():
         first = sum(map(float, loop.losses(loop.batch(0)).values()))
     loop.run()
@@ -169,17 +181,17 @@ def test_vocoder_learns_and_speaks(speech: Path, folders: tuple[Path, Path], tmp
 
 
 def test_vocoder_starts_from_another(speech: Path, folders: tuple[Path, Path], tmp_path: Path) -> None:
-    first = VocoderLoop(load_task(vocoder(speech, folders, tmp_path / "a", steps=2)))
+    first = VocoderLoop(vocoder(speech, folders, tmp_path / "a", steps=2))
     first.run()
     start = first.export()
-    then = VocoderLoop(load_task(vocoder(speech, folders, tmp_path / "b", start_from=start)))
+    then = VocoderLoop(vocoder(speech, folders, tmp_path / "b", start_from=start))
     assert then.validate() == pytest.approx(first.validate(), rel=1e-2)
     with pytest.raises(FormatError, match="another shape"):
-        VocoderLoop(load_task(vocoder(speech, folders, tmp_path / "c", start_from=start, vocoder_depth=1)))
+        VocoderLoop(vocoder(speech, folders, tmp_path / "c", start_from=start, vocoder_depth=1))
 
 
 def test_vocoder_crops_against_the_slow_way(speech: Path, folders: tuple[Path, Path], tmp_path: Path) -> None:
-    loop = VocoderLoop(load_task(vocoder(speech, folders, tmp_path / "run")))
+    loop = VocoderLoop(vocoder(speech, folders, tmp_path / "run"))
     tok, codec = load(str(folders[0])), load(str(folders[1]))
     audio = loop.clips.read(loop.clips.clips[2])
     codes = tok.encode(audio, 16000).codes[0].numpy()
@@ -194,11 +206,12 @@ def test_vocoder_crops_against_the_slow_way(speech: Path, folders: tuple[Path, P
 
 def test_run_task_and_what_it_refuses(speech: Path, tmp_path: Path) -> None:
     assert (run_task(student(speech, tmp_path / "run", steps=1)) / "config.json").is_file()
-    with pytest.raises(FormatError, match="unknown recipe key 'depht'"):
-        load_task({"task": "units", "depht": 3})
-    with pytest.raises(FormatError, match="units or vocoder"):
-        load_task({"task": "unit"})
-    with pytest.raises(FormatError, match="teacher or own"):
-        load_task({"task": "units", "codebook": "mine"})
+    for given, message in (
+        (["task=units", "depht=3"], "unknown key 'depht': did you mean depth"),
+        (["task=unit"], "task is 'unit': give units or vocoder"),
+        (["codebook=mine"], "codebook is 'mine': give teacher or own"),
+    ):
+        with pytest.raises(FormatError, match=f"command line: {message}"):
+            build_recipe(read_recipe("units-16k", given))
     with pytest.raises(FormatError, match="tokenizer=FOLDER"):
-        run_task(values("unit-vocoder", speech, tmp_path / "v"))
+        run_task(recipe("unit-vocoder", speech, tmp_path / "v"))

@@ -16,6 +16,7 @@ import torch
 
 from codectok import CodectokError, FormatError, load
 from tests.train.recipes import ROOT, recipe
+from train_codec.checkpoint import write_checkpoint
 from train_codec.data import CropBatch
 from train_codec.loop import train
 from train_codec.trainer import Trainer
@@ -139,6 +140,10 @@ def test_a_run_of_another_codec_is_not_resumed(tmp_path: Path) -> None:
         Trainer(recipe(tmp_path / "run", dim=32)).load()
     with pytest.raises(FormatError, match="balancer False is now True"):
         Trainer(recipe(tmp_path / "run", balancer="true")).load()
+    state = torch.load(tmp_path / "run/checkpoint.pt", weights_only=True)
+    del state["recipe"]["waveform_from"]  # as in a checkpoint from before there was such a key
+    write_checkpoint(tmp_path / "run/checkpoint.pt", state)
+    assert Trainer(recipe(tmp_path / "run")).load()
 
 
 def test_a_damaged_checkpoint_is_an_error(tmp_path: Path) -> None:

@@ -6,10 +6,13 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
+from annotated_types import Ge
 
 from codectok.errors import CodectokError
+from codectok.settings.kinds import Share
 from train_codec.augment.bandwidth import lowpass
 from train_codec.augment.gain import flip, gain
 from train_codec.augment.noise import COLOURS, add_noise, coloured_noise, recorded_noise
@@ -22,48 +25,56 @@ from train_codec.data.clips import ClipArray
 class Augment:
     """What is done to crops. Probabilities are per crop and 0 by default; ranges are drawn from uniformly."""
 
-    speed_prob: float = 0.0
+    speed_prob: Share = 0.0
     """Speed and pitch. Such crops have no teacher: their frames are not the clip's frames."""
-    speed_min: float = 0.9
-    speed_max: float = 1.1
-    reverb_prob: float = 0.0
-    reverb_rt60_min: float = 0.1
-    """Seconds."""
-    reverb_rt60_max: float = 0.6
+    speed_min: Annotated[float, Ge(0.1)] = 0.9
+    """Slowest, as a factor."""
+    speed_max: Annotated[float, Ge(0.1)] = 1.1
+    """Fastest, as a factor."""
+    reverb_prob: Share = 0.0
+    """A room."""
+    reverb_rt60_min: Annotated[float, Ge(0.001)] = 0.1
+    """Shortest reverberation time (60 dB), in seconds."""
+    reverb_rt60_max: Annotated[float, Ge(0.001)] = 0.6
+    """Longest, in seconds."""
     reverb_direct_min: float = 0.0
-    """Direct over reverberant energy, in dB."""
+    """Least direct over reverberant energy, in dB."""
     reverb_direct_max: float = 12.0
+    """Most, in dB."""
     reverb_folder: str = ""
     """Recorded impulse responses instead of synthetic rooms: a folder, manifest or tar shards."""
-    noise_prob: float = 0.0
+    noise_prob: Share = 0.0
+    """Noise is added."""
     noise_snr_min: float = 5.0
-    """dB."""
+    """Least signal over noise, in dB."""
     noise_snr_max: float = 30.0
+    """Most, in dB."""
     noise_folder: str = ""
     """Recordings instead of white, pink and brown noise: a folder, manifest or tar shards."""
-    lowpass_prob: float = 0.0
-    lowpass_hz_min: float = 3000.0
-    """Hz; drawn evenly in octaves."""
-    lowpass_hz_max: float = 7000.0
-    gain_prob: float = 0.0
+    lowpass_prob: Share = 0.0
+    """High frequencies are cut off."""
+    lowpass_hz_min: Annotated[float, Ge(10)] = 3000.0
+    """Lowest edge in Hz; drawn evenly in octaves."""
+    lowpass_hz_max: Annotated[float, Ge(10)] = 7000.0
+    """Highest edge in Hz."""
+    gain_prob: Share = 0.0
+    """The level changes."""
     gain_db_min: float = -12.0
+    """Least gain in dB."""
     gain_db_max: float = 4.0
-    polarity_prob: float = 0.0
+    """Most gain in dB."""
+    polarity_prob: Share = 0.0
+    """The sign is turned."""
 
     def __post_init__(self) -> None:
-        """Refuse values that no crop could be drawn with.
+        """Refuse a range upside down.
 
         Raises:
-            CodectokError: a probability outside 0 to 1, a range upside down, or a value that is not above 0.
+            CodectokError: there is one.
         """
         for name, value in vars(self).items():
-            if name.endswith("_prob") and not 0.0 <= value <= 1.0:
-                raise CodectokError(f"{name} is {value}: give a probability from 0 to 1")
             if name.endswith("_min") and not value <= getattr(self, f"{name[:-4]}_max"):
                 raise CodectokError(f"{name} is {value}, above {name[:-4]}_max: exchange them")
-        for name, lowest in (("speed_min", 0.1), ("reverb_rt60_min", 0.001), ("lowpass_hz_min", 10.0)):
-            if getattr(self, name) < lowest:
-                raise CodectokError(f"{name} is {getattr(self, name)}: give {lowest} or more")
 
 
 class Augmenter:

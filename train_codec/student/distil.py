@@ -22,7 +22,7 @@ from train_codec.augment import Augmenter
 from train_codec.data import ClipArray, draw, open_clips
 from train_codec.distill import TeacherCache, TeacherSpec
 from train_codec.student.loop import Loop
-from train_codec.student.settings import StudentSettings, TaskRecipe
+from train_codec.student.settings import StudentRecipe
 from train_codec.student.validate import agreement
 
 FIT_FRAMES = 200_000
@@ -59,9 +59,11 @@ class Student(nn.Module):
 class StudentLoop(Loop):
     """One run. The averaged student's codec is what is released."""
 
-    def __init__(self, recipe: TaskRecipe) -> None:
+    recipe: StudentRecipe
+
+    def __init__(self, recipe: StudentRecipe) -> None:
         super().__init__(recipe)
-        self.own: StudentSettings = recipe.own
+        self.own = recipe.own
         codec = UnitCodec(recipe.config)
         self.frame = codec.frame_size
         ahead = recipe.config.ahead

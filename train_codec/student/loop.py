@@ -176,7 +176,8 @@ class Loop(abc.ABC):
         now, before = self.recipe.flat(), state["recipe"]
         free = {"steps", "out", "cache", "threads", "log_every", "checkpoint_every", "validate_every", "val_clips"}
         free |= {"data", "splits", "decay_share", "learning_rate", "codebook"}
-        changed = [f"{k} {before.get(k)} is now {v}" for k, v in now.items() if k not in free and before.get(k) != v]
+        known = [k for k in now if k in before and k not in free]  # it may be from before a key was there
+        changed = [f"{k} {before[k]} is now {now[k]}" for k in known if before[k] != now[k]]
         if changed:
             raise FormatError(f"{path} is of another run ({', '.join(changed)}): choose another out=")
         self.step = self.saved = state["step"]

@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from train_codec.student.loop import Loop
-from train_codec.student.settings import load_task
+from train_codec.student.settings import StudentRecipe, TaskRecipe, VocoderRecipe
 
 
-def run_task(values: dict[Any, Any]) -> Path:
-    """Train (or go on with) the task of flat recipe values; returns the folder of the result.
+def run_task(recipe: TaskRecipe) -> Path:
+    """Train (or go on with) what a recipe says; returns the folder of the result.
 
     Raises:
-        FormatError: a recipe or checkpoint that does not fit.
+        FormatError: a checkpoint that does not fit.
     """
-    recipe = load_task(values)
     loop: Loop
-    if recipe.task == "units":
+    if isinstance(recipe, StudentRecipe):
         from train_codec.student.distil import StudentLoop
 
         loop = StudentLoop(recipe)
     else:
         from train_codec.student.vocoder import VocoderLoop
 
+        assert isinstance(recipe, VocoderRecipe)
         loop = VocoderLoop(recipe)
     loop.run()
     return loop.export()

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, fields
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
-from codectok.errors import FormatError
+from codectok.settings.build import flat
+from codectok.settings.kinds import Count, Natural, NotNegative
 from codectok.units.student import UnitCodecConfig
 from train_codec.augment import Augment
-from train_codec.recipe import fill_groups
 from train_codec.settings import DataSettings, OptimizerSettings
 
 
@@ -18,13 +18,20 @@ class LoopSettings:
 
     out: str = "runs/units"
     """Folder of the run: checkpoint.pt, log.jsonl, model/."""
-    steps: int = 8000
-    seed: int = 0
-    threads: int = 1
+    steps: Count = 8000
+    """Updates in all."""
+    seed: Natural = 0
+    """Of everything that is drawn."""
+    threads: Count = 1
+    """CPU threads."""
     bf16: bool = True
-    log_every: int = 100
-    checkpoint_every: int = 250
-    validate_every: int = 1000
+    """Matrix products in bfloat16; losses stay float32."""
+    log_every: Count = 100
+    """Steps between lines of the log."""
+    checkpoint_every: Count = 250
+    """Steps between checkpoints."""
+    validate_every: Count = 1000
+    """Steps between validations."""
 
 
 @dataclass
@@ -34,15 +41,18 @@ class StudentSettings:
     teacher: str = ""
     """Model folder or hub id of a speech encoder that transformers reads."""
     teacher_layer: int = 4
+    """Layer whose features are learnt, counted from 0, the encoder's input."""
     teacher_dtype: str = "float32"
-    teacher_tail_seconds: float = 0.0
+    """The teacher's arithmetic: float32, bfloat16, or on a CPU int8."""
+    teacher_tail_seconds: NotNegative = 0.0
     """Whisper only: silence after each clip instead of padding to its 30 s window; 0 for the whole window."""
-    feature_weight: float = 1.0
+    feature_weight: NotNegative = 1.0
     """Of the distance to the teacher's features."""
-    unit_weight: float = 1.0
+    unit_weight: NotNegative = 1.0
     """Of the cross-entropy with the teacher's own k-means units."""
-    val_clips: int = 400
-    codebook: str = "teacher"
+    val_clips: Count = 400
+    """Clips that are validated on, at most."""
+    codebook: Literal["teacher", "own"] = "teacher"
     """``teacher``: its k-means centroids; ``own``: k-means on the student's own latents, at the end."""
 
 
@@ -58,56 +68,51 @@ class VocoderSettings:
     """Vocoder folder of the same shape and speakers, for units of the same meaning, that a new run starts with."""
     speaker: str = ""
     """The one that speaks by default (of the splits' column ``speaker``); empty for whoever speaks most."""
-    vocoder_dim: int = 256
-    vocoder_depth: int = 6
-    vocoder_ahead: int = 4
+    vocoder_dim: Count = 256
+    """Width of the blocks."""
+    vocoder_depth: Count = 6
+    """ConvNeXt blocks."""
+    vocoder_ahead: Natural = 4
     """Frames of the decoder's network (20 ms) that are seen beyond their own."""
-    mel_from: int = 10**9
+    mel_from: Natural = 10**9
     """Step from which on a mel loss through the decoder is added."""
-    mel_weight: float = 1.0
+    mel_weight: NotNegative = 1.0
+    """Of that loss."""
     train_decoder: bool = False
     """Let the decoder learn too; from ``mel_from`` on it has a loss."""
-    val_clips: int = 200
+    val_clips: Count = 200
+    """Clips that are validated on, at most."""
 
 
 @dataclass
 class TaskRecipe:
-    """All settings of one run."""
+    """What both have."""
 
     task: str
+    """What is trained: units or vocoder."""
     data: DataSettings = field(default_factory=DataSettings)
     run: LoopSettings = field(default_factory=LoopSettings)
     optimizer: OptimizerSettings = field(default_factory=OptimizerSettings)
-    own: Any = None
-    """StudentSettings or VocoderSettings."""
-    config: Any = None
-    """Of the student's codec; None for a vocoder."""
-    augment: Augment = field(default_factory=Augment)
 
     def flat(self) -> dict[str, Any]:
         """All keys and their values, as a recipe file would give them."""
-        groups = [getattr(self, f.name) for f in fields(self) if f.name != "task"]
-        return {"task": self.task} | {k: v for g in groups if g is not None for k, v in asdict(g).items()}
+        return flat(self)
 
 
-SHARED: dict[str, type] = {"data": DataSettings, "run": LoopSettings, "optimizer": OptimizerSettings}
-TASKS: dict[str, dict[str, type]] = {
-    "units": {**SHARED, "own": StudentSettings, "config": UnitCodecConfig, "augment": Augment},
-    "vocoder": {**SHARED, "own": VocoderSettings},
-}
+@dataclass
+class StudentRecipe(TaskRecipe):
+    """An encoder of units, distilled from a speech model."""
+
+    own: StudentSettings = field(default_factory=StudentSettings)
+    config: UnitCodecConfig = field(default_factory=UnitCodecConfig)
+    augment: Augment = field(default_factory=Augment)
 
 
-def load_task(values: dict[Any, Any]) -> TaskRecipe:
-    """The recipe of flat ``values``.
+@dataclass
+class VocoderRecipe(TaskRecipe):
+    """A voice for units."""
 
-    Raises:
-        FormatError: no such task or key, or a value that is not of its type.
-    """
-    values = dict(values)
-    task = str(values.pop("task", ""))
-    if task not in TASKS:
-        raise FormatError(f"recipe key task is {task!r}: give {' or '.join(TASKS)}, or leave it out to train a codec")
-    recipe = TaskRecipe(task, **fill_groups(values, TASKS[task]))
-    if task == "units" and recipe.own.codebook not in ("teacher", "own"):
-        raise FormatError(f"codebook is {recipe.own.codebook!r}: give teacher or own")
-    return recipe
+    own: VocoderSettings = field(default_factory=VocoderSettings)
+
+
+TASKS: dict[str, type[TaskRecipe]] = {"units": StudentRecipe, "vocoder": VocoderRecipe}

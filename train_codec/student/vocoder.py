@@ -26,7 +26,7 @@ from train_codec.data import open_clips
 from train_codec.losses.mel import MelLoss
 from train_codec.student.loop import Loop
 from train_codec.student.pairs import open_pairs, speakers_of
-from train_codec.student.settings import TaskRecipe, VocoderSettings
+from train_codec.student.settings import VocoderRecipe
 
 HELD_OUT = 64
 """One clip in so many is not trained on, but scored."""
@@ -37,9 +37,11 @@ COLD = 6
 class VocoderLoop(Loop):
     """One run; the averaged network with the decoder is the vocoder that is released."""
 
-    def __init__(self, recipe: TaskRecipe) -> None:
+    recipe: VocoderRecipe
+
+    def __init__(self, recipe: VocoderRecipe) -> None:
         super().__init__(recipe)
-        self.own: VocoderSettings = recipe.own
+        self.own = recipe.own
         if not self.own.tokenizer:
             raise FormatError("the vocoder is for a unit tokenizer: give tokenizer=FOLDER")
         tokenizer, speech = load(self.own.tokenizer), load(self.own.decoder)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from codectok.errors import FormatError
+from codectok.settings.kinds import Count, Natural, Positive
 
 # Meaning of the pitch latents: log f0 = log(PITCH_CENTRE) + latent / PITCH_SCALE, kept within PITCH_RANGE. Weights are
 # trained with these numbers: others would be another codec_type.
@@ -21,35 +22,35 @@ class HarmonicCodecConfig:
         FormatError: the parts, their widths and the codebooks do not fit each other.
     """
 
-    sample_rate: int = 16000
+    sample_rate: Count = 16000
     """Hz."""
-    mdct_hop: int = 160
+    mdct_hop: Count = 160
     """Samples between MDCT frames (half the window)."""
-    fold: int = 2
+    fold: Count = 2
     """MDCT frames side by side in one network frame."""
-    merge: int = 2
+    merge: Count = 2
     """Network frames merged into one code frame."""
-    dim: int = 320
+    dim: Count = 320
     """Width of the blocks at the network's frame rate."""
-    depth: int = 4
+    depth: Natural = 4
     """ConvNeXt blocks at the network's frame rate, each side."""
-    code_dim: int = 288
+    code_dim: Count = 288
     """Width of the blocks at the code rate."""
-    code_depth: int = 1
+    code_depth: Natural = 1
     """ConvNeXt blocks at the code rate, each side."""
-    parts: list[int] = field(default_factory=lambda: [1, 1, 7, 15])
+    parts: list[Count] = field(default_factory=lambda: [1, 1, 7, 15])
     """Codebooks of the four slices of the latent: semantic, pitch, envelope, waveform."""
-    part_dims: list[int] = field(default_factory=lambda: [32, 2, 64, 88])
+    part_dims: list[Count] = field(default_factory=lambda: [32, 2, 64, 88])
     """Widths of the slices; of the pitch, one a network frame."""
-    codebook_sizes: list[int] = field(default_factory=lambda: [1024] * 24)
+    codebook_sizes: list[Count] = field(default_factory=lambda: [1024] * 24)
     """Codes of each codebook, slice after slice."""
-    waveform_from: int = 0
+    waveform_from: Natural = 0
     """Codebooks from which on the waveform's are decoded: a waveform of too few bits is worse than none."""
-    compression: float = 0.02
+    compression: Positive = 0.02
     """MDCT coefficients x enter the network as asinh(x / compression); waveform terms y leave it as its inverse."""
-    mels: int = 64
+    mels: Count = 64
     """Bands of the encoder's log-mel spectrum."""
-    noise_frames: int = 997
+    noise_frames: Count = 997
     """Length of the decoder's noise before it repeats, in MDCT frames. The noise itself is a fixed function of it and
     of ``mdct_hop`` (:func:`~codectok.codec.harmonic.noise.noise_table`), so that the fingerprint covers it."""
     search: str = "greedy"

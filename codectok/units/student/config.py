@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from codectok.errors import FormatError
+from codectok.settings.kinds import Count, Natural
 
 
 @dataclass
@@ -15,27 +16,27 @@ class UnitCodecConfig:
         FormatError: a size out of range.
     """
 
-    sample_rate: int = 16000
+    sample_rate: Count = 16000
     """Hz."""
-    mel_hop: int = 160
+    mel_hop: Count = 160
     """Samples between mel frames."""
-    mel_window: int = 400
+    mel_window: Count = 400
     """Samples a mel frame is computed from: those up to the end of its hop."""
-    mels: int = 80
+    mels: Count = 80
     """Bands of the log-mel spectrum."""
-    fold: int = 2
+    fold: Count = 2
     """Mel frames side by side in one code frame."""
-    dim: int = 256
+    dim: Count = 256
     """Width of the blocks."""
-    depth: int = 8
+    depth: Count = 8
     """ConvNeXt blocks."""
-    kernel: int = 7
+    kernel: Count = 7
     """Code frames that a block's convolution sees."""
-    ahead: int = 6
+    ahead: Natural = 6
     """Code frames after its own that a latent is computed from: what phones need to be told apart."""
-    latent_dim: int = 128
+    latent_dim: Count = 128
     """Width of the latents: the teacher's principal components."""
-    units: int = 500
+    units: Count = 500
     """Codes of the one codebook."""
 
     def __post_init__(self) -> None:

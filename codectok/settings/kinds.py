@@ -1,0 +1,28 @@
+"""Names for the kinds of numbers that settings are, and for lists that may be given as their only item."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from annotated_types import Ge, Gt, Le
+
+Count = Annotated[int, Ge(1)]
+"""1 or more."""
+Natural = Annotated[int, Ge(0)]
+"""0 or more."""
+Positive = Annotated[float, Gt(0)]
+"""Above 0."""
+NotNegative = Annotated[float, Ge(0)]
+"""0 or more."""
+Share = Annotated[float, Ge(0), Le(1)]
+"""From 0 to 1."""
+
+
+def one_or_more(item: Any) -> Any:
+    """Metadata of a field ``list[item]``: its only item may be given in place of the list, and "" for none."""
+    from pydantic import BeforeValidator
+
+    def listed(value: Any) -> Any:
+        return [] if value == "" else value if isinstance(value, list) else [value]
+
+    return BeforeValidator(listed, json_schema_input_type=item | list[item])
