@@ -12,6 +12,7 @@ from codectok.codec.base import CodecModel
 from codectok.codec.harmonic import HarmonicCodec
 from codectok.codec.quantizer import straight_through
 from codectok.errors import FormatError
+from train_codec.ceiling import ceiling_loss
 from train_codec.distill import DistillationLoss
 from train_codec.pitch import pitch_loss, pitch_targets
 
@@ -32,6 +33,8 @@ class Pass:
     """Scalar; 0 without a teacher."""
     pitch: Tensor
     """Scalar: error of the pitch that drives the decoder; 0 unless asked for, and for codecs without one."""
+    ceiling: Tensor
+    """Scalar: quantile loss of the decoder's ceilings; 0 for codecs without."""
     revived: list[int]
 
 
@@ -97,21 +100,23 @@ class Generator(nn.Module):
             if targets is None:
                 raise ValueError("a distilled codec needs the teacher's targets")
             distillation = self.distill(self._first(z, codes), *targets)
-        predicted, pitch = self._decode(quantized, audio, start)
-        return Pass(predicted[:, : audio.shape[1]].float(), codes, commitment, codebook, distillation, pitch, revived)
+        predicted, pitch, ceiling = self._decode(quantized, audio, start)
+        predicted = predicted[:, : audio.shape[1]].float()
+        return Pass(predicted, codes, commitment, codebook, distillation, pitch, ceiling, revived)
 
-    def _decode(self, quantized: Tensor, audio: Tensor, start: Tensor | None) -> tuple[Tensor, Tensor]:
-        codec = self.codec
+    def _decode(self, quantized: Tensor, audio: Tensor, start: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        codec, zero = self.codec, quantized.new_zeros(())
         if not isinstance(codec, HarmonicCodec):
-            return codec.decode_step(quantized, None, True)[0], quantized.new_zeros(())
+            return codec.decode_step(quantized, None, True)[0], zero, zero
         state = None
         if start is not None:
             at = (start[:, 1:] * codec.config.noise_frames).long()
             state = {"phase": start[:, :1].double(), "at": at}
-        predicted = codec.decoder.step(quantized, None, state)[0]
+        predicted, ceilings, _ = codec.decoder.outputs(quantized, None, state)
+        ceiling = zero if ceilings is None else ceiling_loss(codec, ceilings, audio)
         if not self.with_pitch:
-            return predicted, quantized.new_zeros(())
-        return predicted, pitch_loss(codec.decoder.pitch(quantized), pitch_targets(codec, audio))
+            return predicted, zero, ceiling
+        return predicted, pitch_loss(codec.decoder.pitch(quantized), pitch_targets(codec, audio)), ceiling
 
     def _first(self, z: Tensor, codes: Tensor | None) -> Tensor:
         """Vectors of the first codebook [B, T, d], straight-through: before any other codebook is added."""

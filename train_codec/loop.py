@@ -7,6 +7,7 @@ from contextlib import nullcontext
 from codectok.files.atomic import sweep
 from codectok.files.folder_lock import FolderLock
 from codectok.stops import holding, keeping
+from train_codec.begin import begin_codes
 from train_codec.data import prefetch
 from train_codec.trainer import Trainer
 from train_codec.watch.session import Session
@@ -36,8 +37,8 @@ def _train(trainer: Trainer, until: int | None) -> None:
     resumed = trainer.load()
     with Session(trainer, val, resumed) as session, holding() as asked:
         for batch in prefetch(lambda step: trainer.batch(clips, step), trainer.step, stop):
-            if trainer.step == recipe.quantizer.quantize_from and not recipe.run.start_from:
-                trainer.start_codebooks(clips)
+            if trainer.step == recipe.quantizer.quantize_from:
+                begin_codes(trainer, clips)
             values, output = trainer.train_step(batch)
             session.after_step(values, output)
             if trainer.step % recipe.run.checkpoint_every == 0 or trainer.step == stop or asked():

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from codectok.errors import FormatError
 from train_codec.generator import Pass
-from train_codec.losses import EncodecMelLoss, MelLoss, SpectralLosses, l1_loss, waveform_loss
+from train_codec.losses import EncodecMelLoss, LevelLosses, MelLoss, SpectralLosses, l1_loss, to_level, waveform_loss
 from train_codec.losses.perceptual import PerceptualLoss
 from train_codec.losses.stft import MultiResolutionSTFTLoss
 from train_codec.recipe import Recipe
@@ -39,6 +39,7 @@ class Objective(nn.Module):
         shared = s.complex_weight or (own_mel is None and s.mel_weight)
         self.spectral = SpectralLosses(sample_rate, s.windows) if shared else None
         self.stft = MultiResolutionSTFTLoss() if s.stft_weight else None
+        self.level = LevelLosses(sample_rate) if s.level_weight or s.bands_weight or s.excess_weight else None
         self.perceptual = PerceptualLoss(sample_rate) if s.perceptual_weight else None
         self.waveform_weights = {
             "mel": s.mel_weight,
@@ -48,6 +49,9 @@ class Objective(nn.Module):
             "waveform": s.waveform_weight,
             "l1": s.l1_weight,
             "perceptual": s.perceptual_weight,
+            "level": s.level_weight,
+            "bands": s.bands_weight,
+            "excess": s.excess_weight,
             "adversarial": recipe.adversarial.adversarial_weight if recipe.adversarial.discriminators else 0.0,
             "feature": recipe.adversarial.feature_weight if recipe.adversarial.discriminators else 0.0,
         }
@@ -57,6 +61,7 @@ class Objective(nn.Module):
             "codebook": s.codebook_weight,
             "distillation": recipe.distill.distill_weight if recipe.distill.teacher else 0.0,
             "pitch": s.pitch_weight,
+            "ceiling": s.ceiling_weight,
         }
 
     def phase_weights(self, depths: Tensor | None) -> Tensor | None:
@@ -71,6 +76,8 @@ class Objective(nn.Module):
         """Losses of waveforms [B, S], without weights; the window lengths are drawn by the step."""
         s, phase = self.settings, self.phase_weights(depths)
         terms: dict[str, Tensor] = {}
+        if s.loss_level:
+            predicted, target = to_level(predicted, target, s.loss_level)
         if self.spectral is not None:
             rng = np.random.default_rng((self.seed, step, 2))
             which = [int(n) for n in rng.choice(s.windows, s.windows_per_step, replace=False)]
@@ -83,6 +90,8 @@ class Objective(nn.Module):
             terms["waveform"] = waveform_loss(predicted, target, phase)
         if s.l1_weight:
             terms["l1"] = l1_loss(predicted, target)
+        if self.level is not None:
+            terms |= self.level(predicted, target)
         if self.perceptual is not None:
             terms["perceptual"] = self.perceptual(predicted, target)
         return {k: v for k, v in terms.items() if k in self.waveform_weights}
@@ -94,5 +103,6 @@ class Objective(nn.Module):
             "codebook": output.codebook,
             "distillation": output.distillation,
             "pitch": output.pitch,
+            "ceiling": output.ceiling,
         }
         return {k: v for k, v in terms.items() if self.inner_weights[k] and v.requires_grad}

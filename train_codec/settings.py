@@ -42,6 +42,8 @@ class RunSettings:
     """Updates in all."""
     start_from: str = ""
     """Model folder or packaged tokenizer whose weights, codebooks included, a new run starts with (no k-means then)."""
+    freeze: list[Literal["encoder", "quantizer", "decoder"]] = field(default_factory=list)
+    """Parts that stay as they are: with the first two, all codes do."""
     seed: Natural = 0
     """Of everything that is drawn."""
     threads: Count = 1
@@ -136,6 +138,16 @@ class LossSettings:
     """Of codebooks that learn by gradient (factorised, Gumbel)."""
     pitch_weight: NotNegative = 0.0
     """Of pitch and voicing, which the harmonic codec's second part codes."""
+    level_weight: NotNegative = 0.0
+    """Of the crop's level, whole and in octaves: what no other loss hears alone."""
+    bands_weight: NotNegative = 0.0
+    """Of the level of octaves in 20 ms frames."""
+    excess_weight: NotNegative = 0.0
+    """Of amplitude over the target's in octaves and frames, linear: bursts."""
+    ceiling_weight: NotNegative = 0.3
+    """Of the decoder's ceilings, where the codec has them (``ceiling_bands``)."""
+    loss_level: float = 0.0
+    """dBFS that target and decoded are brought to before all losses of waveforms, by one gain; 0 leaves them."""
     balancer: bool = False
     """Weights are shares of the gradient at the waveform (EnCodec's balancer) instead of factors."""
 

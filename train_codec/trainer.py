@@ -27,7 +27,7 @@ from train_codec.losses.balancer import Balancer
 from train_codec.objective import Objective
 from train_codec.recipe import Recipe
 from train_codec.schedule import depths, learning_rate_share, starts
-from train_codec.start import load_weights
+from train_codec.start import freeze, load_weights
 
 
 class Trainer:
@@ -51,8 +51,8 @@ class Trainer:
 
         codec: CodecModel = registry.find("codecs", f"{recipe.codec}-codec")(recipe.config)
         load_weights(codec, recipe.run.start_from)
-        frame = codec.frame_size
-        self.crop = max(1, round(recipe.data.crop_seconds * codec.sample_rate / frame)) * frame
+        self.frozen = freeze(codec, recipe.run.freeze)
+        self.crop = max(1, round(recipe.data.crop_seconds * codec.sample_rate / codec.frame_size)) * codec.frame_size
         self.augmenter = Augmenter.open(recipe.augment, codec.sample_rate, recipe.data.cache)
         self.clips_fit: ClipArray | None = None
         self.teacher: TeacherCache | None = None
@@ -69,9 +69,8 @@ class Trainer:
         self.objective = Objective(recipe, codec.sample_rate, len(codec.codebook_sizes)).to(self.device)
         self.balancer = Balancer(self.objective.waveform_weights) if recipe.loss.balancer else None
         s = recipe.optimizer
-        optimizer = torch.optim.AdamW(
-            generator.parameters(), s.learning_rate, (s.beta1, s.beta2), weight_decay=s.weight_decay, fused=True
-        )
+        free, betas = [p for p in generator.parameters() if p.requires_grad], (s.beta1, s.beta2)
+        optimizer = torch.optim.AdamW(free, s.learning_rate, betas, weight_decay=s.weight_decay, fused=True)
         self.generator, self.optimizer = self.accelerator.prepare(generator, optimizer)
         self.adversary: AdversarialStep | None = None
         if recipe.adversarial.discriminators:
@@ -113,7 +112,8 @@ class Trainer:
         )  # fmt: skip
         return crops.to(self.device)
 
-    def _own(self, joint: Tensor) -> Tensor:
+    def own(self, joint: Tensor) -> Tensor:
+        """This process's rows of what is drawn for all of them, [batch, ...]."""
         share = self.recipe.data.batch // self.world
         return joint[self.rank * share : (self.rank + 1) * share].to(self.device)
 
@@ -138,15 +138,15 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = recipe.optimizer.learning_rate * share
         quantized = self.step >= recipe.quantizer.quantize_from
-        own_depths = self._own(depths(recipe, self.step, len(self.codec.codebook_sizes))) if quantized else None
-        every = recipe.quantizer.revive_every
+        own_depths = self.own(depths(recipe, self.step, len(self.codec.codebook_sizes))) if quantized else None
+        every = 0 if "quantizer" in self.frozen else recipe.quantizer.revive_every
         revive = (recipe.quantizer.revive_below, self.revival) if every and self.step % every == 0 else None
         with self.accelerator.autocast():
             output: Pass = self.generator(
                 batch.audio,
                 own_depths,
-                recipe.quantizer.codebook_decay,
-                self._own(starts(recipe, self.step)),
+                None if "quantizer" in self.frozen else recipe.quantizer.codebook_decay,
+                self.own(starts(recipe, self.step)),
                 self._targets(batch),
                 revive,
             )
@@ -221,20 +221,6 @@ class Trainer:
         weight = 1 - min(self.recipe.optimizer.ema_decay, (self.step + 1) / (self.step + 10))
         torch._foreach_lerp_(list(self.average.parameters()), list(self.codec.parameters()), weight)
 
-    @torch.no_grad()
-    def start_codebooks(self, clips: ClipArray) -> None:
-        """k-means of every level on real latents of fresh crops, the same in every process."""
-        latents: list[Tensor] = []
-        frames, needed = 0, 32 * max(self.codec.codebook_sizes)
-        while frames < needed:
-            with self.accelerator.autocast():
-                z = self.codec.encode_step(self.batch(clips, len(latents), 1).audio, None, False)[0].float()
-            latents.append(self.accelerator.gather(z))
-            frames += latents[-1].shape[0] * z.shape[1]
-        # The quantizer joins the parts of all processes: cut so that the frames come in the order of a single one.
-        own = torch.cat(latents).tensor_split(self.world)[self.rank]
-        self.codec.quantizer.fit(own, seed=self.recipe.run.seed)
-
     # -- checkpoints ----------------------------------------------------------------------------------------------
 
     def state(self) -> dict[str, Any]:
@@ -296,7 +282,7 @@ class Trainer:
 
     def _check_same(self, path: Path, state: dict[str, Any]) -> None:
         now, before = self.recipe.flat(), state["recipe"]
-        shape = {"codec", "teacher", "teacher_layer", "teacher_dim", "balancer", *vars(self.recipe.config)}
+        shape = {"codec", "freeze", "teacher", "teacher_layer", "teacher_dim", "balancer", *vars(self.recipe.config)}
         known = sorted(shape & before.keys())  # it may be from before a key was there
         changed = [f"{k} {before[k]} is now {now[k]}" for k in known if before[k] != now[k]]
         if self.clips_fit is not None and state["audio"] not in ("", self.clips_fit.fingerprint):

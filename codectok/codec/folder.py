@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,9 @@ def codec_class(codec_type: object, where: object) -> type[CodecModel]:
 def codec_config(model: CodecModel) -> dict[str, Any]:
     """What ``config.json`` of a model says: its type, the version of the format, and the fields of its config.
 
+    A field that was added later (``metadata={"added": True}``) is left out where it has its default: models from before
+    keep their fingerprints.
+
     Raises:
         UnknownNameError: no name of the kind ``codecs`` opens a model of this class.
     """
@@ -39,6 +42,9 @@ def codec_config(model: CodecModel) -> dict[str, Any]:
     values = asdict(model.config)
     if values.get("search") == GREEDY:
         del values["search"]  # as it was written before there was a choice: the fingerprint of such a folder holds
+    for f in fields(model.config):
+        if f.metadata.get("added") and values[f.name] == f.default:
+            del values[f.name]
     return {"codec_type": kind, "format_version": FORMAT_VERSION, **values}
 
 

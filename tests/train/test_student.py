@@ -180,6 +180,28 @@ def test_vocoder_learns_and_speaks(speech: Path, folders: tuple[Path, Path], tmp
     assert tok.decode(tok.encode(audio, 16000)).shape == audio.shape
 
 
+def test_vocoder_is_asked_for_levels_of_what_counts(speech: Path, folders: tuple[Path, Path], tmp_path: Path) -> None:
+    """The terms are there with their weights, and what lies beyond a clip's end is not heard."""
+    weights = {"mel_from": 0, "train_decoder": "true", "level_weight": 2, "bands_weight": 0, "excess_weight": 3}
+    loop = VocoderLoop(vocoder(speech, folders, tmp_path / "run", **weights))
+    terms = loop.losses(loop.batch(0))
+    assert {"mel", "level", "excess"} <= terms.keys()
+    assert "bands" not in terms
+    counted = torch.ones(1, loop.frames, dtype=torch.bool)
+    counted[:, loop.frames // 2 :] = False
+    audio = torch.from_numpy(voice(loop.frames * 640, 16000))[None]
+    after = audio.clone()
+    after[:, loop.frames // 2 * 640 :] *= 30
+    assert float(loop._heard(after, audio, counted)["excess"]) == 0
+    heard = {
+        name: [float(loop._heard(gain * audio, audio, counted)[name]) for gain in (1, 2)]
+        for name in ("level", "excess")
+    }
+    assert heard["level"][1] == pytest.approx(heard["level"][0] + 2 * 0.602, abs=0.02)
+    assert heard["excess"][1] > 1
+    loop.run(until=2)
+
+
 def test_vocoder_starts_from_another(speech: Path, folders: tuple[Path, Path], tmp_path: Path) -> None:
     first = VocoderLoop(vocoder(speech, folders, tmp_path / "a", steps=2))
     first.run()

@@ -4,6 +4,7 @@ from train_codec.losses.adversarial import ADVERSARIAL_LOSSES, AdversarialLoss, 
 from train_codec.losses.balancer import Balancer
 from train_codec.losses.complex_stft import SpectralLosses, complex_distance
 from train_codec.losses.feature_matching import feature_matching
+from train_codec.losses.level import LevelLosses, to_level
 from train_codec.losses.mel import EncodecMelLoss, MelLoss, mel_filters
 from train_codec.losses.stft import MultiResolutionSTFTLoss
 from train_codec.losses.waveform import l1_loss, waveform_loss
@@ -13,6 +14,7 @@ __all__ = [
     "AdversarialLoss",
     "Balancer",
     "EncodecMelLoss",
+    "LevelLosses",
     "MelLoss",
     "MultiResolutionSTFTLoss",
     "SpectralLosses",
@@ -21,5 +23,6 @@ __all__ = [
     "feature_matching",
     "l1_loss",
     "mel_filters",
+    "to_level",
     "waveform_loss",
 ]

@@ -75,11 +75,19 @@ class VocoderSettings:
     vocoder_ahead: Natural = 4
     """Frames of the decoder's network (20 ms) that are seen beyond their own."""
     mel_from: Natural = 10**9
-    """Step from which on a mel loss through the decoder is added."""
+    """Step from which on there are losses of the audio, through the decoder: mel, and level where it has a weight."""
     mel_weight: NotNegative = 1.0
-    """Of that loss."""
+    """L1 of log-mel spectra."""
+    level_weight: NotNegative = 0.0
+    """Of the crop's level, whole and in octaves, as in a codec's recipe."""
+    bands_weight: NotNegative = 0.0
+    """Of the level of octaves in 20 ms frames."""
+    excess_weight: NotNegative = 0.0
+    """Of amplitude over the target's in octaves and frames: bursts."""
+    ceiling_weight: NotNegative = 0.3
+    """Of the decoder's ceilings, where it has them and learns."""
     train_decoder: bool = False
-    """Let the decoder learn too; from ``mel_from`` on it has a loss."""
+    """Let the decoder learn too; from ``mel_from`` on it has losses."""
     val_clips: Count = 200
     """Clips that are validated on, at most."""
 

@@ -22,14 +22,17 @@ from codectok.codec.tokenizer import CodecTokenizer
 from codectok.errors import FormatError
 from codectok.units.vocoder.folder import open_vocoder, save_vocoder
 from codectok.units.vocoder.unit_vocoder import UnitVocoder, VocoderConfig
+from train_codec.ceiling import ceiling_loss
 from train_codec.data import open_clips
-from train_codec.losses.mel import MelLoss
+from train_codec.losses import LevelLosses, MelLoss, to_level
 from train_codec.student.loop import Loop
 from train_codec.student.pairs import open_pairs, speakers_of
 from train_codec.student.settings import VocoderRecipe
 
 HELD_OUT = 64
 """One clip in so many is not trained on, but scored."""
+HEARD_DBFS = -20.0
+"""Level that losses of the audio are computed at."""
 COLD = 6
 """Code frames at the start of a crop, not of a clip, that are not scored: their past is missing."""
 
@@ -60,7 +63,10 @@ class VocoderLoop(Loop):
         self.held = np.flatnonzero(held)
         self.frames = max(1, round(d.crop_seconds * rate / self.codec.frame_size))
         self.step_seconds = d.batch * self.frames * self.codec.frame_size / rate
-        self.mel = MelLoss(rate).to(self.device)
+        self.mel, self.level = MelLoss(rate).to(self.device), LevelLosses(rate).to(self.device)
+        own = self.own
+        weights = {"level": own.level_weight, "bands": own.bands_weight, "excess": own.excess_weight}
+        self.level_weights = {k: w for k, w in weights.items() if w}
         self.start(self.vocoder, () if self.own.train_decoder else ("decoder.",))
 
     def _network(self, sizes: tuple[int, ...], hop: Fraction, names: list[str]) -> UnitVocoder:
@@ -129,15 +135,27 @@ class VocoderLoop(Loop):
         return units.mT.long(), latents, counted, torch.from_numpy(self.speaker[which]), torch.from_numpy(audio)
 
     def losses(self, batch: Any) -> dict[str, Tensor]:
-        """L1 of the standardised latents, slice by slice; ``mel`` of the audio, from ``mel_from`` on."""
+        """L1 of the standardised latents, slice by slice; from ``mel_from`` on losses of the audio that counts, too."""
         units, latents, counted, speakers, audio = (x.to(self.device) for x in batch)
         vocoder = self.vocoder
         control, _ = vocoder.control(units, speakers, None)
         control = control[:, vocoder.config.ahead // self.codec.config.merge :]
         terms = self._errors(control, (latents - vocoder.mean) / vocoder.spread, counted)
         if self.step >= self.own.mel_from:
-            samples, _ = vocoder.decoder.step(vocoder.latents(control), None)
-            terms["mel"] = self.own.mel_weight * self.mel(samples.float(), audio[:, : samples.shape[1]])
+            samples, ceilings, _ = vocoder.decoder.outputs(vocoder.latents(control), None)
+            terms |= self._heard(samples.float(), audio, counted)
+            if ceilings is not None and self.own.train_decoder:
+                terms["ceiling"] = self.own.ceiling_weight * ceiling_loss(self.codec, ceilings, audio)
+        return terms
+
+    def _heard(self, samples: Tensor, audio: Tensor, counted: Tensor) -> dict[str, Tensor]:
+        """Losses of samples [B, S'] against audio [B, S], of the code frames [B, S / frame_size] that count."""
+        mask = counted.repeat_interleave(self.codec.frame_size, 1)[:, : samples.shape[1]]
+        predicted, target = to_level(samples * mask, audio[:, : samples.shape[1]] * mask, HEARD_DBFS)
+        terms = {"mel": self.own.mel_weight * self.mel(predicted, target)}
+        if self.level_weights:
+            levels = self.level(predicted, target)
+            terms |= {k: w * levels[k] for k, w in self.level_weights.items()}
         return terms
 
     def _errors(self, control: Tensor, target: Tensor, counted: Tensor) -> dict[str, Tensor]:

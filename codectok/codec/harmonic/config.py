@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from codectok.errors import FormatError
-from codectok.settings.kinds import Count, Natural, Positive
+from codectok.settings.kinds import Count, Natural, NotNegative, Positive
 
 # Meaning of the pitch latents: log f0 = log(PITCH_CENTRE) + latent / PITCH_SCALE, kept within PITCH_RANGE. Weights are
 # trained with these numbers: others would be another codec_type.
@@ -55,6 +55,10 @@ class HarmonicCodecConfig:
     of ``mdct_hop`` (:func:`~codectok.codec.harmonic.noise.noise_table`), so that the fingerprint covers it."""
     search: str = "greedy"
     """How codes are searched: greedy, or beam-N; see :class:`~codectok.codec.rvq.ResidualVQ`."""
+    ceiling_bands: Natural = field(default=0, metadata={"added": True})
+    """Bands of the decoder whose loudness the latents limit; 0 for no limit."""
+    peak: NotNegative = field(default=0.0, metadata={"added": True})
+    """Largest sample that the decoder gives; 0 for no limit."""
 
     def __post_init__(self) -> None:
         if len(self.parts) != 4 or len(self.part_dims) != 4 or sum(self.parts) != len(self.codebook_sizes):

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from codectok.codec.base import State
 from codectok.codec.convnext import ConvNextStack
+from codectok.codec.harmonic.ceiling import BandCeiling, limit
 from codectok.codec.harmonic.config import PITCH_CENTRE, PITCH_RANGE, PITCH_SCALE, HarmonicCodecConfig
 from codectok.codec.harmonic.excitation import GRID, Excitation
 from codectok.codec.harmonic.mel import mel_filters
@@ -21,7 +22,8 @@ class HarmonicDecoder(nn.Module):
     The network (ConvNeXt blocks, as in Vocos, Siuzdak 2023) predicts four numbers for each MDCT bin:
     ``exp(h) * (harmonic + v * quadrature) + exp(n) * noise + compression * sinh(w)``. The first three say how loud, in
     which phase and how noisy the source is, as in sinusoidal coding (McAulay & Quatieri 1986) and DDSP; w is waveform,
-    and takes over as the waveform's codebooks come in.
+    and takes over as the waveform's codebooks come in. With ``ceiling_bands`` and ``peak`` in the config, the result is
+    limited band by band and sample by sample (:mod:`~codectok.codec.harmonic.ceiling`).
     """
 
     def __init__(self, config: HarmonicCodecConfig) -> None:
@@ -37,6 +39,9 @@ class HarmonicDecoder(nn.Module):
         self.output = nn.Linear(c.dim, 4 * c.frame)
         self.skip = nn.Linear(c.latent_dim, 3 * c.frame * c.merge, bias=False)
         self.imdct = InverseMdct(c.mdct_hop)
+        self.ceiling: BandCeiling | None = None
+        if c.ceiling_bands:
+            self.ceiling = BandCeiling(c.latent_dim, c.merge, c.mdct_hop, c.ceiling_bands, c.sample_rate)
         with torch.no_grad():
             self.input.weight[:, c.pitch_at : c.envelope_at] *= 0.1
             self.source.weight.mul_(0.3)
@@ -101,6 +106,11 @@ class HarmonicDecoder(nn.Module):
             start: where the source begins in a new stream, from :meth:`start` or by hand: ``phase`` float64 [B, 1] in
                 cycles and ``at`` int64 [B, 1] in the noise table; None for 0.
         """
+        samples, _, after = self.outputs(z, state, start)
+        return samples, after
+
+    def outputs(self, z: Tensor, state: State, start: State = None) -> tuple[Tensor, Tensor | None, State]:
+        """As :meth:`step`, with the ceilings [B, T * merge, bands] of the block, which training has a loss of."""
         before = state or {}
         after: dict[str, State] = {}
         batch = z.shape[0]
@@ -110,11 +120,16 @@ class HarmonicDecoder(nn.Module):
             *source, after["excitation"] = self.excitation.step(self.hertz(z), before.get("excitation", start))
         y = y + self.source(torch.cat([q.reshape(batch, y.shape[1], -1) for q in source], 2))
         y, after["blocks"] = self.blocks.step(y, before.get("blocks"))
-        controls = self.output(self.norm(y)).float(), self.skip(z).float()
+        controls, ceilings = (self.output(self.norm(y)).float(), self.skip(z).float()), None
         with torch.autocast(z.device.type, enabled=False):
             coefficients = self._shape(*controls, *source)
+            if self.ceiling is not None:
+                ceilings = self.ceiling.ceilings(z)
+                coefficients = self.ceiling(coefficients, ceilings)
             samples, after["imdct"] = self.imdct.step(coefficients, before.get("imdct"))
-        return samples if state else samples[:, self.config.mdct_hop :], after
+        if self.config.peak:
+            samples = limit(samples, self.config.peak)
+        return samples if state else samples[:, self.config.mdct_hop :], ceilings, after
 
     def _shape(self, y: Tensor, skip: Tensor, harmonic: Tensor, quadrature: Tensor, noise: Tensor) -> Tensor:
         """MDCT coefficients [B, N, hop] of the network's outputs, the linear path's and the source's."""

@@ -8,7 +8,7 @@ and speaks as one of them. After the unit vocoders of speech resynthesis from di
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -56,6 +56,7 @@ class VocoderConfig:
             raise FormatError(f"speaker {self.speaker!r} is not one of the vocoder's: {', '.join(self.speakers)}")
         if self.ahead % self.codec.merge:
             raise FormatError(f"ahead is {self.ahead}: give a multiple of the decoder's merge ({self.codec.merge})")
+        self.decoder = asdict(self.codec)  # with what an older folder does not have yet
 
     @property
     def codec(self) -> HarmonicCodecConfig:
