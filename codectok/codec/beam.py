@@ -19,6 +19,9 @@ GREEDY = "greedy"
 CHUNK = 256
 """Frames searched at a time: the distances of all their paths to all codes stay in a CPU's cache."""
 
+GROUPS = 32
+"""Pieces that a row of distances is cut into to find its smallest."""
+
 
 def paths_of(search: str) -> int:
     """Paths that a config's ``search`` keeps: 1 for ``greedy``, N for ``beam-N``.
@@ -59,14 +62,27 @@ def _search(x: Tensor, tables: Sequence[Tensor], paths: int) -> Beam:
     rest, codes = x[:, None], x.new_zeros(len(x), 1, 0, dtype=torch.int64)
     errors = x.square().sum(1, keepdim=True)
     for table in tables:
-        gains = torch.matmul(rest, table.T).mul_(-2).add_(table.square().sum(1))
-        grown = (gains + errors[..., None]).flatten(1)
-        at = (
-            grown.topk(min(paths, grown.shape[1]), 1, largest=False).indices.sort(1).values
-        )  # the first of equals first
+        gains = torch.addmm(table.square().sum(1), rest.flatten(0, 1), table.T, alpha=-2)
+        grown = (gains.view(*rest.shape[:2], len(table)) + errors[..., None]).flatten(1)
+        # In the order of their codes, so that of equal sums the first is taken.
+        at = _smallest(grown, min(paths, grown.shape[1])).sort(1).values
         parent, code = at // len(table), at % len(table)
         rest = rest.gather(1, parent[..., None].expand(-1, -1, x.shape[1])) - table[code]
         codes = torch.cat([codes.gather(1, parent[..., None].expand(-1, -1, codes.shape[2])), code[..., None]], 2)
         errors = rest.square().sum(2)  # anew: what is added level by level loses digits
     errors, order = errors.sort(dim=1, stable=True)
     return Beam(codes.gather(1, order[..., None].expand(-1, -1, codes.shape[2])), errors)
+
+
+def _smallest(x: Tensor, count: int) -> Tensor:
+    """Where the smallest ``count`` of each row of ``x`` [N, M] are, int64 [N, count], in any order.
+
+    They lie in the ``count`` columns of smallest minimum, of the row cut into GROUPS: minima are found faster than orders.
+    """
+    width = x.shape[1] // GROUPS
+    if x.shape[1] % GROUPS or width <= count:
+        return x.topk(count, 1, largest=False).indices
+    grid = x.view(len(x), GROUPS, width)
+    columns = grid.amin(1).topk(count, 1, largest=False).indices
+    found = grid.gather(2, columns[:, None].expand(-1, GROUPS, -1)).flatten(1).topk(count, 1, largest=False).indices
+    return found // count * width + columns.gather(1, found % count)

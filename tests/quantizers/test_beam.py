@@ -62,6 +62,16 @@ def test_more_paths_come_nearer() -> None:
     assert errors[2] < errors[1] < errors[0]
 
 
+@pytest.mark.parametrize("size", [7, 64, 1024])
+def test_large_codebooks_are_searched_as_small_ones(size: int) -> None:
+    """What is skipped in finding the smallest distances changes nothing."""
+    generator = torch.Generator().manual_seed(size)
+    tables = [torch.randn(size, DIM, generator=generator) * 0.5**k for k in range(3)]
+    x = latents(1, 20)[0]
+    found = beam_search(x, tables, 8)
+    assert found.codes[:, 0].tolist() == [slow(row, tables, 8) for row in x]
+
+
 def test_no_rows() -> None:
     assert beam_search(torch.zeros(0, DIM), TABLES, 4).codes.shape == (0, 4, len(SIZES))
 
