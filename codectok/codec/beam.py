@@ -77,7 +77,7 @@ def _search(x: Tensor, tables: Sequence[Tensor], paths: int) -> Beam:
 def _smallest(x: Tensor, count: int) -> Tensor:
     """Where the smallest ``count`` of each row of ``x`` [N, M] are, int64 [N, count], in any order.
 
-    They lie in the ``count`` columns of smallest minimum, of the row cut into GROUPS: minima are found faster than orders.
+    They lie in the ``count`` columns of smallest minimum when the row is cut into GROUPS: minima are found faster.
     """
     width = x.shape[1] // GROUPS
     if x.shape[1] % GROUPS or width <= count:
