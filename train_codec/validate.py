@@ -10,7 +10,7 @@ from codectok.codec.base import CodecModel
 from codectok.codec.tokenizer import CodecTokenizer
 from codectok.errors import CodectokError
 from codectok.metrics.level import OCTAVE_METRICS, OCTAVES
-from codectok.metrics.reconstruction import QUALITY, score_reconstruction
+from codectok.metrics.reconstruction import QUALITY, Reconstruction, score_reconstruction
 from codectok.metrics.registry import get_metric
 from codectok.metrics.summary import central
 from train_codec.data.clips import ClipArray
@@ -53,19 +53,24 @@ def validate(
     out: dict[str, float] = {}
     try:
         for scores in score_reconstruction(tokenizer, audio, model.sample_rate, depths, metrics):
-            depth = scores.num_codebooks
-            for metric in metrics:
-                found = scores.summary(metric)
-                if found is not None:
-                    out[f"{metric}_{depth}"] = round(central(found), 4)
-                if scores.failed[metric]:
-                    out[f"failed_{metric}_{depth}"] = scores.failed[metric]
-            out[f"used_{depth}"] = round(float(np.mean(scores.used)), 1)
-            out[f"kbps_{depth}"] = round(scores.bitrate, 3)
-            out[f"n_{depth}"] = scores.num_clips
+            out |= entries(scores)
+            out[f"used_{scores.num_codebooks}"] = round(float(np.mean(scores.used)), 1)
     finally:
         model.train(training)
     return out
+
+
+def entries(scores: Reconstruction) -> dict[str, float]:
+    """Scores by the names of a log, as :func:`validate` has them, ``used_K`` left out."""
+    depth = scores.num_codebooks
+    out: dict[str, float] = {}
+    for metric in scores.values:
+        found = scores.summary(metric)
+        if found is not None:
+            out[f"{metric}_{depth}"] = round(central(found), 4)
+        if scores.failed[metric]:
+            out[f"failed_{metric}_{depth}"] = scores.failed[metric]
+    return out | {f"kbps_{depth}": round(scores.bitrate, 3), f"n_{depth}": scores.num_clips}
 
 
 def depths_of(scores: Mapping[str, float]) -> list[int]:
@@ -88,7 +93,8 @@ def format_table(scores: Mapping[str, float]) -> str:
         row = [str(depth), f"{scores.get(f'kbps_{depth}', float('nan')):g}"]
         row += [_score(scores, name, depth) for name in names]
         row += [" ".join(_score(scores, name, depth) for name in octaves)] if octaves else []
-        rows.append([*row, f"{scores.get(f'used_{depth}', float('nan')):g}", f"{scores[f'n_{depth}']:g}"])
+        used = scores.get(f"used_{depth}")
+        rows.append([*row, "-" if used is None else f"{used:g}", f"{scores[f'n_{depth}']:g}"])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join("  ".join(cell.rjust(w) for cell, w in zip(row, widths, strict=True)) for row in rows)
 

@@ -44,6 +44,15 @@ class Reconstruction:
     used: tuple[int, ...] = ()
     entropy: tuple[float, ...] = ()
 
+    def add(self, reference: np.ndarray, decoded: np.ndarray, rate: int) -> None:
+        """Score the next clip, float [S] each at ``rate`` Hz, by the metrics that ``values`` has."""
+        got, errors = compute(self.values, reference, decoded, rate)
+        for name, value in got.items():
+            self.values[name][self.num_clips] = value
+        for name in errors:
+            self.failed[name] += 1
+        self.num_clips += 1
+
     def summary(self, metric: str, speakers: Sequence[Hashable] | None = None) -> Interval | Spread | None:
         """Mean with its bootstrap 95 % interval, or median and spread of a signed metric; None if it always failed.
 
@@ -55,6 +64,11 @@ class Reconstruction:
         if not found:
             return None
         return summarize(metric, list(found.values()), None if speakers is None else [speakers[i] for i in found])
+
+
+def scores_of(num_codebooks: int, bitrate: float, metrics: Sequence[str] = QUALITY) -> Reconstruction:
+    """Of no clips yet: :meth:`Reconstruction.add` brings them."""
+    return Reconstruction(num_codebooks, bitrate, 0, {m: {} for m in metrics}, dict.fromkeys(metrics, 0))
 
 
 def score_reconstruction(
@@ -79,23 +93,15 @@ def score_reconstruction(
     Raises:
         CodeRangeError: a number of codebooks that the tokenizer does not have.
     """
-    out = [
-        Reconstruction(depth, tokenizer.bitrate(depth), 0, {m: {} for m in metrics}, dict.fromkeys(metrics, 0))
-        for depth in depths
-    ]
+    out = [scores_of(depth, tokenizer.bitrate(depth), metrics) for depth in depths]
     codes = []
-    for index, clip in enumerate(clips):
+    for clip in clips:
         tokens = tokenizer.encode(clip, rate, num_codebooks=max(depths))
         codes.append(tokens.codes)
         reference = resample(clip, rate, tokenizer.sample_rate)
         for scores in out:
             decoded = tokenizer.decode(tokens.first(scores.num_codebooks))
-            got, errors = compute(metrics, reference, decoded, tokenizer.sample_rate)
-            scores.num_clips += 1
-            for name, value in got.items():
-                scores.values[name][index] = value
-            for name in errors:
-                scores.failed[name] += 1
+            scores.add(reference, decoded, tokenizer.sample_rate)
     if codes:
         used, entropy = code_usage(torch.cat(codes, 1))
         for scores in out:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import torch
 from codectok import FormatError, load
 from codectok.codec.folder import save_codec
 from codectok.codec.harmonic import HarmonicCodec
+from codectok.metrics import get_metric
 from codectok.testing import voice
 from tests.contract.subjects import HARMONIC, settle
 from tests.units.student_subject import tiny_codec
@@ -178,6 +180,26 @@ def test_vocoder_learns_and_speaks(speech: Path, folders: tuple[Path, Path], tmp
     assert tok.can_decode
     audio = voice(9000, 16000)
     assert tok.decode(tok.encode(audio, 16000)).shape == audio.shape
+
+
+def test_vocoder_is_heard_on_clips_held_out(speech: Path, folders: tuple[Path, Path], tmp_path: Path) -> None:
+    loop = VocoderLoop(vocoder(speech, folders, tmp_path / "run", steps=1))
+    assert loop.validate() == {}  # of so few clips, none is held out
+    clip = 2
+    loop.held = np.array([clip])
+    loop.run()
+    rows = map(json.loads, (tmp_path / "run/log.jsonl").read_text().splitlines())
+    (scores,) = [row["val"] for row in rows if "val" in row]
+    assert scores["n_1"] == 1
+    original = loop.clips.read(loop.clips.clips[clip])
+    units, _, _ = loop.crop(clip, 0, int(loop.pairs.frames[clip]))
+    codes, speaker = torch.from_numpy(units.T[None]).long(), torch.tensor([loop.speaker[clip]])
+    with torch.no_grad():
+        merge, ahead = loop.codec.config.merge, loop.average.config.ahead
+        control = loop.average.control(codes, speaker, None)[0][:, ahead // merge :]
+        decoded = loop.average.decoder.step(loop.average.latents(control), None)[0][0].numpy()[: len(original)]
+    for metric in ("level", "lsd", "octave_400"):
+        assert scores[f"{metric}_1"] == pytest.approx(get_metric(metric).of_clip(original, decoded, 16000), abs=1e-3)
 
 
 def test_vocoder_is_asked_for_levels_of_what_counts(speech: Path, folders: tuple[Path, Path], tmp_path: Path) -> None:

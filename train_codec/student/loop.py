@@ -5,7 +5,7 @@ from __future__ import annotations
 import abc
 import copy
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,8 @@ from train_codec.checkpoint import read_checkpoint, stays, write_checkpoint
 from train_codec.data import prefetch
 from train_codec.schedule import rate_share
 from train_codec.student.settings import TaskRecipe
+from train_codec.validate import format_table
+from train_codec.watch.health import level_warning
 from train_codec.watch.progress import Progress
 
 
@@ -144,7 +146,8 @@ class Loop(abc.ABC):
                     with progress.paused():
                         scores = self.validate()
                     self._log({"step": self.step, "val": scores})
-                    progress.note(f"step {self.step}  " + "  ".join(f"{k} {v:.4g}" for k, v in scores.items()))
+                    for line in _report(self.step, scores):
+                        progress.note(line)
         progress.close()
 
     # -- checkpoints --------------------------------------------------------------------------------------------------
@@ -190,3 +193,13 @@ class Loop(abc.ABC):
         self.out.mkdir(parents=True, exist_ok=True)
         with open(self.out / "log.jsonl", "a") as f:
             f.write(json.dumps(row) + "\n")
+
+
+def _report(step: int, scores: Mapping[str, float]) -> Iterator[str]:
+    """What a validation found; where audio was scored its table, and a warning if it is not as loud as it should be."""
+    heard = {k: v for k, v in scores.items() if k.rpartition("_")[2].isdigit()}
+    yield f"step {step}  " + "  ".join(f"{k} {v:.4g}" for k, v in scores.items() if k not in heard)
+    if heard:
+        yield format_table(heard)
+    if warning := level_warning(heard):
+        yield f"warning: step {step} does not sound as loud as its original: {warning}"

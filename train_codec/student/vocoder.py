@@ -20,6 +20,7 @@ from codectok import load
 from codectok.codec.harmonic import HarmonicCodec
 from codectok.codec.tokenizer import CodecTokenizer
 from codectok.errors import FormatError
+from codectok.metrics.reconstruction import scores_of
 from codectok.units.vocoder.folder import open_vocoder, save_vocoder
 from codectok.units.vocoder.unit_vocoder import UnitVocoder, VocoderConfig
 from train_codec.ceiling import ceiling_loss
@@ -28,6 +29,7 @@ from train_codec.losses import LevelLosses, MelLoss, to_level
 from train_codec.student.loop import Loop
 from train_codec.student.pairs import open_pairs, speakers_of
 from train_codec.student.settings import VocoderRecipe
+from train_codec.validate import METRICS, entries
 
 HELD_OUT = 64
 """One clip in so many is not trained on, but scored."""
@@ -48,6 +50,7 @@ class VocoderLoop(Loop):
         if not self.own.tokenizer:
             raise FormatError("the vocoder is for a unit tokenizer: give tokenizer=FOLDER")
         tokenizer, speech = load(self.own.tokenizer), load(self.own.decoder)
+        self.tokenizer = tokenizer
         if not isinstance(speech, CodecTokenizer) or not isinstance(speech.model, HarmonicCodec):
             raise FormatError(f"decoder {self.own.decoder!r} is not a harmonic codec: give speech, or one like it")
         self.codec = speech.model
@@ -172,8 +175,9 @@ class VocoderLoop(Loop):
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
-        """The errors on clips that are not trained on."""
+        """The errors on clips that are not trained on, and how they sound, by the names of a codec's validation."""
         sums: Counter[str] = Counter()
+        heard = scores_of(len(self.tokenizer.codebook_sizes), self.tokenizer.bitrate(), METRICS)
         vocoder: Any = self.average
         chosen = self.held[: self.own.val_clips]
         for clip in chosen:
@@ -184,7 +188,12 @@ class VocoderLoop(Loop):
             target = (torch.from_numpy(latents).to(self.device) - vocoder.mean) / vocoder.spread
             terms = self._errors(control, target[None], torch.from_numpy(counted)[None].to(self.device))
             sums.update({f"held_out_{k}": float(v) / len(chosen) for k, v in terms.items()})
-        return dict(sums)
+            samples, _ = vocoder.decoder.step(vocoder.latents(control), None)
+            original = self.clips.read(self.clips.clips[int(clip)])
+            decoded = samples[0].float().cpu().numpy()
+            length = min(len(original), len(decoded))
+            heard.add(original[:length], decoded[:length], self.codec.sample_rate)
+        return dict(sums) | (entries(heard) if heard.num_clips else {})
 
     def export(self) -> Path:
         """Write the averaged vocoder in float16; returns the folder ``vocoder``, to put into the tokenizer's."""
