@@ -18,6 +18,8 @@ from codectok import opening
 from codectok.abilities import CanDecode, CanDecodeFeatures, HasCodeVectors
 from codectok.audio.clip import AudioOrPath
 from codectok.errors import AudioError, CodectokError, CodeRangeError, FingerprintError
+from codectok.fingerprint import same
+from codectok.shipped import maker_of
 from codectok.streaming import StreamDecoder, StreamEncoder, encode_blocks
 from codectok.tokens import Tokens
 from codectok.tokens.rates import choose_codebooks, nominal_bitrate
@@ -50,7 +52,9 @@ class Tokenizer(abc.ABC):
     codebook_sizes: tuple[int, ...]
     """Codes in each codebook, all that it has."""
     fingerprint: str
-    """Hash of what decides the codes; tokens are bound to it."""
+    """Hash of the code space: what decides the codes, and what they stand for. Tokens are bound to it."""
+    decoder_fingerprint: str = ""
+    """Hash of the decoder, which may change while the codes stay; "" where there is none, or none of its own."""
     feature_dim: int
     """D of ``features``."""
     causal: bool = False
@@ -250,6 +254,10 @@ class Tokenizer(abc.ABC):
         """Nominal kbit/s of the first ``num_codebooks`` codebooks (default all)."""
         return nominal_bitrate(self.frame_rate, self.codebook_sizes[:num_codebooks])
 
+    def knows(self, fingerprint: str) -> bool:
+        """Whether a fingerprint is of this tokenizer's code space: its own, or a former one of the same codes."""
+        return same(self.fingerprint, fingerprint)
+
     def check(self, tokens: Tokens) -> Tokens:
         """Return ``tokens`` if this tokenizer made them.
 
@@ -262,10 +270,12 @@ class Tokenizer(abc.ABC):
             raise CodectokError(
                 f"a {type(tokens).__name__} is not Tokens: give what encode returned, or tokens(codes, num_samples)"
             )
-        if tokens.fingerprint != self.fingerprint:
+        if not self.knows(tokens.fingerprint):
+            made_by = maker_of(tokens.fingerprint)
+            remedy = "the tokenizer that made them" if made_by is None else repr(made_by)
             raise FingerprintError(
-                f"these tokens were made by tokenizer {tokens.fingerprint}, not by {self.name} ({self.fingerprint}): "
-                "load the tokenizer that made them (--tokenizer on the command line)"
+                f"these tokens were made by tokenizer {made_by or tokens.fingerprint}, not by {self.name} "
+                f"({self.fingerprint}): load {remedy} (--tokenizer on the command line)"
             )
         if tokens.codebook_sizes != self.codebook_sizes[: tokens.num_codebooks]:
             raise CodeRangeError(

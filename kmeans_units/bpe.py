@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from codectok.errors import CodectokError, CodeRangeError, FingerprintError
+from codectok.fingerprint import same
 from codectok.tokens import Tokens
 from codectok.transforms.code_orders import arrange, check_pattern, words
 from codectok.transforms.unit_bpe import UnitBPE
@@ -126,7 +127,7 @@ def _text(places: np.ndarray) -> str:
 
 
 def _check_alike(first: Tokens, other: Tokens) -> None:
-    if other.fingerprint != first.fingerprint:
+    if not same(other.fingerprint, first.fingerprint):
         raise FingerprintError(
             f"tokens of two tokenizers ({first.fingerprint} and {other.fingerprint}): train on those of one"
         )

@@ -10,6 +10,7 @@ import click
 
 from codectok.cli.common import handle_errors, print_json, print_table
 from codectok.errors import CodectokError
+from codectok.fingerprint import same
 
 if TYPE_CHECKING:
     from codectok.tokens import Tokens
@@ -111,7 +112,7 @@ def _check_tokenizer(output: Path, tokens: list[Tokens]) -> None:
     if not tokens or not (output / "config.json").is_file():
         return
     expected = read_config(output).get("fingerprint")
-    if expected not in (None, tokens[0].fingerprint):
+    if expected is not None and not same(expected, tokens[0].fingerprint):
         raise FingerprintError(
             f"the tokens are of tokenizer {tokens[0].fingerprint}, {output} holds tokenizer {expected}: tokenize the "
             "corpus with that one, or choose another -o"

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from codectok.fingerprint import same
 from codectok.llm.vocab.audio_vocab import AudioVocab
 from codectok.transforms.unit_bpe import bpe_of
 
@@ -70,7 +71,7 @@ def _bpe(info: InputInfo, options: LLMOptions, tokenizer: Any) -> Any:
     found = bpe_of(tokenizer) if tokenizer is not None else None
     if found is None:
         raise NotComputed(f"{info.label} has no BPE: train one with codectok units bpe, or leave the option bpe out")
-    if found.tokenizer_fingerprint != info.fingerprint or found.codebook_sizes != info.codebook_sizes:
+    if not same(found.tokenizer_fingerprint, info.fingerprint) or found.codebook_sizes != info.codebook_sizes:
         raise NotComputed(
             f"the BPE of {info.tokenizer} is over {len(found.codebook_sizes)} codebooks, not {info.label}"
         )

@@ -38,6 +38,10 @@ class CodecModel(nn.Module, abc.ABC):
     can_decode: bool = True
     apart: tuple[str, ...] = ()
     """Submodules that are stored in folders of their own, and are no part of the fingerprint."""
+    decoder_parts: tuple[str, ...] = ("decoder",)
+    """Submodules that the decoder alone consists of: they do not count for the fingerprint of the codes."""
+    decoder_keys: tuple[str, ...] = ()
+    """Keys of the config that the decoder alone reads; others count."""
     decoder_waits: bool = False
     """Whether the decoder holds frames back that only a final step, even one without codes, gives."""
 

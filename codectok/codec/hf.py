@@ -18,7 +18,7 @@ from codectok.codec.mimi import MimiCodec
 from codectok.codec.tokenizer import CodecTokenizer
 from codectok.errors import FormatError
 from codectok.files.model_folder import read_config
-from codectok.fingerprint import fingerprint
+from codectok.fingerprint import fingerprint, two_fingerprints
 
 DIRECTION = re.compile(r"\.(weight_v|parametrizations\.weight\.original1)$")
 GAIN = re.compile(r"\.(weight_g|parametrizations\.weight\.original0)$")
@@ -56,7 +56,16 @@ def load_hf_codec(folder: Path) -> EncodecCodec | MimiCodec:
 def open_hf_codec(folder: Path, name: str, device: str = "cpu") -> CodecTokenizer:
     """A Hugging Face folder of EnCodec or Mimi; its fingerprint is that of the same model saved in our own format."""
     model = load_hf_codec(folder)
-    tokenizer = CodecTokenizer(model, name, fingerprint(codec_config(model), model.state_dict()), device=device)
+    config, tensors = codec_config(model), model.state_dict()
+    codes, decoder = two_fingerprints(config, tensors, model.decoder_keys, model.decoder_parts)
+    tokenizer = CodecTokenizer(
+        model,
+        name,
+        codes,
+        decoder_fingerprint=decoder,
+        former=lambda: fingerprint(config, model.state_dict()),
+        device=device,
+    )
     tokenizer.folder = folder
     return tokenizer
 

@@ -73,6 +73,8 @@ class ChannelwiseUpsample(nn.Module):
 class MimiCodec(CodecModel):
     """Encoder, split quantizer and decoder of Mimi."""
 
+    decoder_parts = ("upsample", "decoder_transformer", "decoder")
+
     # Each block reads all of the transformers' weights once: shorter ones would be spent on that.
     block_seconds = 8.0
     quantizer: SplitResidualVQ

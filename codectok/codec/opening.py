@@ -6,11 +6,10 @@ from dataclasses import fields
 from pathlib import Path
 
 from codectok.codec.folder import FORMAT_VERSION, codec_class
-from codectok.codec.known_prints import of_codes
 from codectok.codec.tokenizer import CodecTokenizer
 from codectok.errors import FormatError
 from codectok.files.model_folder import read_config, read_weights
-from codectok.fingerprint import fingerprint
+from codectok.fingerprint import fingerprint, two_fingerprints
 
 
 def open_codec(folder: Path, name: str, device: str = "cpu") -> CodecTokenizer:
@@ -35,6 +34,14 @@ def open_codec(folder: Path, name: str, device: str = "cpu") -> CodecTokenizer:
     except (RuntimeError, TypeError) as error:
         raise FormatError(f"{folder}: weights and config do not fit: {str(error).splitlines()[0]}") from None
     model.open_parts(folder)
-    tokenizer = CodecTokenizer(model.float(), name, of_codes(fingerprint(config, tensors)), device=device)
+    codes, decoder = two_fingerprints(config, tensors, model.decoder_keys, model.decoder_parts)
+    tokenizer = CodecTokenizer(
+        model.float(),
+        name,
+        codes,
+        decoder_fingerprint=decoder,
+        former=lambda: fingerprint(read_config(folder), read_weights(folder)),
+        device=device,
+    )
     tokenizer.folder = folder
     return tokenizer

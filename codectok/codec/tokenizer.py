@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from codectok.codec.folder import save_codec
 from codectok.codec.state_trees import take_rows
 from codectok.errors import CodectokError
 from codectok.files.atomic import copy_file
+from codectok.fingerprint import learn
 from codectok.tokenizer import Tokenizer
 
 LOCKSTEP = 8
@@ -31,19 +32,29 @@ class CodecTokenizer(Tokenizer):
     Args:
         model: the codec; moved to ``device`` and set to evaluation.
         name: how messages call it.
-        fingerprint: of config and weights.
+        fingerprint: of the code space.
+        decoder_fingerprint: of the decoder.
+        former: gives the fingerprint that version 0.1 gave the same model, for tokens written then.
         block_seconds: audio run at a time; None for what suits the model. The codes do not depend on it.
     """
 
     causal = True
 
     def __init__(
-        self, model: CodecModel, name: str, fingerprint: str, *, device: str = "cpu", block_seconds: float | None = None
+        self,
+        model: CodecModel,
+        name: str,
+        fingerprint: str,
+        *,
+        decoder_fingerprint: str = "",
+        former: Callable[[], str] | None = None,
+        device: str = "cpu",
+        block_seconds: float | None = None,
     ) -> None:
         self.model = model.to(device).eval()
         self.device = torch.device(device)
         self.name = name
-        self.fingerprint = fingerprint
+        self.fingerprint, self.decoder_fingerprint, self._former = fingerprint, decoder_fingerprint, former
         self.sample_rate = model.sample_rate
         self.frame_rate = Fraction(model.sample_rate, model.frame_size)
         self.codebook_sizes = model.codebook_sizes
@@ -52,6 +63,14 @@ class CodecTokenizer(Tokenizer):
         self.block_seconds = model.block_seconds if block_seconds is None else block_seconds
         self.least_block_frames = model.first_frames
         self.block_frames = max(model.first_frames, round(self.block_seconds * model.sample_rate / model.frame_size))
+
+    def knows(self, fingerprint: str) -> bool:
+        """Whether tokens of that fingerprint are of this code space, those of version 0.1 included."""
+        if not super().knows(fingerprint) and self._former is not None:
+            # A hash of all weights: only where something else than today's name asks for it, and once.
+            learn(self._former(), self.fingerprint)
+            self._former = None
+        return super().knows(fingerprint)
 
     def num_frames(self, num_samples: int) -> int:
         """The model's formula."""

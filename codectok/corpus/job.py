@@ -42,7 +42,7 @@ class Job:
             FingerprintError: another one has taken its name.
         """
         tokenizer = load(self.tokenizer, device=self.device)
-        if tokenizer.fingerprint != self.fingerprint:
+        if not tokenizer.knows(self.fingerprint):
             raise FingerprintError(
                 f"{self.tokenizer} is not the tokenizer that this job was begun with (its fingerprint is "
                 f"{tokenizer.fingerprint}, not {self.fingerprint}): install the same version and models everywhere"

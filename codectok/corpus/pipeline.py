@@ -23,7 +23,7 @@ from codectok.items.item import Item
 from codectok.items.readers.kinds import kind_of
 from codectok.store.base import ItemError, StoreInfo, StoreOptions
 from codectok.store.reader import open_store
-from codectok.store.writer import StoreWriter
+from codectok.store.writer import StoreWriter, begun_by
 from codectok.tokenizer import Tokenizer
 from codectok.transforms.unit_bpe import bpe_of
 
@@ -120,7 +120,7 @@ def tokenize_corpus(
     info = StoreInfo(
         format=format,
         tokenizer=tokenizer.name,
-        fingerprint=tokenizer.fingerprint,
+        fingerprint=_name_of_codes(Path(out), tokenizer),
         sample_rate=tokenizer.sample_rate,
         frame_rate=tokenizer.frame_rate,
         codebook_sizes=tokenizer.codebook_sizes[:k],
@@ -157,6 +157,12 @@ def _shards(corpus: Corpus, items_per_shard: int, scan: Scan) -> Iterator[tuple[
         yield number, items, part.hexdigest()
     if whole.hexdigest() != scan.sha256:
         raise FormatError(f"{corpus.source} changed while it was read: delete the unfinished store and run again")
+
+
+def _name_of_codes(out: Path, tokenizer: Tokenizer) -> str:
+    """The fingerprint to write: a run that was begun under a former name of the same codes ends under it."""
+    begun = begun_by(out)
+    return begun if begun is not None and tokenizer.knows(begun) else tokenizer.fingerprint
 
 
 def _refuse_inside(corpus: Corpus, out: Path) -> None:

@@ -97,7 +97,7 @@ def check_sample(
         batch_seconds: that the store was made with; default, as it says.
     """
     found = Recheck(0, 0, 0, [])
-    if tokenizer.fingerprint != store.fingerprint:
+    if not tokenizer.knows(store.fingerprint):
         found.problems.append(f"the store was made by tokenizer {store.fingerprint}, {tokenizer.name} is another")
         return found
     seconds = batch_seconds or float(getattr(store.info.options, "batch_seconds", BATCH_SECONDS))

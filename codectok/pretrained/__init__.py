@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from codectok.opening import open_folder, open_hub
+from codectok.shipped import ALIASES
 from codectok.tokenizer import Tokenizer
 
 FOLDER = Path(__file__).parent
@@ -31,8 +32,9 @@ def mimi(device: str = "cpu") -> Tokenizer:
     return _published("kyutai/mimi", "mimi", device)
 
 
-def _shipped(name: str, device: str) -> Tokenizer:
-    tokenizer: Tokenizer = open_folder(FOLDER / name, name, device)
+def _shipped(folder: str, device: str) -> Tokenizer:
+    """It goes by its versioned name, so that what it writes finds it when the alias has moved on."""
+    tokenizer: Tokenizer = open_folder(FOLDER / folder, ALIASES[folder], device)
     return tokenizer
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from codectok.errors import CodectokError, FingerprintError, FormatError
 from codectok.files.atomic import atomic_path
+from codectok.fingerprint import same
 from codectok.store.files import sha256_of, write_json, writing
 from codectok.store.reader import Store, open_store
 from codectok.store.record import Record, read_record, record_path
@@ -90,7 +91,7 @@ def _refuse_other_job(first: Store, store: Store) -> None:
     here, there = first.info, store.info
     both = f"{first.folder} and {store.folder}"
     remedy = "merge parts of one job only"
-    if here.fingerprint != there.fingerprint:
+    if not same(here.fingerprint, there.fingerprint):
         raise FingerprintError(f"{both} are of different tokenizers ({here.tokenizer}, {there.tokenizer}): {remedy}")
     if here.manifest != there.manifest:
         raise FormatError(f"{both} are of different corpora, or the corpus changed in between: {remedy}")

@@ -15,6 +15,7 @@ import numpy as np
 
 from codectok.errors import CodectokError, FormatError
 from codectok.files.atomic import atomic_path
+from codectok.fingerprint import same
 from codectok.store.base import Row, StoreInfo, need_pyarrow
 from codectok.store.flat import need_side_by_side
 
@@ -68,7 +69,7 @@ class ParquetFormat:
         try:
             with pq.ParquetFile(path) as file:
                 found = json.loads((file.schema_arrow.metadata or {}).get(b"codectok", b"{}")).get("fingerprint")
-                if found != info.fingerprint:
+                if not same(found, info.fingerprint):
                     raise FormatError(
                         f"{path} was made by tokenizer {found}, its store by {info.fingerprint}: shards of different "
                         "stores were mixed; make the store again"

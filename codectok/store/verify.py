@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from codectok.errors import CodectokError
+from codectok.fingerprint import same
 from codectok.store.base import Row
 from codectok.store.files import checksum, read_json, sha256_of
 from codectok.store.reader import IndexRow, Store
@@ -121,7 +122,7 @@ class _Check:
                 yield f"shard {number} row {row}: the index has {listed}, the shard {found}"
             if (tokens.durations is not None) != store.info.options.dedup:
                 yield f"shard {number} row {row}: durations do not match the store's dedup option"
-            if tokens.fingerprint != store.fingerprint:
+            if not same(tokens.fingerprint, store.fingerprint):
                 yield f"shard {number} row {row}: tokens of {tokens.fingerprint}, not of {store.fingerprint}"
 
     def _duplicates(self) -> Iterator[str]:

@@ -6,6 +6,8 @@ with the sha256 of its files. ``store.json`` comes last of all: a folder that ha
 
 from __future__ import annotations
 
+import contextlib
+import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +17,7 @@ from typing import Any
 from codectok.errors import FingerprintError, FormatError
 from codectok.files.atomic import sweep
 from codectok.files.folder_lock import FolderLock
+from codectok.fingerprint import same
 from codectok.store.base import ItemError, Row, StoreInfo, need_pyarrow
 from codectok.store.files import part_numbers, read_json, write_json, writing
 from codectok.store.finish import finish_store
@@ -24,6 +27,15 @@ from codectok.store.stats import Merger
 
 __all__ = ["StoreWriter", "part_numbers", "write_shard_files"]
 DESCRIPTIONS = ("store.json", "index.parquet", "errors.jsonl", "stats.json", "stats.html")
+
+
+def begun_by(out: Path) -> str | None:
+    """Fingerprint of the tokenizer whose store, finished or not, lies in a folder; None where none does."""
+    for path in (out / ".work" / "job.json", out / "store.json"):
+        if path.is_file():
+            with contextlib.suppress(ValueError, KeyError, TypeError):  # damage is told by what opens it
+                return str(json.loads(path.read_text())["fingerprint"])
+    return None
 
 
 class StoreWriter:
@@ -168,7 +180,7 @@ class StoreWriter:
         out, wanted = self.out, self.info
         was = StoreInfo.from_json(found, out)
         remedy = f"delete {out} (--overwrite does), or choose another folder"
-        if was.fingerprint != wanted.fingerprint:
+        if not same(was.fingerprint, wanted.fingerprint):
             raise FingerprintError(
                 f"{out} holds tokens of {was.tokenizer} ({was.fingerprint}), not of {wanted.tokenizer} "
                 f"({wanted.fingerprint}): {remedy}"

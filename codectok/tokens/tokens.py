@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from codectok.errors import CodeRangeError, FingerprintError, FormatError
+from codectok.fingerprint import same
 from codectok.tokens.ctk_reader import CtkReader
 from codectok.tokens.ctk_writer import CtkWriter
 from codectok.tokens.rates import nominal_bitrate
@@ -163,11 +164,11 @@ class Tokens:
             raise FormatError("there are no tokens to join: give at least one piece")
         first = pieces[0]
         for piece in pieces[1:]:
-            if piece.fingerprint != first.fingerprint:
+            if not same(piece.fingerprint, first.fingerprint):
                 raise FingerprintError(
                     f"tokens of tokenizer {piece.fingerprint} do not join those of {first.fingerprint}: use one for all"
                 )
-            if piece._facts()[1:] != first._facts()[1:] or (piece.durations is None) != (first.durations is None):
+            if piece._facts()[1:4] != first._facts()[1:4] or (piece.durations is None) != (first.durations is None):
                 raise FormatError(f"{piece!r} does not join {first!r}: make them alike (first, dedup, expand)")
         whole = replace(
             first,

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from codectok.errors import CodectokError, CodeRangeError, FingerprintError, FormatError
-from codectok.fingerprint import fingerprint
+from codectok.fingerprint import fingerprint, same
 from codectok.tokens import Tokens
 from codectok.transforms import bpe_file, bpe_huggingface
 from codectok.transforms.bpe_ids import Merges
@@ -33,6 +33,9 @@ class OfFolder(Protocol):
     fingerprint: str
     codebook_sizes: tuple[int, ...]
     folder: Path | None
+
+    def knows(self, fingerprint: str) -> bool:
+        """Whether a fingerprint is of its code space."""
 
 
 def bpe_of(tokenizer: OfFolder) -> UnitBPE | None:
@@ -107,7 +110,7 @@ class UnitBPE:
 
     def check_tokenizer(self, tokenizer: OfFolder) -> None:
         """Raise FingerprintError or CodeRangeError if it is not over the codes of this tokenizer."""
-        if self.tokenizer_fingerprint != tokenizer.fingerprint:
+        if not tokenizer.knows(self.tokenizer_fingerprint):
             raise FingerprintError(
                 f"this BPE is of the codes of tokenizer {self.tokenizer_fingerprint}, not of {tokenizer.name} "
                 f"({tokenizer.fingerprint}): train one on this tokenizer's (codectok units bpe)"
@@ -188,7 +191,7 @@ class UnitBPE:
 
     def _seen(self, tokens: Tokens) -> Tokens:
         """An utterance as merges see it."""
-        if tokens.fingerprint != self.tokenizer_fingerprint:
+        if not same(tokens.fingerprint, self.tokenizer_fingerprint):
             raise FingerprintError(
                 f"these tokens were made by tokenizer {tokens.fingerprint}, this BPE is for "
                 f"{self.tokenizer_fingerprint}: use that tokenizer's, or train another (codectok units bpe)"

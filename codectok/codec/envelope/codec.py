@@ -36,6 +36,7 @@ class EnvelopeCodec(CodecModel):
     """
 
     block_seconds = 4.0
+    decoder_keys = ("decoder_dim", "decoder_depth", "source_bins", "noise_frames")
     quantizer: ConditionedVQ
     config_class = EnvelopeCodecConfig
 

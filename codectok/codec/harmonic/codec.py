@@ -28,6 +28,7 @@ class HarmonicCodec(CodecModel):
     """
 
     block_seconds = 4.0
+    decoder_keys = ("waveform_from", "noise_frames", "ceiling_bands", "peak")
     quantizer: PartitionedVQ
     config_class = HarmonicCodecConfig
 

@@ -80,7 +80,7 @@ class EventParser:
         chunk_seconds: float = 0.25,
         skip_special_tokens: bool = True,
     ) -> None:
-        if tok is not None and vocab.tokenizer_fingerprint not in (None, tok.fingerprint):
+        if tok is not None and vocab.tokenizer_fingerprint is not None and not tok.knows(vocab.tokenizer_fingerprint):
             raise FingerprintError(
                 f"the vocabulary is of tokenizer {vocab.tokenizer_fingerprint}, {tok.name} is {tok.fingerprint}: "
                 "load the tokenizer that the vocabulary was made for"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from codectok.errors import CodectokError, FormatError
+from codectok.fingerprint import same
 from codectok.store.base import shard_path
 from codectok.store.reader import Store
 
@@ -54,7 +55,7 @@ def _parquet(store: Store, path: Path) -> Iterator[CodeRow]:
     try:
         with pq.ParquetFile(path) as file:
             found = json.loads((file.schema_arrow.metadata or {}).get(b"codectok", b"{}")).get("fingerprint")
-            if found != store.fingerprint:
+            if not same(found, store.fingerprint):
                 raise FormatError(f"{path} was made by tokenizer {found}, its store by {store.fingerprint}")
             for batch in file.iter_batches(batch_size=ROWS, columns=["id", "codes", "durations"]):
                 yield from _batch(batch, len(store.info.codebook_sizes))

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from codectok.errors import CodectokError, CodeRangeError, FingerprintError, FormatError
+from codectok.fingerprint import same
 from codectok.llm.pack.code_rows import code_rows
 from codectok.llm.pack.texts import Line
 from codectok.llm.sequence.loss_labels import Part
@@ -35,7 +36,7 @@ def check_store(store: Store, vocab: AudioVocab) -> None:
         FingerprintError: the store is of another tokenizer.
         CodeRangeError: codebooks that do not fit.
     """
-    if vocab.tokenizer_fingerprint not in (None, store.fingerprint):
+    if vocab.tokenizer_fingerprint is not None and not same(vocab.tokenizer_fingerprint, store.fingerprint):
         raise FingerprintError(
             f"{store.folder} is of tokenizer {store.info.tokenizer} ({store.fingerprint}), the vocabulary of "
             f"{vocab.tokenizer_fingerprint}: tokenize with that one, or extend the model for this one"

@@ -15,6 +15,7 @@ import numpy as np
 from torch import Tensor
 
 from codectok.errors import CodeRangeError, FingerprintError, FormatError
+from codectok.fingerprint import same
 from codectok.llm.patterns import Fill, Flatten, Pattern
 from codectok.llm.sequence.interleave import Mixed, interleave_by_ratio, ratio_places
 from codectok.llm.sequence.loss_labels import IGNORE, Part, codebook_weights
@@ -227,7 +228,7 @@ def _framed(segment: Any) -> bool:
 def _codes(codes: Any, vocab: AudioVocab) -> np.ndarray:
     """Codes [K, T]."""
     if isinstance(codes, Tokens):
-        if vocab.tokenizer_fingerprint not in (None, codes.fingerprint):
+        if vocab.tokenizer_fingerprint is not None and not same(vocab.tokenizer_fingerprint, codes.fingerprint):
             raise FingerprintError(
                 f"these tokens are of tokenizer {codes.fingerprint}, the vocabulary is of "
                 f"{vocab.tokenizer_fingerprint}: encode the audio with that one"

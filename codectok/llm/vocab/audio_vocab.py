@@ -13,7 +13,7 @@ import numpy as np
 from torch import Tensor
 
 from codectok.errors import FingerprintError
-from codectok.fingerprint import fingerprint
+from codectok.fingerprint import fingerprint, same
 from codectok.llm.vocab import token_names, vocab_file
 from codectok.llm.vocab.checks import check_vocab
 from codectok.llm.vocab.description import VocabDescription
@@ -113,7 +113,7 @@ class AudioVocab(VocabDescription):
             FingerprintError: Tokens of another audio tokenizer than this vocabulary's.
         """
         if isinstance(codes, Tokens):
-            if self.tokenizer_fingerprint not in (None, codes.fingerprint):
+            if self.tokenizer_fingerprint is not None and not same(self.tokenizer_fingerprint, codes.fingerprint):
                 raise FingerprintError(
                     f"these tokens are of tokenizer {codes.fingerprint}, the vocabulary is of "
                     f"{self.tokenizer_fingerprint}: encode the audio with that one"
