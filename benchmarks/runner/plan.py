@@ -112,7 +112,7 @@ def _check(entry: Entry, task: Task) -> None:
         try:
             task.check(entry.options)
         except CodectokError as error:
-            raise SuiteError(f"{entry.task} on {entry.dataset}, options: {error}") from None
+            raise SuiteError(f"{entry.task} on {entry.dataset}: {error}") from None
     for spec in entry.shuffled or ():
         if spec not in entry.inputs:
             raise SuiteError(f"{entry.task}: shuffled names {spec}, which is not among its inputs")

@@ -7,6 +7,7 @@ Beside the scores stand a floor and a ceiling, in the notes: the mixture through
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import permutations
 from typing import Any
 
@@ -14,13 +15,14 @@ import numpy as np
 
 from codectok.metrics import get_metric
 from codectok.metrics.level import HEADLINE
+from codectok.settings.build import build_from
 
 from ..datasets import read_clip, read_targets
 from ..inputs import Input
 from ..nouns import RATE, Clip, Dataset, Example, Outcome, Split
 from .base import Assignment, Task, TaskContext, TaskError, answers
 from .scoring import JUDGED, Triple, score_clips
-from .sound import AUDIO_CLIPS, Gathered, model_loss, split_options
+from .sound import Gathered, GenerativeOptions, model_loss
 
 Streams = tuple[np.ndarray, ...]
 """Audio of each target, float32 [S] at ``RATE``."""
@@ -28,9 +30,18 @@ _BOUNDS: dict[tuple[str, ...], dict[str, str]] = {}
 """Floors and ceilings by what decides them: seeds and probes have them in common."""
 
 
+@dataclass(frozen=True)
+class RestorationOptions(GenerativeOptions):
+    """Options of enhancement and separation."""
+
+    bounds: bool = True
+    """Score floor and ceiling too."""
+    skip: bool = True
+    """Give the probe a skip connection, which DASB does not."""
+
+
 class Restoration(Task):
-    """Enhancement has one target, separation two; ``options`` are those of probes, and of resynthesis, and ``bounds``
-    (False leaves floor and ceiling out) and ``skip`` (False leaves the probe's skip connection out, as DASB does)."""
+    """Enhancement has one target, separation two; ``options`` are :class:`RestorationOptions`."""
 
     probes = ("conformer", "crdnn")
     metrics = ("dnsmos", "pesq", "stoi", *HEADLINE, "si_sdr", "dwer", "dcer", "spk_sim")
@@ -45,15 +56,15 @@ class Restoration(Task):
         dataset, info, split, context = given.dataset, given.info, given.split, given.context
         opened = context.input
         assert opened is not None
-        options, own = split_options(context.options)
-        names = tuple(own.get("metrics", self.metrics))
+        options = build_from(RestorationOptions, context.options, "options")
+        names = options.sound.metrics or self.metrics
         self._check(opened, split)
         train = [e for e in split.train if len(e.y) == self.targets]
         moments = None if info.kind == "discrete" else moments_of(y for e in train for y in e.y)
-        vectors = opened.vectors() if options.start == "vectors" else None
+        vectors = opened.vectors() if options.probe.start == "vectors" else None
 
         fitted = given.fit(
-            lambda: Restorer(given.probe, info, self.targets, options, vectors, moments, bool(own.get("skip", True))),
+            lambda: Restorer(given.probe, info, self.targets, options.probe, vectors, moments, options.skip),
             model_loss,
             train,
             [e for e in split.valid if len(e.y) == self.targets],
@@ -66,19 +77,19 @@ class Restoration(Task):
             streams = zip(*model.restore(examples), strict=True)
             return list(zip(*(opened.to_audio(s, lengths) for s in streams), strict=True))
 
-        gathered = Gathered(int(own.get("audio_clips", AUDIO_CLIPS)))
+        gathered = Gathered(options.sound.audio_clips)
         for test, clips in dataset.tests.items():
             found, missing = answers(predict, clips, split.tests[test], batch=8)
             triples = self._triples(clips, found, missing)
             scored = score_clips(names, triples, self._ids(clips), context, test=test, missing=self._all(missing))
             gathered.add(scored, triples)
-            if own.get("bounds", True):
+            if options.bounds:
                 gathered.notes |= self._bounds(dataset, test, opened, names, context)
         return gathered.outcome(fitted)
 
     def check(self, options: Mapping[str, Any]) -> None:
         """See :meth:`Task.check`."""
-        split_options(options)
+        build_from(RestorationOptions, options, "options")
 
     def _check(self, opened: Input, split: Split) -> None:
         """That there is a way back, before anything is trained.

@@ -14,18 +14,17 @@ from torch import Tensor
 from codectok.errors import CodectokError
 from codectok.metrics import code_usage
 from codectok.metrics.level import HEADLINE
+from codectok.settings.build import build_from
 
 from ..datasets import read_clip
 from ..inputs import Input
 from ..nouns import RATE, Clip, InputInfo, NotComputed, Outcome, Score
-from .base import Assignment, Task, TaskError
+from .base import Assignment, Task
 from .scoring import score_clips
-from .sound import AUDIO_CLIPS, Gathered, check_metrics
+from .sound import Gathered, SoundOptions
 
 AT_ONCE = 64
 """Clips that an input is given together: enough to tell a coder's delay by, few enough for memory."""
-OPTIONS = ("metrics", "speaker_encoder", "audio_clips")
-"""A list of metrics, the folder of a speaker encoder, how many clips are kept."""
 CLIP_METRICS = (
     "pesq", "stoi", *HEADLINE, "estoi", "si_sdr", "mel", "stft", "f0_corr", "dnsmos", "distillmos", "dcer", "spk_sim",
 )  # fmt: skip
@@ -98,7 +97,7 @@ def _pass(opened: Input, ids: Sequence[str], out: Passed) -> None:
 
 
 class Resynthesis(Task):
-    """See the module; ``options``: those of :data:`OPTIONS`."""
+    """See the module; ``options``: :class:`SoundOptions`."""
 
     name = "resynthesis"
     label = "resynthesis"
@@ -109,16 +108,14 @@ class Resynthesis(Task):
 
     def check(self, options: Mapping[str, Any]) -> None:
         """See :meth:`Task.check`."""
-        unknown = sorted(set(options) - set(OPTIONS))
-        if unknown:
-            raise TaskError(f"no option {', '.join(unknown)}; there are {', '.join(OPTIONS)}")
-        check_metrics(options)
+        build_from(SoundOptions, options, "options")
 
     def _run(self, given: Assignment) -> Outcome:
         context = given.context
         assert context.input is not None
-        names = tuple(context.options.get("metrics", CLIP_METRICS))
-        gathered = Gathered(int(context.options.get("audio_clips", AUDIO_CLIPS)))
+        options = build_from(SoundOptions, context.options, "options")
+        names = options.metrics or CLIP_METRICS
+        gathered = Gathered(options.audio_clips)
         for test, clips in given.dataset.tests.items():
             passed = resynthesise(context.input, clips)
             triples = [(i, passed.originals[i], y) for i, y in passed.decoded.items()]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,36 +10,36 @@ import numpy as np
 from torch import Tensor
 
 from codectok.metrics import get_metric
+from codectok.settings.kinds import Natural
 
 from ..nouns import Example, ItemScore, Outcome, Score
 from ..probes import ProbeOptions
 from ..training import Fitted
 from .scoring import Scored, Triple
 
-AUDIO_CLIPS = 3
-"""Clips of the first test set that are kept to listen to, unless the option ``audio_clips`` says otherwise."""
-OWN_OPTIONS = ("speaker_encoder", "audio_clips", "metrics", "bounds", "skip")
+
+@dataclass(frozen=True)
+class SoundOptions:
+    """What is scored and kept of what a task makes."""
+
+    metrics: tuple[str, ...] = ()
+    """Instead of the task's own; none is those."""
+    speaker_encoder: str = ""
+    """Of spk_sim: a name or the folder of one; empty for the default."""
+    audio_clips: Natural = 3
+    """Clips of the first test set that are kept to listen to."""
+
+    def __post_init__(self) -> None:
+        for name in self.metrics:
+            get_metric(name)
 
 
-def check_metrics(options: Mapping[str, Any]) -> None:
-    """That the metrics a suite asks for exist.
+@dataclass(frozen=True)
+class GenerativeOptions:
+    """Options of a task that trains a probe to make sound."""
 
-    Raises:
-        MetricError: one does not.
-    """
-    for name in options.get("metrics", ()):
-        get_metric(name)
-
-
-def split_options(options: Mapping[str, Any]) -> tuple[ProbeOptions, dict[str, Any]]:
-    """Those of the probe, and those of a generative task.
-
-    Raises:
-        FormatError, MetricError: an option or a metric there is not.
-    """
-    own = {k: v for k, v in options.items() if k in OWN_OPTIONS}
-    check_metrics(own)
-    return ProbeOptions.read({k: v for k, v in options.items() if k not in OWN_OPTIONS}), own
+    probe: ProbeOptions = field(default_factory=ProbeOptions)
+    sound: SoundOptions = field(default_factory=SoundOptions)
 
 
 def model_loss(model: Any, examples: Sequence[Example], generator: Any = None) -> Tensor:
@@ -52,7 +52,7 @@ def model_loss(model: Any, examples: Sequence[Example], generator: Any = None) -
 class Gathered:
     """Scores of several test sets on their way to one outcome; ``keep`` clips of the first are kept to listen to."""
 
-    keep: int = AUDIO_CLIPS
+    keep: int = SoundOptions.audio_clips
     scores: list[Score] = field(default_factory=list)
     items: list[ItemScore] = field(default_factory=list)
     notes: dict[str, str] = field(default_factory=dict)

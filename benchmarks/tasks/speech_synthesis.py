@@ -8,17 +8,18 @@ from typing import Any
 import numpy as np
 
 from codectok.metrics.intelligibility import normalise
+from codectok.settings.build import build_from
 
 from ..batches import num_frames
 from ..datasets import read_clip
 from ..nouns import RATE, Example, Outcome
 from .base import Assignment, Task, TaskError, answers
 from .scoring import score_clips
-from .sound import AUDIO_CLIPS, Gathered, model_loss, split_options
+from .sound import Gathered, GenerativeOptions, model_loss
 
 
 class SpeechSynthesis(Task):
-    """Examples are the speech; the text is their clips' label. ``options``: of probes, and of resynthesis."""
+    """Examples are the speech; the text is their clips' label. ``options``: :class:`GenerativeOptions`."""
 
     name = "tts"
     label = "text to speech"
@@ -29,7 +30,7 @@ class SpeechSynthesis(Task):
 
     def check(self, options: Mapping[str, Any]) -> None:
         """See :meth:`Task.check`."""
-        split_options(options)
+        build_from(GenerativeOptions, options, "options")
 
     def _run(self, given: Assignment) -> Outcome:
         from ..probes.generative import moments_of
@@ -38,7 +39,7 @@ class SpeechSynthesis(Task):
         info, split, context = given.info, given.split, given.context
         opened = context.input
         assert opened is not None
-        options, own = split_options(context.options)
+        options = build_from(GenerativeOptions, context.options, "options")
         train = [e for e in split.train if normalise(e.clip.label) and num_frames(e)]
         if not train:
             raise TaskError("tts needs training clips with a text: their label is empty")
@@ -48,7 +49,7 @@ class SpeechSynthesis(Task):
         moments = None if info.kind == "discrete" else moments_of([e.x for e in train])
 
         fitted = given.fit(
-            lambda: Speaker(given.probe, info, alphabet, pace, options, moments),
+            lambda: Speaker(given.probe, info, alphabet, pace, options.probe, moments),
             model_loss,
             train,
             split.valid,
@@ -61,7 +62,7 @@ class SpeechSynthesis(Task):
             frames = [s.shape[1] if info.kind == "discrete" else len(s) for s in said]
             return opened.to_audio(said, [int(n * RATE / info.frame_rate) for n in frames])
 
-        gathered = Gathered(int(own.get("audio_clips", AUDIO_CLIPS)))
+        gathered = Gathered(options.sound.audio_clips)
         for test, clips in given.dataset.tests.items():
             found, missing = answers(predict, clips, split.tests[test], batch=8)
             triples = []
@@ -70,7 +71,7 @@ class SpeechSynthesis(Task):
                     triples += [(clip.id, read_clip(clip), found[clip.id])] if clip.id in found else []
                 except Exception as error:
                     missing[clip.id] = f"{type(error).__name__}: {error}"
-            names = tuple(own.get("metrics", self.metrics))
+            names = options.sound.metrics or self.metrics
             scored = score_clips(names, triples, {c.id: c for c in clips}, context, test=test, missing=missing)
             gathered.add(scored, triples)
         return gathered.outcome(fitted)

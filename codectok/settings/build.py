@@ -45,7 +45,7 @@ class Shape:
         while True:
             try:
                 # JSON knows no tuples, so that lists are taken for them; apart from that, types must be exact.
-                return self.adapter.validate_json(json.dumps(values.plain))
+                return self.adapter.validate_json(json.dumps(values.plain, default=repr))
             except ValidationError as error:
                 found = [(e["type"], place(values.plain, e["loc"]), e) for e in error.errors(include_url=False)]
                 if not _as_written(values, [keys for kind, keys, _ in found if kind in _OF_TEXT]):

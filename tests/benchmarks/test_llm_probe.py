@@ -105,13 +105,13 @@ def test_wrong_words_have_one_line_that_says_what_there_is():
         run("si", "deaf", "discrete")
     with pytest.raises(NotComputed, match="not for sv"):
         run("sv", "discrete", "discrete")
-    with pytest.raises(FormatError, match="no option colour; it has llm, size"):
+    with pytest.raises(FormatError, match="unknown key 'colour': did you mean column"):
         run("si", "discrete", "discrete", colour=1)
-    with pytest.raises(FormatError, match="tune 'some': write full, lora"):
+    with pytest.raises(FormatError, match="tune is 'some': give full or lora"):
         run("si", "discrete", "discrete", tune="some")
     with pytest.raises(FormatError, match=r"row has \{inputs\}"):
         run("si", "discrete", "discrete", row="{inputs}")
-    with pytest.raises(FormatError, match="subsample -1"):
+    with pytest.raises(FormatError, match="subsample is -1: give a whole number of 0"):
         run("si", "discrete", "discrete", subsample=-1)
     with pytest.raises(NotComputed, match="option llm: no text tokenizer"):
         run("si", "discrete", "discrete", llm="/nowhere/at/all")

@@ -86,12 +86,16 @@ def test_unknown_suites_tasks_probes_and_data(tmp_path):
         ("judge: j", "shuffled: [opus@6]", "not among its inputs"),
         ("dataset: mini-si", "dataset: mini-asr", "mini-asr is a data set of asr, not of si: take one of mini-si"),
         ("budget: {steps: 10, batch: 4}", "", "si on mini-si has no budget"),
-        ("dataset: mini-si", "dataset: mini-si, options: {crop: 2}", "no probe option crop; there are size"),
+        (
+            "dataset: mini-si",
+            "dataset: mini-si, options: {crop: 2}",
+            "si on mini-si: options: unknown key 'crop': did you mean",
+        ),
         ("{task: si, dataset: mini-si}", "{task: se, dataset: mini-se, options: {metrics: [peqs]}}", "peqs"),
         (
             "{task: si, dataset: mini-si}",
             "{task: resynthesis, dataset: mini-resynthesis, options: {metric: [pesq]}}",
-            "no option metric; there are metrics",
+            "unknown key 'metric': did you mean metrics",
         ),
     ):
         with pytest.raises(CodectokError, match=words):

@@ -195,7 +195,7 @@ def test_what_cannot_be_run_says_so():
         run("si", probe="contextnet")
     with pytest.raises(TaskError, match="1 class"):
         run("lid", data=toy_split("discrete", ("0",)))
-    with pytest.raises(FormatError, match="no probe option"):
+    with pytest.raises(FormatError, match="options: unknown key 'layers': there are size"):
         run("lid", options={"layers": 3})
     with pytest.raises(TrainingError):
         run("lid", budget=Budget(0))

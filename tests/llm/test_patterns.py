@@ -217,7 +217,7 @@ BAD = [
     (lambda: Flatten().inverse(np.zeros((1, 8), int), 2, num_frames=3), "take 6 steps"),
     (lambda: Flatten().apply(np.zeros(3, int)), "expected"),
     (lambda: from_dict({"pattern": "braid"}), "no pattern 'braid': there are delay"),
-    (lambda: from_dict({"pattern": "delay", "late": 1}), "has no"),
+    (lambda: from_dict({"pattern": "delay", "late": 1}), "pattern delay: unknown key 'late'"),
     (lambda: from_dict({"pattern": "grouped"}), "group"),
     (lambda: SuperTokens((2, 2), ((0,),)), "once"),
 ]

@@ -6,8 +6,11 @@ from dataclasses import fields
 
 import pytest
 
+from benchmarks.llm_probe.options import SIZES, LLMOptions
 from benchmarks.nouns import Budget
+from benchmarks.probes.options import ProbeOptions
 from benchmarks.runner.suite import Entry, Suite
+from benchmarks.tasks.sound import SoundOptions
 from codectok import registry
 from codectok.codec.conv import PAD_MODES
 from codectok.codec.seanet import SeanetConfig
@@ -34,7 +37,7 @@ def test_every_setting_says_what_it_means(kind: type, groups: dict[str, type]) -
         assert docs(owner).get(key, "").endswith("."), f"{owner.__name__}.{key} has no line that says what it means"
 
 
-@pytest.mark.parametrize("kind", [Stage, Entry, Budget])
+@pytest.mark.parametrize("kind", [Stage, Entry, Budget, ProbeOptions, LLMOptions, SoundOptions])
 def test_every_setting_within_says_what_it_means(kind: type) -> None:
     for f in fields(kind):
         assert docs(kind).get(f.name, "").endswith("."), f"{kind.__name__}.{f.name}"
@@ -57,6 +60,7 @@ def test_a_key_of_two_meanings_is_refused() -> None:
         (FitRecipe, {}, "dtype", DTYPES),
         (FitRecipe, {}, "backend", BACKENDS),
         (SeanetConfig, {}, "pad_mode", PAD_MODES),
+        (LLMOptions, {}, "size", SIZES),
     ],
 )
 def test_choices_are_those_of_the_code(kind: type, groups: dict[str, type], key: str, table: object) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from codectok import registry
 from codectok.errors import CodectokError, FormatError
 from codectok.files.atomic import atomic_path
 from codectok.llm.continuous.projector import Projector
+from codectok.settings.build import build_from
 
 FORMAT_VERSION = 1
 PROJECTORS: registry.Table[type[Projector]] = registry.Table("projectors")
@@ -33,14 +34,10 @@ def build_projector(name: str, in_dim: int, out_dim: int, **options: Any) -> Pro
         CodectokError: an unknown name or option, or a value that is not possible.
     """
     kind = PROJECTORS[name]
-    known = [f.name for f in fields(kind.Config)]
-    for option in options:
-        if option not in known:
-            raise CodectokError(f"{name} has no option {option!r}: it has {', '.join(known)}")
     for label, width in (("in_dim", in_dim), ("out_dim", out_dim)):
         if not isinstance(width, int) or width < 1:
             raise CodectokError(f"{label} is {width!r}: give a whole number, 1 or more")
-    return kind(in_dim, out_dim, kind.Config(**options))
+    return kind(in_dim, out_dim, build_from(kind.Config, options, f"projector {name}"))
 
 
 def save_projector(projector: Projector, folder: str | os.PathLike[str]) -> None:

@@ -6,8 +6,8 @@ import dataclasses
 from typing import Any
 
 from codectok import registry
-from codectok.errors import FormatError
 from codectok.llm.patterns.base import Pattern
+from codectok.settings.build import build_from
 
 PATTERNS: registry.Table[type[Pattern]] = registry.Table("patterns")
 """Dataclasses after :class:`Pattern`, by the name that a dataset's description gives."""
@@ -31,18 +31,7 @@ def from_dict(spec: dict[str, Any]) -> Pattern:
 
     Raises:
         UnknownNameError: an unknown name.
-        FormatError: an unknown setting, or settings that do not go together.
+        FormatError: an unknown setting, one of another type, or settings that do not go together.
     """
-    settings = {key: _tuples(value) for key, value in spec.items() if key != "pattern"}
-    kind = PATTERNS[str(spec.get("pattern"))]
-    known = {f.name for f in dataclasses.fields(kind)}  # type: ignore[arg-type]
-    if set(settings) - known:
-        raise FormatError(f"pattern {spec['pattern']} has no {sorted(set(settings) - known)}: it has {sorted(known)}")
-    try:
-        return kind(**settings)
-    except TypeError as error:
-        raise FormatError(f"pattern {spec['pattern']}: {error}") from None
-
-
-def _tuples(value: Any) -> Any:
-    return tuple(_tuples(v) for v in value) if isinstance(value, list | tuple) else value
+    settings = {key: value for key, value in spec.items() if key != "pattern"}
+    return build_from(PATTERNS[str(spec.get("pattern"))], settings, f"pattern {spec['pattern']}")
