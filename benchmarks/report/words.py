@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from codectok.errors import FormatError
+from codectok.settings.values import read
 
 from .book import Book
 from .facts import duration
@@ -40,20 +41,10 @@ def title(book: Book) -> str:
 
 def about(book: Book) -> str:
     """The suite's own line, where its file is there."""
-    path = book.folder / "suite.yaml"
-    if not path.is_file():
-        return ""
-    return _about(path)
-
-
-def _about(path: Path) -> str:
-    import yaml
-
     try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError):
+        return str(read([str(book.folder / "suite.yaml")], [], noun="suite").plain.get("about") or "")
+    except FormatError:
         return ""
-    return str(found.get("about") or "") if isinstance(found, dict) else ""
 
 
 def counts(book: Book) -> str:
