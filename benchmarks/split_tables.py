@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from pathlib import Path
 
-from codectok.errors import FormatError
+from codectok.items.tables import table_rows
 
 
 def read_splits(splits: Path) -> list[dict[str, str]]:
@@ -15,11 +14,7 @@ def read_splits(splits: Path) -> list[dict[str, str]]:
     Raises:
         FormatError: a column is missing.
     """
-    with open(splits, newline="") as f:
-        table = csv.DictReader(f, delimiter="\t", quoting=csv.QUOTE_NONE)
-        if not {"path", "use"} <= set(table.fieldnames or ()):
-            raise FormatError(f"{splits} needs the columns path and use, separated by tabs")
-        return list(table)
+    return [row for _, row in table_rows(splits, ("path", "use"))]
 
 
 def speakers(splits: Path, paths: Sequence[str]) -> list[str]:

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import csv
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from codectok.errors import CodectokError, FormatError
+from codectok.errors import CodectokError
+from codectok.items.columns import ALIASES, labels_of
 from codectok.items.corpus import Corpus
 from codectok.items.item import Item
+from codectok.items.labels import Labels, as_text
+from codectok.items.tables import table_rows
 from codectok.metrics.segments import ClipNames
 from kmeans_units.names import clip_name, relative
-
-TRANSCRIPTS = ("transcript", "text", "sentence")
-SPEAKERS = ("speaker", "speaker_id", "spk", "client_id")
 
 
 @dataclass(frozen=True)
 class Row:
-    """A clip and its columns, by their names in lower case."""
+    """A clip and its columns, by their names in lower case; text, speaker and language are called that."""
 
     item: Item
     columns: dict[str, str] = field(default_factory=dict)
@@ -29,72 +27,63 @@ class Row:
     @property
     def transcript(self) -> str:
         """What is said; "" where that is not known."""
-        return next((self.columns[k] for k in TRANSCRIPTS if self.columns.get(k)), "")
+        return self.columns.get("text", "")
 
     @property
     def speaker(self) -> str:
         """Who speaks; the clip's own id where that is not known."""
-        return next((self.columns[k] for k in SPEAKERS if self.columns.get(k)), self.item.id)
+        return self.columns.get("speaker") or self.item.id
 
 
 def read_rows(corpus: Corpus, join: Path | None = None, where: Sequence[str] = ()) -> list[Row]:
     """The clips of a corpus with the columns of its manifest.
 
     Args:
-        corpus: a table (.csv, .tsv) or JSONL has columns; other kinds have none.
+        corpus: of any kind.
         join: a table with a column ``path``, whose other columns are added; the clips are found by path or id.
-        where: ``column=pattern`` each, with * and ?: only clips for which all hold.
+        where: ``column=pattern`` each, with * and ?: only clips for which all hold. A column is called as here or as in
+            the manifest; ``id`` and ``path`` are columns too.
 
     Raises:
         FormatError: a table without the column ``path``.
         CodectokError: no clip is left, or a pattern without a column.
     """
-    items = list(corpus)
-    tables = _columns(corpus.source)
-    rows = [Row(item, tables[i] if i < len(tables) else {}) for i, item in enumerate(items)]
+    rows = [Row(item, _columns(item.labels)) for item in corpus]
     if join is not None:
         _join(rows, join, corpus.root)
     for condition in where:
-        column, equals, pattern = condition.partition("=")
-        if not equals or not any(column in r.columns for r in rows):
+        name, equals, pattern = condition.partition("=")
+        column = _own_name(name)
+        if not equals or not (column in ("id", "path") or any(column in r.columns for r in rows)):
             known = ", ".join(sorted({c for r in rows for c in r.columns})) or "none"
             raise CodectokError(f"--where {condition}: give COLUMN=PATTERN; the columns are {known}")
-        rows = [r for r in rows if fnmatchcase(r.columns.get(column, ""), pattern)]
+        rows = [r for r in rows if fnmatchcase(_cell(r, column, corpus.root), pattern)]
     if not rows:
         raise CodectokError(f"no clip of {corpus.source} is left: see --where")
     return rows
 
 
-def _columns(source: Path) -> list[dict[str, str]]:
-    """Of each line of a manifest, in order; [] for a kind that has none."""
-    suffix = source.suffix.lower() if source.is_file() else ""
-    if suffix in (".json", ".jsonl"):
-        with open(source, encoding="utf-8-sig") as file:
-            found = [json.loads(line) for line in file if line.strip()]
-        return [{k.lower(): str(v) for k, v in row.items() if v is not None} for row in found]
-    if suffix not in (".csv", ".tsv"):
-        return []
-    return _table(source)
+def _columns(labels: Labels) -> dict[str, str]:
+    return {name.lower(): text for name, value in labels.items() if (text := as_text(value)) is not None}
 
 
-def _table(source: Path) -> list[dict[str, str]]:
-    with open(source, encoding="utf-8-sig", newline="") as file:
-        tabs = source.suffix.lower() == ".tsv"
-        table = csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE) if tabs else csv.DictReader(file)
-        if len(table.fieldnames or ()) < 2:
-            return []
-        return [{k.strip().lower(): v or "" for k, v in row.items() if k} for row in table]
+def _own_name(name: str) -> str:
+    """The name of a column here: of ``client_id``, speaker."""
+    lower = name.strip().lower()
+    return next((own for own, names in ALIASES.items() if lower in names), lower)
+
+
+def _cell(row: Row, column: str, root: str) -> str:
+    own = {"id": row.item.id, "path": relative(row.item, root)}
+    return row.columns.get(column, own.get(column, ""))
 
 
 def _join(rows: list[Row], path: Path, root: str) -> None:
-    table = _table(path)
-    if not table or "path" not in table[0]:
-        raise FormatError(f"{path} has no column path to find the clips by")
-    names = ClipNames(r["path"] for r in table)
-    by_path = {r["path"]: r for r in table}
+    by_path = {row["path"]: _columns(labels_of(row, ("path",))) for _, row in table_rows(path, ("path",))}
+    names = ClipNames(by_path)
     for row in rows:
         # A table of files says of each segment what it says of its file, unless it has a row for the segment itself.
         item = row.item
         name = names.find(clip_name(item, root), relative(item, root), item.path, item.id)
         if name is not None:
-            row.columns.update({k: v for k, v in by_path[name].items() if k != "path"})
+            row.columns.update(by_path[name])

@@ -13,6 +13,8 @@ import hashlib
 import sys
 from pathlib import Path
 
+from codectok.items.tables import table_rows
+
 VAL_SPEAKERS = {
     *("klettres-uk", "ktuberling-uk", "klettres-lt", "ktuberling-lt", "klettres-hu"),
     *("klettres-da", "ktuberling-da", "tuxpaint-da-dalton"),
@@ -45,10 +47,10 @@ def assign(row: dict[str, str]) -> str:
 def write_splits(manifest: Path, out: Path) -> dict[str, float]:
     """Write ``path, speaker, language, seconds, licence, use`` for each clip; returns minutes by use."""
     minutes: dict[str, float] = {}
-    with open(manifest, newline="") as source, open(out, "w", newline="") as sink:
+    with open(out, "w", newline="") as sink:
         writer = csv.writer(sink, delimiter="\t", lineterminator="\n")
         writer.writerow(["path", "speaker", "language", "seconds", "licence", "use"])
-        for row in csv.DictReader(source, delimiter="\t", quoting=csv.QUOTE_NONE):
+        for _, row in table_rows(manifest, ("path", "speaker", "language", "seconds", "licence")):
             use = assign(row)
             minutes[use] = minutes.get(use, 0.0) + float(row["seconds"]) / 60
             writer.writerow([row["path"], row["speaker"], row["language"], row["seconds"], row["licence"], use])

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
+
+from codectok.items.tables import table_rows
 
 from ..nouns import Clip, Dataset
 from .entry import DatasetEntry
@@ -34,8 +35,6 @@ def open_asr(name: str, root: Path) -> Dataset:
 
 def _clips(folder: Path, split: str, language: str) -> tuple[Clip, ...]:
     path = need(folder / f"{split}.tsv", f"Common Voice, language {language}: {{train,dev,test}}.tsv and clips/")
-    with open(path, newline="", encoding="utf-8") as f:
-        rows = list(csv.DictReader(f, delimiter="\t", quoting=csv.QUOTE_NONE))
     return tuple(
         Clip(
             id=Path(row["path"]).stem,
@@ -44,7 +43,7 @@ def _clips(folder: Path, split: str, language: str) -> tuple[Clip, ...]:
             label=words(row["sentence"]),
             language=language,
         )
-        for row in rows
+        for _, row in table_rows(path, ("path", "client_id", "sentence"))
         if words(row["sentence"])
     )
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 from pathlib import Path
 
 from codectok.errors import FormatError
+from codectok.items.tables import table_rows
 
 from ..nouns import Clip, Dataset, Mix, NotComputed, Trial
 from .entry import DatasetEntry
@@ -87,8 +87,7 @@ def read_table(path: Path) -> list[Row]:
     """
     if not path.is_file():
         raise NotComputed(f"{path} is missing: run from a clone of the repository")
-    with open(path, newline="", encoding="utf-8") as f:
-        return list(csv.DictReader(f, delimiter="\t", quoting=csv.QUOTE_NONE))
+    return [row for _, row in table_rows(path)]
 
 
 def _is_there(root: Path, row: Row) -> bool:

@@ -7,12 +7,13 @@ what is wanted.
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+
+from codectok.items.tables import table_rows
 
 from ..split_tables import read_splits
 from . import plan
@@ -39,8 +40,7 @@ def between(low: float, high: float, *parts: object) -> float:
 def read_pack(pack: Path) -> list[Row]:
     """Rows of the manifest with their ``use``, in an order that a hash of the path settles; dev clips are left out."""
     uses = {row["path"]: row["use"] for row in read_splits(SPLITS)}
-    with open(pack / "manifest.tsv", newline="", encoding="utf-8") as f:
-        rows = [dict(row, use=uses[row["path"]]) for row in csv.DictReader(f, delimiter="\t", quoting=csv.QUOTE_NONE)]
+    rows = [dict(row, use=uses[row["path"]]) for _, row in table_rows(pack / "manifest.tsv", ("path", "licence"))]
     return sorted((row for row in rows if row["use"] != "dev"), key=lambda row: draw(row["path"]))
 
 

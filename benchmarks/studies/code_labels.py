@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ import numpy as np
 
 from codectok.audio.samples import to_int16
 from codectok.errors import FormatError
+from codectok.items.tables import table_rows
 from train_codec.data import Clip, ClipArray
 from train_codec.distill.align import Grid, pooling
 from train_codec.distill.teacher import TeacherCache
@@ -89,11 +89,10 @@ def transcripts(manifest: Path, splits: Path, language: str | None, use: str) ->
         FormatError: no such clips, or columns are missing.
     """
     marks = {r["path"]: r["use"] for r in read_splits(splits)}
-    with open(manifest, newline="") as f:
-        table = csv.DictReader(f, delimiter="\t", quoting=csv.QUOTE_NONE)
-        if not {"path", "language", "transcript"} <= set(table.fieldnames or ()):
-            raise FormatError(f"{manifest} needs the columns path, language and transcript")
-        rows = [(r["path"], r["language"], words_of(r["transcript"] or "")) for r in table]
+    rows = [
+        (row["path"], row["language"], words_of(row["transcript"]))
+        for _, row in table_rows(manifest, ("path", "language", "transcript"))
+    ]
     known = [(p, lang, words) for p, lang, words in rows if words and marks.get(p) in {use, "fit", "val", "mini-test"}]
     counts = Counter(lang for p, lang, _ in known if marks[p] == use)
     if not counts or (language is not None and language not in counts):

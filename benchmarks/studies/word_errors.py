@@ -13,7 +13,6 @@ made the judge loop is there no reference, and the clip is left out of dCER and 
 
 from __future__ import annotations
 
-import csv
 import datetime
 import json
 import time
@@ -27,6 +26,9 @@ import click
 from codectok.cli.common import describe, handle_errors, print_table, progress
 from codectok.errors import CodectokError
 from codectok.files.atomic import atomic_path
+from codectok.items.columns import labels_of
+from codectok.items.labels import find_text
+from codectok.items.tables import table_rows
 from codectok.metrics.intelligibility import character_edits, error_rate, word_edits
 from codectok.metrics.judge import WhisperJudge, repeats_itself
 from codectok.metrics.registry import MetricError, as_file
@@ -66,12 +68,11 @@ def manifest_rows(manifest: Path, paths: Sequence[str]) -> list[Heard]:
     Raises:
         CodectokError: a clip that the manifest does not list, or lists without its language.
     """
-    with open(manifest, newline="") as file:
-        rows = {r["path"]: r for r in csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)}
+    labels = {row["path"]: labels_of(row, ("path",)) for _, row in table_rows(manifest, ("path",))}
     for path in paths:
-        if not rows.get(path, {}).get("language"):
+        if not labels.get(path, {}).get("language"):
             raise CodectokError(f"{manifest} has no language for {path}: the judge must be told it, not guess")
-    return [Heard(path, rows[path]["language"], rows[path].get("transcript") or "") for path in paths]
+    return [Heard(path, find_text(labels[path], "language"), find_text(labels[path], "text")) for path in paths]
 
 
 def listen(

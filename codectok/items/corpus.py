@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,16 +13,26 @@ import numpy as np
 from codectok.errors import CodectokError, FormatError
 from codectok.items.hashes import ItemHash, short_hash
 from codectok.items.item import AUDIO_SUFFIXES, Item
+from codectok.items.labels import LabelHash, LabelTypes
 from codectok.items.readers import reader_for, root_of
 from codectok.items.readers.webdataset import is_pattern
 
 
 @dataclass(frozen=True)
 class Scan:
-    """What one pass over a corpus found: the number of items and the sha256 of the items as read."""
+    """What one pass over a corpus found.
+
+    Attributes:
+        num_items: how many items.
+        sha256: of the items as read, without their labels.
+        labels: names and types of the labels, see :class:`codectok.items.labels.LabelTypes`.
+        labels_sha256: of ids and labels.
+    """
 
     num_items: int
     sha256: str
+    labels: Mapping[str, str]
+    labels_sha256: str
 
 
 class Corpus:
@@ -50,13 +60,16 @@ class Corpus:
             CodectokError: no items at all.
         """
         digest, ids = ItemHash(self.root), array("Q")
+        types, labels = LabelTypes(), LabelHash()
         for item in self:
             digest.add(item)
+            types.add(item.labels)
+            labels.add(item.id, item.labels)
             ids.append(short_hash(item.id))
         if not ids:
             raise CodectokError(nothing_in(self.source))
         self._refuse_duplicates(ids)
-        return Scan(len(ids), digest.hexdigest())
+        return Scan(len(ids), digest.hexdigest(), types.types(), labels.hexdigest())
 
     def _refuse_duplicates(self, hashes: array[int]) -> None:
         # 8 bytes an id instead of the ids themselves: manifests have millions of lines. Only ids whose hash comes

@@ -20,7 +20,9 @@ class ItemHash:
     def add(self, item: Item) -> None:
         """Take in one more item."""
         path = item.path.removeprefix(self._prefix)
-        fields = [item.id, Path(path).as_posix(), item.offset, item.duration]
+        # Readers normalise paths. pathlib would keep a trace of each part of each of millions of them in memory.
+        posix = path if os.sep == "/" else Path(path).as_posix()
+        fields = [item.id, posix, item.offset, item.duration]
         line = json.dumps(fields if item.member is None else [*fields, item.member])
         self._hash.update(line.encode() + b"\n")
 

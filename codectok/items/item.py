@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from codectok.items.labels import Labels
 
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3")
 """What a folder is searched for, in any case."""
@@ -18,6 +20,8 @@ class Item:
         offset: start of the utterance in the file, in seconds; None is the file's start.
         duration: length in seconds; None is up to the file's end.
         member: which audio inside ``path``, as :mod:`codectok.items.sources` spells it; None is the file itself.
+        labels: what the corpus says of it: ``text``, ``speaker`` and ``language`` under these names whatever the
+            manifest called them, and every other column under its own. What is not there is not known.
     """
 
     id: str
@@ -25,6 +29,7 @@ class Item:
     offset: float | None = None
     duration: float | None = None
     member: str | None = None
+    labels: Labels = field(default_factory=dict, hash=False)
 
     @property
     def whole(self) -> bool:

@@ -51,6 +51,16 @@ def open_item(item: Item) -> AudioReader:
     return AudioReader(found, name)
 
 
+def stored_bytes(item: Item) -> int:
+    """Bytes of the encoded audio that an item lies in; of a row, of the file of rows. 0 if there is no such file."""
+    if item.member is not None and item.member.startswith("tar:"):
+        return int(item.member.split(":", 3)[2])
+    try:
+        return os.path.getsize(item.path)
+    except OSError:
+        return 0
+
+
 def describe(item: Item) -> str:
     """Where an item lies, for messages: one line of printable text."""
     path = printable(item.path)

@@ -7,7 +7,6 @@ clip's id.
 
 from __future__ import annotations
 
-import csv
 import itertools
 import math
 import os
@@ -20,6 +19,7 @@ import numpy as np
 
 from codectok.errors import FormatError
 from codectok.files.atomic import atomic_path
+from codectok.items.tables import table_rows
 
 SILENCE = "SIL"
 """The label of what is not speech."""
@@ -41,20 +41,17 @@ def read_segments(path: str | os.PathLike[str]) -> dict[str, list[Segment]]:
         FormatError: no such columns, no rows, times that are none, or segments of a clip that overlap.
     """
     found: dict[str, list[Segment]] = {}
-    with open(path, encoding="utf-8-sig", newline="") as file:
-        rows = csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
-        columns = set(rows.fieldnames or ())
-        name = "label" if "label" in columns else "phone"
-        if not {"path", "onset", "offset", name} <= columns:
-            raise FormatError(f"{path} is no table of labels: it needs the columns path, onset, offset and label")
-        for row in rows:
-            try:
-                segment = Segment(float(row["onset"]), float(row["offset"]), row[name].strip())
-            except (TypeError, ValueError):
-                raise FormatError(f"line {rows.line_num} of {path} has no onset and offset in seconds") from None
-            if not (0 <= segment.onset < segment.offset < math.inf and segment.label):
-                raise FormatError(f"line {rows.line_num} of {path} is no segment: 0 <= onset < offset, and a label")
-            found.setdefault(row["path"], []).append(segment)
+    for number, row in table_rows(Path(path), ("path", "onset", "offset")):
+        label = row.get("label", row.get("phone"))
+        if label is None:
+            raise FormatError(f"{path} has no column label: it needs the columns path, onset, offset and label")
+        try:
+            segment = Segment(float(row["onset"]), float(row["offset"]), label.strip())
+        except ValueError:
+            raise FormatError(f"line {number} of {path} has no onset and offset in seconds") from None
+        if not (0 <= segment.onset < segment.offset < math.inf and segment.label):
+            raise FormatError(f"line {number} of {path} is no segment: 0 <= onset < offset, and a label")
+        found.setdefault(row["path"], []).append(segment)
     if not found:
         raise FormatError(f"{path} has no labels")
     for clip, segments in found.items():

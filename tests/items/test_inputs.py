@@ -98,13 +98,13 @@ def test_pipes_are_refused_with_segments_too(tmp_path: Path) -> None:
 
 
 def test_gzipped_manifests(tmp_path: Path) -> None:
-    for name, text in {
-        "m.jsonl.gz": '{"path": "a.wav"}\n',
-        "l.txt.gz": "a.wav\n",
-        "t.csv.gz": "path,x\na.wav,1\n",
-    }.items():
+    for name, text, labels in [
+        ("m.jsonl.gz", '{"path": "a.wav", "sentence": "ä", "x": 1}\n', {"text": "ä", "x": 1}),
+        ("l.txt.gz", "a.wav\n", {}),
+        ("t.csv.gz", "path,x\na.wav,1\n", {"x": "1"}),
+    ]:
         (tmp_path / name).write_bytes(gzip.compress(text.encode()))
-        assert items(tmp_path / name) == [Item("a", str(tmp_path / "a.wav"))]
+        assert items(tmp_path / name) == [Item("a", str(tmp_path / "a.wav"), labels=labels)]
     (tmp_path / "l.txt.gz").write_bytes(gzip.compress(b"a.wav\n" * 50)[:-10])
     with pytest.raises(FormatError, match=r"l\.txt\.gz is damaged"):
         items(tmp_path / "l.txt.gz")
@@ -179,7 +179,7 @@ def test_damaged_and_compressed_tars(shards: Path) -> None:
         items(shards)
     with tarfile.open(shards / "c.tar", "w:gz"):
         pass
-    with pytest.raises(FormatError, match=r"c\.tar is not a whole, uncompressed tar"):
+    with pytest.raises(FormatError, match=r"c\.tar is not a whole tar file, or compressed"):
         items(shards / "c.tar")
     (shards / "d.tar.gz").write_bytes(b"")
     with pytest.raises(FormatError, match=r"compressed, .*unpack"):
@@ -362,7 +362,10 @@ def test_members_can_stand_in_a_manifest(shards: Path) -> None:
     lines = [{"id": "a", "path": "001.tar", "member": member, "offset": 0.1}, {"path": "b.wav", "member": "of a club"}]
     (shards / "m.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     found = items(shards / "m.jsonl")
-    assert found == [Item("a", str(shards / "001.tar"), 0.1, None, member), Item("b", str(shards / "b.wav"))]
+    assert found == [
+        Item("a", str(shards / "001.tar"), 0.1, None, member),
+        Item("b", str(shards / "b.wav"), labels={"member": "of a club"}),
+    ]
     with pytest.raises(AudioError, match="make the manifest again"):
         open_item(Item("x", "a.wav", member="zip:1"))
 

@@ -79,13 +79,13 @@ def test_table_with_header(tmp_path: Path) -> None:
         Item("u2", str(tmp_path / "c.wav"), 0.25, 2.0),
     ]
     tsv = write(tmp_path / "t.tsv", 'path\tsentence\nclips/a.mp3\tsaid "so\n')
-    assert items(tsv) == [Item("clips/a", str(tmp_path / "clips/a.mp3"))]
+    assert items(tsv) == [Item("clips/a", str(tmp_path / "clips/a.mp3"), labels={"text": 'said "so'})]
 
 
 @pytest.mark.parametrize("key", ["path", "audio", "audio_filepath", "wav"])
 def test_jsonl(tmp_path: Path, key: str) -> None:
     path = write(tmp_path / "m.jsonl", f'{{"{key}": "a.wav", "offset": 1.0, "duration": 2, "text": "ä"}}\n')
-    assert items(path) == [Item("a", str(tmp_path / "a.wav"), 1.0, 2.0)]
+    assert items(path) == [Item("a", str(tmp_path / "a.wav"), 1.0, 2.0, labels={"text": "ä"})]
 
 
 @pytest.mark.parametrize(

@@ -313,7 +313,7 @@ def test_tables(tmp_path: Path) -> None:
     assert (words.words[0].end, words.group, words.text) == (0.5, "7", None)
     for name, content, message in [
         ("b.xml", "", "known kind"),
-        ("b.jsonl", "{", "cannot be read"),
+        ("b.jsonl", "{", "line 1 .* is not JSON"),
         ("c.jsonl", '{"text": "a"}\n', "line 1 .* no id"),
         ("d.jsonl", '{"id": "u", "words": [["a", 0]]}\n', "line 1 .* damaged"),
         ("e.txt", "u a\nu b\n", "comes twice"),

@@ -275,7 +275,7 @@ def test_the_estimate_of_the_disk_is_close(folder: Path, tmp_path: Path) -> None
     from train_codec.data.decode import estimate_bytes
 
     entries = path_entries(folder, [str(p.relative_to(folder)) for p in folder.rglob("*.wav")])
-    assert estimate_bytes(entries, RATE, str(tmp_path)) == pytest.approx(2 * 24 * 0.415 * RATE, rel=0.02)
+    assert estimate_bytes(entries, RATE) == pytest.approx(2 * 24 * 0.415 * RATE, rel=0.02)
 
 
 # -- the cache ---------------------------------------------------------------------------------------------------------

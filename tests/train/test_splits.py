@@ -34,5 +34,5 @@ def test_bad_training_audio_is_an_error_that_names_it(tmp_path: Path) -> None:
         with pytest.raises(AudioError, match=name):
             load_clips(tmp_path, [name], tmp_path / "cache", 16000)
     (tmp_path / "splits.tsv").write_text("file\tuse\nx.wav\tfit\n")
-    with pytest.raises(FormatError, match="no columns"):
+    with pytest.raises(FormatError, match="no column path"):
         list_clips(tmp_path, tmp_path / "splits.tsv", "fit")

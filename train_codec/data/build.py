@@ -8,7 +8,6 @@ import json
 import os
 import shutil
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -69,18 +68,17 @@ class Build:
 
     def run(self) -> None:
         """Write the samples, then the index that makes them valid."""
-        with tempfile.TemporaryDirectory(prefix=f".{self.key}.", suffix=".tmpdir", dir=self.folder) as scratch:
-            self._check_disk(estimate_bytes(self.entries, self.rate, scratch))
-            with atomic_path(self.folder / f"{self.key}.i16") as path:
-                try:
-                    with open(path, "wb") as file:
-                        self._write_all(file, self._decoded(scratch))
-                except OSError as error:
-                    if error.errno != errno.ENOSPC:
-                        raise
-                    raise CodectokError(
-                        f"the disk of {self.folder} is full: give cache= a folder on a larger one"
-                    ) from None
+        self._check_disk(estimate_bytes(self.entries, self.rate))
+        with atomic_path(self.folder / f"{self.key}.i16") as path:
+            try:
+                with open(path, "wb") as file:
+                    self._write_all(file, self._decoded())
+            except OSError as error:
+                if error.errno != errno.ENOSPC:
+                    raise
+                raise CodectokError(
+                    f"the disk of {self.folder} is full: give cache= a folder on a larger one"
+                ) from None
         if self.short:
             self.say(f"left out {self.short} clips shorter than {self.shortest / self.rate:g} s")
         if not self.ids:
@@ -101,12 +99,12 @@ class Build:
                     f"{max(0.0, room) / 1e9:.3g} GB: give cache= a larger disk, raise the limit, or give less audio"
                 )
 
-    def _decoded(self, scratch: str) -> Iterator[tuple[Entry, np.ndarray | str]]:
+    def _decoded(self) -> Iterator[tuple[Entry, np.ndarray | str]]:
         """Entries in their order, each with its samples or the reason why it has none; a few are decoded ahead."""
 
         def attempt(entry: Entry) -> np.ndarray | str:
             try:
-                return decode(entry, self.rate, scratch)
+                return decode(entry, self.rate)
             except AudioError as error:
                 return str(error)
             except OSError as error:

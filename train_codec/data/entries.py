@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 from codectok.errors import CodectokError, FormatError
 from codectok.items.item import Item
+from codectok.items.labels import find_text
+from codectok.items.sources import stored_bytes
 
 MIN_GROUPS = 10
 """Fewer speakers (or folders) than this are not split by speaker: the val part would be one voice, or none."""
@@ -21,20 +23,22 @@ class Entry:
     """One clip of a source.
 
     Attributes:
-        item: id and file, offset and duration; of a clip in a tar shard, the shard is the file.
+        item: id and where its audio lies.
         use: what the source marks it with; "" if it says nothing.
         speaker: if the source names it.
-        member: name inside the tar shard; "" for a file.
-        position: first byte inside the shard.
         size: bytes of the encoded audio, 0 if there is no such file.
     """
 
     item: Item
     use: str = ""
     speaker: str = ""
-    member: str = ""
-    position: int = 0
     size: int = 0
+
+    @staticmethod
+    def of(item: Item) -> Entry:
+        """The entry of an item, by its labels."""
+        use, speaker = find_text(item.labels, "use", "split"), find_text(item.labels, "speaker")
+        return Entry(item, use, speaker, stored_bytes(item))
 
 
 def choose(entries: Sequence[Entry], use: str, val_share: float) -> list[Entry]:

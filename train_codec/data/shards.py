@@ -6,16 +6,15 @@ The shards are plain tar files, so a clip is a stretch of bytes: it is read stra
 from __future__ import annotations
 
 import glob
-import json
+import os
 import re
-import tarfile
 from pathlib import Path
 
 from codectok.errors import AudioError, FormatError
-from codectok.items.item import AUDIO_SUFFIXES, Item
+from codectok.items.item import AUDIO_SUFFIXES
 from codectok.items.readers.braces import expand_braces
+from codectok.items.readers.webdataset import read_tar
 from train_codec.data.entries import Entry
-from train_codec.data.files import SPEAKER_KEYS, USE_KEYS, label
 
 _BETWEEN = re.compile(r"(?<=\.tar)\s+")
 
@@ -63,45 +62,12 @@ def shard_entries(files: list[str]) -> list[Entry]:
         FormatError: a file that is no tar, or one that is cut off.
         AudioError: no audio in any of them.
     """
-    found = [entry for file in files for entry in _entries(file)]
+    found = [Entry.of(item) for file in files for item in read_tar(file, os.path.dirname(file))]
     if not found:
         raise AudioError(
             f"no audio ({' '.join(AUDIO_SUFFIXES)}) in {files[0]} and the other shards: check what they hold"
         )
     return found
-
-
-def _entries(file: str) -> list[Entry]:
-    audio: list[tuple[str, tarfile.TarInfo]] = []
-    meta: dict[str, dict[str, object]] = {}
-    try:
-        with tarfile.open(file, "r:") as tar:
-            for member in tar:
-                key, suffix = _key(member.name)
-                if not member.isfile():
-                    continue
-                if suffix.lower() in AUDIO_SUFFIXES:
-                    audio.append((key, member))
-                elif suffix == ".json":
-                    handle = tar.extractfile(member)
-                    value = json.load(handle) if handle else {}
-                    meta[key] = value if isinstance(value, dict) else {}
-    except (tarfile.TarError, EOFError) as error:
-        raise FormatError(f"{file} is not a whole tar file ({error}): copy it again") from None
-    except ValueError as error:
-        raise FormatError(f"{file}: {member.name} is not JSON ({error})") from None
-    entries = []
-    for key, member in audio:
-        row = meta.get(key, {})
-        where = {"member": member.name, "position": member.offset_data, "size": member.size}
-        entries.append(Entry(Item(key, file), label(row, USE_KEYS), label(row, SPEAKER_KEYS), **where))  # type: ignore[arg-type]
-    return entries
-
-
-def _key(name: str) -> tuple[str, str]:
-    """webdataset's key and suffix: the name up to the first dot of its last part, and the last suffix."""
-    folder, slash, last = name.removeprefix("./").rpartition("/")
-    return folder + slash + last.partition(".")[0], Path(last).suffix
 
 
 def _lines(path: Path) -> list[str]:

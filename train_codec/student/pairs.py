@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
 import os
@@ -16,6 +15,7 @@ import torch
 from codectok.codec.harmonic import HarmonicCodec
 from codectok.codec.tokenizer import CodecTokenizer
 from codectok.files.atomic import atomic_path
+from codectok.items.tables import table_rows
 from codectok.tokenizer import Tokenizer
 from train_codec.data import ClipArray
 from train_codec.watch.progress import Progress
@@ -81,7 +81,5 @@ def speakers_of(clips: ClipArray, splits: str | os.PathLike[str]) -> list[str]:
     """The speaker of each clip: the splits' column ``speaker``, or else the folder that the clip lies in."""
     named: dict[str, str] = {}
     if os.fspath(splits):
-        with open(splits, newline="") as f:
-            rows = csv.DictReader(f, delimiter="\t", quoting=csv.QUOTE_NONE)
-            named = {r["path"]: r["speaker"] for r in rows if r.get("speaker")}
+        named = {r["path"]: r["speaker"] for _, r in table_rows(Path(splits), ("path",)) if r.get("speaker")}
     return [named.get(c.path) or Path(c.path).parent.name or "speaker" for c in clips.clips]

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from codectok.corpus.prepare.clip import Clip, folders, layout_error, rows
+from codectok.corpus.prepare.listing import Listed, folders, layout_error, listed
 from codectok.corpus.prepare.registry import CORPORA
 from codectok.errors import FormatError
+from codectok.items.tables import table_rows
 
 SPLITS = ("train", "dev", "test", "validated", "other", "invalidated")
 """``train``, ``dev`` and ``test`` are parts of ``validated``."""
 
 
-def clips(root: Path) -> Iterator[Clip]:
+def clips(root: Path) -> Iterator[Listed]:
     """Each line of each table; with several languages, the splits are ``LANGUAGE/train`` and so on."""
     if (root / "clips").is_dir():
         yield from _language(root, "")
@@ -25,12 +26,12 @@ def clips(root: Path) -> Iterator[Clip]:
         yield from _language(language, f"{language.name}/")
 
 
-def _language(folder: Path, prefix: str) -> Iterator[Clip]:
+def _language(folder: Path, prefix: str) -> Iterator[Listed]:
     for split in SPLITS:
         table = folder / f"{split}.tsv"
         if not table.is_file():
             continue
-        for row in rows(table, "\t"):
+        for _, row in table_rows(table):
             path = row.get("path", "")
             if not path:
                 raise FormatError(f"{table} has a row without a path: download it again")
@@ -39,4 +40,4 @@ def _language(folder: Path, prefix: str) -> Iterator[Clip]:
             text = row.get("sentence", "").strip() or None
             language = row.get("locale") or folder.name
             speaker = row.get("client_id") or None
-            yield Clip(Path(path).stem, folder / "clips" / path, prefix + split, text, speaker, language)
+            yield listed(Path(path).stem, folder / "clips" / path, prefix + split, text, speaker, language)

@@ -8,15 +8,15 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, TextIO
 
-from codectok.corpus.prepare.clip import Clip, layout_error
+from codectok.corpus.prepare.listing import Listed, layout_error, listed
 from codectok.corpus.prepare.registry import CORPORA
 from codectok.errors import FormatError
-from codectok.items.readers.lines import open_text
+from codectok.items.lines import open_text
 
 _BLOCK = 1 << 20
 
 
-def clips(root: Path) -> Iterator[Clip]:
+def clips(root: Path) -> Iterator[Listed]:
     """Each segment, once in each of its subsets, which are the splits: XL holds L, L holds M, and so on."""
     path = root / "GigaSpeech.json"
     if not path.is_file():
@@ -30,14 +30,14 @@ def clips(root: Path) -> Iterator[Clip]:
         raise FormatError(f"{path} is not GigaSpeech's list ({error!r}): download it again") from error
 
 
-def _segment(path: Path, segment: dict[str, Any]) -> Iterator[Clip]:
+def _segment(path: Path, segment: dict[str, Any]) -> Iterator[Listed]:
     start, end = Decimal(str(segment["begin_time"])), Decimal(str(segment["end_time"]))
     speaker = segment.get("speaker")
     for subset in segment["subsets"]:
-        yield Clip(
-            id=segment["sid"],
-            path=path,
-            split=subset.strip("{}"),
+        yield listed(
+            segment["sid"],
+            path,
+            subset.strip("{}"),
             text=segment.get("text_tn") or None,
             speaker=None if speaker in (None, "", "N/A") else speaker,
             language="en",

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from codectok.corpus.prepare.clip import Clip, files, folders, layout_error
+from codectok.corpus.prepare.listing import Listed, files, folders, layout_error, listed
 from codectok.corpus.prepare.registry import CORPORA
-from codectok.items.readers.lines import numbered_lines
+from codectok.items.lines import numbered_lines
 
 PARTS = ("train-", "dev-", "test-")
 
@@ -25,7 +25,7 @@ def parts_of(root: Path, name: str) -> list[Path]:
     raise layout_error(root, CORPORA[name])
 
 
-def clips(root: Path) -> Iterator[Clip]:
+def clips(root: Path) -> Iterator[Listed]:
     """Each utterance of a transcript, and each file without a line in it; a split is a part."""
     for part in parts_of(root, "librispeech"):
         for speaker in folders(part):
@@ -33,11 +33,11 @@ def clips(root: Path) -> Iterator[Clip]:
                 yield from _chapter(chapter, speaker.name, part.name)
 
 
-def _chapter(chapter: Path, speaker: str, split: str) -> Iterator[Clip]:
+def _chapter(chapter: Path, speaker: str, split: str) -> Iterator[Listed]:
     texts: dict[str, str] = {}
     for transcript in files(chapter, (".trans.txt",)):
         for _, line in numbered_lines(transcript):
             key, _, text = line.partition(" ")
             texts[key] = text.strip()
     for key in sorted(texts | {p.stem: "" for p in files(chapter, (".flac",))}):
-        yield Clip(key, chapter / f"{key}.flac", split, texts.get(key), speaker, "en")
+        yield listed(key, chapter / f"{key}.flac", split, texts.get(key), speaker, "en")

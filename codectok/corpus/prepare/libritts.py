@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from codectok.corpus.prepare.clip import Clip, files, folders, text_of
 from codectok.corpus.prepare.librispeech import parts_of
+from codectok.corpus.prepare.listing import Listed, files, folders, listed, text_of
 
 _TEXT = ".normalized.txt"
 
 
-def clips(root: Path) -> Iterator[Clip]:
+def clips(root: Path) -> Iterator[Listed]:
     """Each wav and each normalized transcript; a split is a part."""
     for part in parts_of(root, "libritts"):
         for speaker in folders(part):
@@ -19,4 +19,4 @@ def clips(root: Path) -> Iterator[Clip]:
                 names = {p.name[: -len(_TEXT)] for p in files(chapter, (_TEXT,))}
                 for name in sorted(names | {p.stem for p in files(chapter, (".wav",))}):
                     text = text_of(chapter / (name + _TEXT))
-                    yield Clip(name, chapter / f"{name}.wav", part.name, text, speaker.name, "en")
+                    yield listed(name, chapter / f"{name}.wav", part.name, text, speaker.name, "en")

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from codectok.corpus.prepare.clip import Clip, layout_error
+from codectok.corpus.prepare.listing import Listed, layout_error, listed
 from codectok.corpus.prepare.registry import CORPORA
-from codectok.items.readers.lines import numbered_lines
+from codectok.items.lines import numbered_lines
 
 
-def clips(root: Path) -> Iterator[Clip]:
+def clips(root: Path) -> Iterator[Listed]:
     """Each line, with its normalized text; the corpus has no splits, so all are in ``all``."""
     if not (root / "metadata.csv").is_file():
         raise layout_error(root, CORPORA["ljspeech"])
     for _, line in numbered_lines(root / "metadata.csv"):
         key, *texts = line.split("|")
         text = next((t.strip() for t in reversed(texts) if t.strip()), None)
-        yield Clip(key, root / "wavs" / f"{key}.wav", "all", text, "LJ", "en")
+        yield listed(key, root / "wavs" / f"{key}.wav", "all", text, "LJ", "en")

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from codectok.corpus.prepare.clip import Clip, folders, layout_error
+from codectok.corpus.prepare.listing import Listed, folders, layout_error, listed
 from codectok.corpus.prepare.registry import CORPORA
-from codectok.items.readers.lines import bad_line, numbered_lines
+from codectok.items.lines import bad_line, numbered_lines
 
 SPLITS = ("train", "dev", "test")
 LANGUAGES = {
@@ -19,7 +19,7 @@ LANGUAGES = {
 }  # fmt: skip
 
 
-def clips(root: Path) -> Iterator[Clip]:
+def clips(root: Path) -> Iterator[Listed]:
     """Each line of each transcript; of several languages, the splits are ``mls_german/train`` and so on."""
     if _has_transcripts(root):
         yield from _language(root, "")
@@ -35,7 +35,7 @@ def _has_transcripts(folder: Path) -> bool:
     return any((folder / split / "transcripts.txt").is_file() for split in SPLITS)
 
 
-def _language(folder: Path, prefix: str) -> Iterator[Clip]:
+def _language(folder: Path, prefix: str) -> Iterator[Listed]:
     name = folder.name.removeprefix("mls_").removesuffix("_opus")
     for split in SPLITS:
         transcripts = folder / split / "transcripts.txt"
@@ -49,4 +49,4 @@ def _language(folder: Path, prefix: str) -> Iterator[Clip]:
             place = folder / split / "audio" / speaker / book
             suffix = suffix or (".opus" if (place / f"{key}.opus").is_file() else ".flac")
             path = place / f"{key}{suffix}"
-            yield Clip(key, path, prefix + split, text.strip() or None, speaker, LANGUAGES.get(name, name))
+            yield listed(key, path, prefix + split, text.strip() or None, speaker, LANGUAGES.get(name, name))

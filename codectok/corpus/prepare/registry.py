@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
 
-from codectok.corpus.prepare.clip import Clip
+from codectok.corpus.prepare.listing import Listed
 from codectok.errors import CodectokError
 
 CORPORA = {
@@ -23,7 +23,7 @@ CORPORA = {
 """Name and what DIR is; the module of a corpus has its name."""
 
 
-def reader_of(name: str) -> Callable[[Path], Iterator[Clip]]:
+def reader_of(name: str) -> Callable[[Path], Iterator[Listed]]:
     """The function that lists a corpus.
 
     Raises:
@@ -32,5 +32,5 @@ def reader_of(name: str) -> Callable[[Path], Iterator[Clip]]:
     key = name.lower().replace("-", "").replace("_", "").replace(" ", "")
     if key not in CORPORA:
         raise CodectokError(f"no corpus is called {name!r}: choose one of {', '.join(CORPORA)}")
-    clips: Callable[[Path], Iterator[Clip]] = import_module(f"codectok.corpus.prepare.{key}").clips
+    clips: Callable[[Path], Iterator[Listed]] = import_module(f"codectok.corpus.prepare.{key}").clips
     return clips

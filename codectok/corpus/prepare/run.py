@@ -13,12 +13,12 @@ from typing import TextIO
 import numpy as np
 
 from codectok.audio.reader import AudioReader, printable
-from codectok.corpus.prepare.clip import Clip, layout_error
+from codectok.corpus.prepare.listing import Listed, layout_error
 from codectok.corpus.prepare.registry import CORPORA, reader_of
 from codectok.errors import AudioError, CodectokError
 from codectok.files.atomic import atomic_path
 from codectok.items.hashes import short_hash
-from codectok.items.item import AUDIO_SUFFIXES
+from codectok.items.item import AUDIO_SUFFIXES, Item
 from codectok.items.readers.folder import walk
 from codectok.items.written import audio_path, json_line
 
@@ -92,22 +92,23 @@ def prepare(
             result.problems += 1
             problems.write(json_line({"kind": kind, **more, "path": path}))
 
-        for number, clip in enumerate(read(root), start=1):
-            split = result.splits.setdefault(clip.split, Split())
-            if clip.split not in writers:
-                writers[clip.split] = _open(stack, target / f"{clip.split}.jsonl")
-            seen.append(short_hash(printable(str(clip.path))))
+        for number, found in enumerate(read(root), start=1):
+            name, item = found.split, found.item
+            split = result.splits.setdefault(name, Split())
+            if name not in writers:
+                writers[name] = _open(stack, target / f"{name}.jsonl")
+            seen.append(short_hash(printable(item.path)))
             try:
-                seconds = _seconds(clip)
+                seconds = _seconds(item)
             except AudioError as error:
                 split.no_audio += 1
-                problem("audio", str(clip.path), split=clip.split, id=clip.id, message=str(error))
+                problem("audio", item.path, split=name, id=item.id, message=str(error))
                 continue
-            if clip.text is None:
+            if "text" not in item.labels:
                 split.no_text += 1
-                problem("text", str(clip.path), split=clip.split, id=clip.id)
-            writers[clip.split].write(json_line(_line(clip, seconds, (target / f"{clip.split}.jsonl").parent)))
-            _count(split, clip, seconds)
+                problem("text", item.path, split=name, id=item.id)
+            writers[name].write(json_line(_line(found, seconds, (target / f"{name}.jsonl").parent)))
+            _count(split, item, seconds)
             if progress is not None:
                 progress(number)
         if not any(s.clips for s in result.splits.values()):
@@ -127,36 +128,30 @@ def _open(stack: ExitStack, path: Path) -> TextIO:
     return stack.enter_context(open(stack.enter_context(atomic_path(path)), "w", encoding="utf-8"))
 
 
-def _seconds(clip: Clip) -> float | None:
-    if clip.path.suffix.lower() in EXACT and clip.duration is None:
-        with AudioReader(clip.path) as reader:
+def _seconds(item: Item) -> float | None:
+    path = Path(item.path)
+    if path.suffix.lower() in EXACT and item.duration is None:
+        with AudioReader(path) as reader:
             return reader.num_samples / reader.rate
-    if not clip.path.is_file():
-        raise AudioError(f"{printable(str(clip.path))} does not exist")
-    if clip.path.stat().st_size == 0:
-        raise AudioError(f"{printable(str(clip.path))} is an empty file")
-    return clip.duration
+    if not path.is_file():
+        raise AudioError(f"{printable(item.path)} does not exist")
+    if path.stat().st_size == 0:
+        raise AudioError(f"{printable(item.path)} is an empty file")
+    return item.duration
 
 
-def _line(clip: Clip, seconds: float | None, folder: Path) -> dict[str, object]:
-    fields = {
-        "id": clip.id,
-        "path": audio_path(str(clip.path), str(folder)),
-        "offset": clip.offset,
-        "duration": seconds,
-        "speaker": clip.speaker,
-        "text": clip.text,
-        "language": clip.language,
-        "split": clip.split,
-    }
+def _line(found: Listed, seconds: float | None, folder: Path) -> dict[str, object]:
+    item = found.item
+    place = {"path": audio_path(item.path, str(folder)), "offset": item.offset, "duration": seconds}
+    fields = {"id": item.id, **place, **item.labels, "split": found.split}
     return {key: value for key, value in fields.items() if value is not None}
 
 
-def _count(split: Split, clip: Clip, seconds: float | None) -> None:
+def _count(split: Split, item: Item, seconds: float | None) -> None:
     split.clips += 1
     split.seconds += seconds or 0.0
-    if clip.speaker is not None:
-        split.speakers.add(clip.speaker)
+    if "speaker" in item.labels:
+        split.speakers.add(str(item.labels["speaker"]))
 
 
 def _unlisted(root: Path, seen: array[int]) -> list[str]:

@@ -5,27 +5,27 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from codectok.corpus.prepare.clip import Clip, files, folders, layout_error
+from codectok.corpus.prepare.listing import Listed, files, folders, layout_error, listed
 from codectok.corpus.prepare.registry import CORPORA
-from codectok.items.readers.lines import numbered_lines
+from codectok.items.lines import numbered_lines
 
 LISTS = {"validation": "validation_list.txt", "test": "testing_list.txt"}
 
 
-def clips(root: Path) -> Iterator[Clip]:
+def clips(root: Path) -> Iterator[Listed]:
     """Each file of each word; what is in neither list is ``train``. ``_background_noise_`` holds no words."""
-    listed = {split: _listed(root / name) for split, name in LISTS.items()}
+    named = {split: _listed(root / name) for split, name in LISTS.items()}
     for name in LISTS.values():
         if not (root / name).is_file():
             raise layout_error(root, CORPORA["speechcommands"])
-    split_of = {path: split for split, paths in listed.items() for path in paths}
+    split_of = {path: split for split, paths in named.items() for path in paths}
     words = [p for p in folders(root) if not p.name.startswith("_")]
     found = {f"{word.name}/{p.name}" for word in words for p in files(word, (".wav",))}
     for path in sorted(found | split_of.keys()):
         word, _, name = path.partition("/")
         speaker = name.split("_nohash_")[0]
         key = path.removesuffix(".wav")  # a speaker says many words: the file's name alone is not unique
-        yield Clip(key, root / path, split_of.get(path, "train"), word, speaker, "en")
+        yield listed(key, root / path, split_of.get(path, "train"), word, speaker, "en")
 
 
 def _listed(path: Path) -> set[str]:

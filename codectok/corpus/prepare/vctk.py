@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from codectok.corpus.prepare.clip import Clip, files, folders, layout_error, text_of
+from codectok.corpus.prepare.listing import Listed, files, folders, layout_error, listed, text_of
 from codectok.corpus.prepare.registry import CORPORA
 
 
-def clips(root: Path) -> Iterator[Clip]:
+def clips(root: Path) -> Iterator[Listed]:
     """Each file; the splits are ``mic1`` and ``mic2``, of 0.80 ``all``. A transcript without audio is of ``mic1``."""
     new = root / "wav48_silence_trimmed"
     audio = new if new.is_dir() else root / "wav48"
@@ -31,4 +31,4 @@ def clips(root: Path) -> Iterator[Clip]:
             key = Path(name).stem
             utterance, microphone, mic = key.partition("_mic")
             split = f"mic{mic}" if microphone else "all"
-            yield Clip(key, here / name, split, text_of(texts / f"{utterance}.txt"), speaker, "en")
+            yield listed(key, here / name, split, text_of(texts / f"{utterance}.txt"), speaker, "en")

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from codectok.corpus.prepare.clip import Clip, folders, layout_error, rows
+from codectok.corpus.prepare.listing import Listed, folders, layout_error, listed
 from codectok.corpus.prepare.registry import CORPORA
+from codectok.items.tables import table_rows
 
 SPLITS = ("train", "dev", "test")
 
 
-def clips(root: Path) -> Iterator[Clip]:
+def clips(root: Path) -> Iterator[Listed]:
     """Each line of each table, with its normalized text; of several languages, the splits are ``LANGUAGE/train``."""
     root = root / "transcribed_data" if (root / "transcribed_data").is_dir() else root
     if _has_tables(root):
@@ -28,15 +29,15 @@ def _has_tables(folder: Path) -> bool:
     return any((folder / f"asr_{split}.tsv").is_file() for split in SPLITS)
 
 
-def _language(folder: Path, prefix: str) -> Iterator[Clip]:
+def _language(folder: Path, prefix: str) -> Iterator[Listed]:
     for split in SPLITS:
         table = folder / f"asr_{split}.tsv"
-        for row in rows(table, "\t") if table.is_file() else ():
+        for _, row in table_rows(table, ("id",)) if table.is_file() else ():
             key = row["id"]
             text = row.get("normalized_text", "").strip() or row.get("raw_text", "").strip() or None
             speaker = row.get("speaker_id", "")
             known = speaker if speaker not in ("", "None") else None
-            yield Clip(key, _audio(folder, key, split), prefix + split, text, known, folder.name)
+            yield listed(key, _audio(folder, key, split), prefix + split, text, known, folder.name)
 
 
 def _audio(folder: Path, key: str, split: str) -> Path:

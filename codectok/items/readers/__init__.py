@@ -9,8 +9,8 @@ from pathlib import Path
 
 from codectok.errors import FormatError
 from codectok.items.item import Item
+from codectok.items.lines import first_line
 from codectok.items.readers.kinds import kind_of
-from codectok.items.readers.lines import first_line
 from codectok.items.readers.tables import read_jsonl, read_table
 
 __all__ = ["Reader", "read_jsonl", "read_table", "reader_for", "root_of"]

@@ -6,11 +6,15 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from codectok.errors import FormatError
 from codectok.items.item import Item
-from codectok.items.readers.columns import audio_column, row_item
+from codectok.items.readers.audio_column import AudioColumn, audio_column, names_repeat, row_item
 from codectok.items.readers.folder import walk
+from codectok.items.rows import open_arrow
+
+_ROWS = 1024
 
 
 def read_arrow(source: Path, root: str) -> Iterator[Item]:
@@ -19,8 +23,11 @@ def read_arrow(source: Path, root: str) -> Iterator[Item]:
         import pyarrow  # noqa: F401
     except ImportError:
         raise ImportError("arrow files need pyarrow: pip install pyarrow") from None
-    for path in _files(source):
-        yield from _rows(path, root)
+    files = _files(source)
+    unique = not names_repeat(name for path in files for name in _names(path))
+    for path in files:
+        table, column = _opened(path)
+        yield from _rows(path, root, table, column, unique)
 
 
 def _files(source: Path) -> list[str]:
@@ -38,23 +45,32 @@ def _files(source: Path) -> list[str]:
     return [os.path.abspath(source / p) for p in walk(str(source), (".arrow",))]
 
 
-def _rows(path: str, root: str) -> Iterator[Item]:
-    import pyarrow as pa
+def _rows(path: str, root: str, table: Any, column: AudioColumn, unique: bool) -> Iterator[Item]:
+    light = table.select(column.light)
+    if column.named:
+        light = light.append_column(column.path, table.select([column.name]).flatten()[column.path])
+    at = 0
+    for batch in light.to_batches(_ROWS) if light.num_columns else ():
+        for values in batch.to_pylist():
+            yield row_item(path, root, column, values, at, f"arrow:{at}:{column.name}", unique)
+            at += 1
+    for row in range(at, table.num_rows):  # nothing but audio: rows without names
+        yield row_item(path, root, column, {}, row, f"arrow:{row}:{column.name}", unique)
 
-    from codectok.items.rows import open_arrow
+
+def _names(path: str) -> Iterator[str | None]:
+    """Of the audio, where rows have no ids of their own."""
+    table, column = _opened(path)
+    if column.named and "id" not in (name.lower() for name in column.light):
+        for batch in table.select([column.name]).flatten().select([column.path]).to_batches(_ROWS):
+            yield from batch.column(0).to_pylist()
+
+
+def _opened(path: str) -> tuple[Any, AudioColumn]:
+    import pyarrow as pa
 
     try:
         table = open_arrow(path)
     except (pa.ArrowException, OSError) as e:
         raise FormatError(f"{path} cannot be read as arrow ({' '.join(str(e).split())[:200]}): copy it again") from e
-    column = audio_column(path, table.schema)
-    light = table.flatten().select(column.light) if column.light else None
-    at = 0
-    for batch in light.to_batches(1024) if light is not None else ():
-        for values in batch.to_pylist():
-            if column.embedded and f"{column.name}.path" in values:
-                values[column.name] = {"path": values[f"{column.name}.path"]}
-            yield row_item(path, root, column, values, at, f"arrow:{at}:{column.name}")
-            at += 1
-    for row in range(at, table.num_rows):
-        yield row_item(path, root, column, {}, row, f"arrow:{row}:{column.name}")
+    return table, audio_column(path, table.schema)

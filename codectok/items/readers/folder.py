@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from codectok.items.item import AUDIO_SUFFIXES, Item
-from codectok.items.readers.lines import escaped, make_item
+from codectok.items.lines import escaped, make_item
 
 
 def read_folder(source: Path, root: str) -> Iterator[Item]:

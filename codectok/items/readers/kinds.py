@@ -7,8 +7,8 @@ from pathlib import Path
 
 from codectok.errors import FormatError
 from codectok.items.item import AUDIO_SUFFIXES
+from codectok.items.lines import first_line, suffix_of
 from codectok.items.readers.folder import walk
-from codectok.items.readers.lines import first_line, suffix_of
 
 _SHARDS = {".tar": "webdataset", ".parquet": "parquet", ".arrow": "arrow"}
 

@@ -8,17 +8,20 @@ from pathlib import Path
 from typing import Any
 
 from codectok.errors import FormatError
+from codectok.items.columns import labels_of
+from codectok.items.entries import json_object
 from codectok.items.item import Item
-from codectok.items.readers.lines import as_seconds, bad_line, make_item, numbered_lines
-from codectok.items.readers.tables import json_object
+from codectok.items.labels import Label
+from codectok.items.lines import bad_line, make_item, numbered_lines
+from codectok.items.times import BadTime, TimeColumn, offset_and_duration
 
 
 def read_lhotse(source: Path, root: str) -> Iterator[Item]:
     """Recordings, and cuts of one recording (MonoCut), whose audio lies in files; a cut's channel alone is read.
 
-    Relative paths are relative to the manifest's folder.
+    Relative paths are relative to the manifest's folder. Labels are those of a cut's supervisions, and its custom ones.
     """
-    for number, line in numbered_lines(source):
+    for number, line in numbered_lines(source, "\n"):
         entry = json_object(source, number, line)
         try:
             yield _recording(source, number, entry, root) if "sources" in entry else _cut(source, number, entry, root)
@@ -33,15 +36,44 @@ def _cut(source: Path, number: int, cut: dict[str, Any], root: str) -> Item:
     recording = cut.get("recording")
     if not recording:
         raise bad_line(source, number, "is a cut without a recording (features only?): codectok reads audio")
-    offset = as_seconds(source, number, "start", cut["start"])
-    duration = as_seconds(source, number, "duration", cut["duration"])
-    if not duration:
-        raise bad_line(source, number, "has duration 0: leave it out")
+    offset, duration = _times(source, number, cut)
     whole = offset == 0 and Decimal(str(duration)) == Decimal(str(recording["duration"]))
     path, member = _source(source, number, recording, cut.get("channel", 0))
+    key, labels = str(cut["id"]), _labels(cut)
     if whole:
-        offset = duration = None
-    return make_item(source, number, str(cut["id"]), path, root, offset, duration, member)
+        return make_item(source, number, key, path, root, member=member, labels=labels)
+    return make_item(source, number, key, path, root, offset, duration, member, labels)
+
+
+def _times(source: Path, number: int, cut: dict[str, Any]) -> tuple[float, float]:
+    columns = [TimeColumn("start", "start", "s"), TimeColumn("duration", "duration", "s")]
+    try:
+        offset, duration = offset_and_duration(columns, cut, lambda: None)
+    except BadTime as e:
+        raise bad_line(source, number, str(e)) from None
+    if offset is None or duration is None:
+        raise KeyError("start and duration")
+    return offset, duration
+
+
+def _labels(cut: dict[str, Any]) -> dict[str, Label]:
+    """Of one supervision, or what several have in common, their texts in order, and all of them as they are."""
+    found: dict[str, Any] = {}
+    spoken = sorted(cut.get("supervisions") or (), key=lambda s: float(s["start"]))
+    for name in ("text", "speaker", "language", "gender"):
+        values = [s[name] for s in spoken if s.get(name) is not None]
+        if name == "text" and values:
+            found[name] = " ".join(values)
+        elif len(set(values)) == 1:
+            found[name] = values[0]
+    if len(spoken) > 1:
+        found["supervisions"] = spoken
+    for one in spoken if len(spoken) == 1 else ():
+        found |= {"alignment": one.get("alignment"), **(one.get("custom") or {})}
+    arrays = {"array", "storage_type", "sampling_rate"}  # of features, and of recordings: no labels
+    own = (cut.get("custom") or {}).items()
+    found |= {k: v for k, v in own if not (isinstance(v, dict) and arrays & v.keys())}
+    return labels_of(found, contained=True)
 
 
 def _recording(source: Path, number: int, recording: dict[str, Any], root: str) -> Item:

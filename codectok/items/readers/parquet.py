@@ -1,14 +1,16 @@
-"""Parquet files with audio in them, as Hugging Face datasets are published; only ids and names are read here."""
+"""Parquet files with audio in them, as Hugging Face datasets are published; the audio itself is not read here."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from codectok.errors import FormatError
 from codectok.items.item import Item
-from codectok.items.readers.columns import audio_column, row_item
+from codectok.items.readers.audio_column import AudioColumn, audio_column, names_repeat, row_item
 from codectok.items.readers.folder import walk
 
 _ROWS = 1024
@@ -21,27 +23,43 @@ def read_parquet(source: Path, root: str) -> Iterator[Item]:
     except ImportError:
         raise ImportError("parquet files need pyarrow: pip install pyarrow") from None
     files = [os.path.join(root, p) for p in walk(root, (".parquet",))] if source.is_dir() else [os.path.abspath(source)]
+    unique = not names_repeat(name for path in files for name in _names(path))
     for path in files:
-        yield from _rows(path, root)
+        with _opened(path) as (file, column):
+            yield from _rows(path, root, file, column, unique)
 
 
-def _rows(path: str, root: str) -> Iterator[Item]:
+def _rows(path: str, root: str, file: Any, column: AudioColumn, unique: bool) -> Iterator[Item]:
+    at = 0
+    wanted = [*column.light, *([column.path] if column.named else [])]
+    for group in range(file.num_row_groups):
+        row = 0
+        for batch in file.iter_batches(_ROWS, [group], columns=wanted, use_threads=False) if wanted else ():
+            for values in batch.to_pylist():
+                if column.named:
+                    values[column.path] = (values.pop(column.name) or {}).get("path")
+                yield row_item(path, root, column, values, at, f"parquet:{group}:{row}:{column.name}", unique)
+                at, row = at + 1, row + 1
+        for rest in range(row, file.metadata.row_group(group).num_rows):  # nothing but audio: rows without names
+            yield row_item(path, root, column, {}, at, f"parquet:{group}:{rest}:{column.name}", unique)
+            at += 1
+
+
+def _names(path: str) -> Iterator[str | None]:
+    """Of the audio, where rows have no ids of their own."""
+    with _opened(path) as (file, column):
+        if column.named and "id" not in (name.lower() for name in column.light):
+            for batch in file.iter_batches(_ROWS, columns=[column.path], use_threads=False):
+                yield from ((cell or {}).get("path") for cell in batch.column(0).to_pylist())
+
+
+@contextmanager
+def _opened(path: str) -> Iterator[tuple[Any, AudioColumn]]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
         with pq.ParquetFile(path) as file:
-            column = audio_column(path, file.schema_arrow)
-            at = 0
-            for group in range(file.num_row_groups):
-                row = 0
-                for batch in file.iter_batches(_ROWS, [group], columns=column.light, use_threads=False):
-                    for values in batch.to_pylist():
-                        yield row_item(path, root, column, values, at, f"parquet:{group}:{row}:{column.name}")
-                        at, row = at + 1, row + 1
-                missing = file.metadata.row_group(group).num_rows - row
-                for _ in range(missing if not column.light else 0):  # no light columns at all: rows without names
-                    yield row_item(path, root, column, {}, at, f"parquet:{group}:{row}:{column.name}")
-                    at, row = at + 1, row + 1
+            yield file, audio_column(path, file.schema_arrow)
     except (pa.ArrowException, OSError) as e:
         raise FormatError(f"{path} cannot be read as parquet ({' '.join(str(e).split())[:200]}): copy it again") from e

@@ -3,26 +3,40 @@
 from __future__ import annotations
 
 import glob
+import json
 import os
 import re
 import tarfile
+from array import array
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from codectok.errors import FormatError
+from codectok.items.columns import labels_of
+from codectok.items.hashes import short_hash
 from codectok.items.item import AUDIO_SUFFIXES, Item
+from codectok.items.lines import escaped, make_item, numbered_lines
 from codectok.items.readers.braces import expand_braces
 from codectok.items.readers.folder import walk
-from codectok.items.readers.lines import escaped, make_item, numbered_lines
+
+_TEXTS = {"txt": "text", "text": "text", "transcript": "text", "cls": "cls", "spk": "speaker", "lang": "language"}
+"""Members that hold one label, and its name."""
+MAX_LABEL_BYTES = 2**26
 
 
 def read_webdataset(source: Path, root: str) -> Iterator[Item]:
     """The audio members of one tar, of all below a folder, or of a list or pattern of them; the id is the key.
 
+    Labels are those of the ``.json``, ``.txt`` and ``.cls`` beside it.
     The key is the member's name up to the first dot after its folder: ``a/b.flac`` and ``a/b.json`` are ``a/b``.
     """
     for path in _shards(source, root):
-        yield from _members(source, path, root)
+        if not os.path.isfile(path):
+            raise FormatError(f"{source} names the shard {path}, which is no file: correct it, or copy the shard")
+        yield from read_tar(path, root)
 
 
 def is_pattern(name: str) -> bool:
@@ -51,18 +65,95 @@ def _expanded(pattern: str) -> Iterator[str]:
         yield from found
 
 
-def _members(source: Path, path: str, root: str) -> Iterator[Item]:
-    if not os.path.isfile(path):
-        raise FormatError(f"{source} names the shard {path}, which is no file: correct it, or copy the shard")
+def read_tar(path: str, root: str) -> Iterator[Item]:
+    """The audio members of one tar, in its order.
+
+    Raises:
+        FormatError: it is no tar, compressed or cut off, or holds labels that are none.
+    """
+    grouped = _is_grouped(path)
+    samples: dict[str, _Sample] = {}
+    order: list[tuple[str, str]] = []
+    for tar, member in _files(path):
+        key = _key(member.name)
+        if grouped and key not in samples:
+            yield from (item for sample in samples.values() for item in sample.items())
+            samples = {}
+        place = samples.setdefault(key, _Sample(path, root, key)).add(tar, member)
+        if place is not None and not grouped:
+            order.append((key, place))
+    if grouped:
+        yield from (item for sample in samples.values() for item in sample.items())
+    for key, place in order:
+        yield samples[key].item(place)
+
+
+def _is_grouped(path: str) -> bool:
+    """Whether the members of each key lie side by side, as webdataset has it: else all labels are held at once."""
+    keys, last = array("Q"), None
+    for _, member in _files(path):
+        if (key := _key(member.name)) != last:
+            keys.append(short_hash(key))
+            last = key
+    if not keys:
+        return True
+    (ordered := np.frombuffer(keys, np.uint64)).sort()
+    return not (ordered[1:] == ordered[:-1]).any()
+
+
+def _files(path: str) -> Iterator[tuple[tarfile.TarFile, tarfile.TarInfo]]:
     try:
         with tarfile.open(path, "r:") as tar:
             for member in tar:
                 tar.members = []  # type: ignore[attr-defined]  # or it would hold every header it has read
-                folder, name = os.path.split(member.name)
-                if not (member.isreg() and name.lower().endswith(AUDIO_SUFFIXES)) or name.startswith("."):
-                    continue
-                key = escaped(os.path.join(folder, name.split(".", 1)[0]).removeprefix("./"))
-                where = f"tar:{member.offset_data}:{member.size}:{escaped(member.name)}"
-                yield make_item(source, None, key, path, root, member=where)
-    except tarfile.TarError as e:
-        raise FormatError(f"{path} is not a whole, uncompressed tar file ({e}): copy or make it again") from e
+                if member.isreg() and not os.path.basename(member.name).startswith("."):
+                    yield tar, member
+    except (tarfile.TarError, EOFError) as e:
+        raise FormatError(f"{path} is not a whole tar file, or compressed ({e}): copy or make it again") from e
+
+
+def _key(name: str) -> str:
+    folder, last = os.path.split(name)
+    return escaped(os.path.join(folder, last.split(".", 1)[0]).removeprefix("./"))
+
+
+class _Sample:
+    """The members of one key."""
+
+    def __init__(self, path: str, root: str, key: str) -> None:
+        self.path, self.root, self.key = path, root, key
+        self.audio: list[str] = []
+        self.entry: dict[str, Any] = {}
+
+    def add(self, tar: tarfile.TarFile, member: tarfile.TarInfo) -> str | None:
+        """One more member: audio by its place, which is returned; a text or an object of labels by what is in it."""
+        name = os.path.basename(member.name).lower()
+        kind = name.partition(".")[2]
+        if name.endswith(AUDIO_SUFFIXES):
+            self.audio.append(f"tar:{member.offset_data}:{member.size}:{escaped(member.name)}")
+            return self.audio[-1]
+        if kind in ("json", *_TEXTS) and member.size <= MAX_LABEL_BYTES:
+            file = tar.extractfile(member)
+            text = file.read().decode("utf-8-sig", "replace") if file else ""
+            if kind == "json":
+                self.entry = {**self._json(text, member), **self.entry}
+            else:
+                self.entry[_TEXTS[kind]] = text.strip()
+        return None
+
+    def _json(self, text: str, member: tarfile.TarInfo) -> dict[str, Any]:
+        try:
+            entry = json.loads(text, strict=False)
+        except (ValueError, RecursionError) as e:
+            raise FormatError(f"{self.path}: {escaped(member.name)} is not JSON: correct it") from e
+        return entry if isinstance(entry, dict) else {"json": entry}
+
+    def item(self, place: str) -> Item:
+        """That of one audio member."""
+        own = "id" if self.entry.get("id") == self.key else None  # which says nothing more
+        labels = labels_of(self.entry, (own,), contained=True)
+        return make_item(Path(self.path), None, self.key, self.path, self.root, member=place, labels=labels)
+
+    def items(self) -> Iterator[Item]:
+        """One for each audio member, with the labels of all."""
+        return map(self.item, self.audio)

@@ -1,56 +1,58 @@
-"""What a corpus says of one clip, and what the readers of corpora share."""
+"""What a corpus lists, and what the readers of corpora share."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from codectok.errors import FormatError
-from codectok.items.readers.lines import open_text
+from codectok.items.item import Item
+from codectok.items.lines import open_text
 
 
 @dataclass(frozen=True, slots=True)
-class Clip:
-    """One line of a manifest to be.
+class Listed:
+    """An item that a corpus lists, whose audio need not be there.
 
     Attributes:
-        id: unique in its split.
-        path: of the audio file, which need not be there.
         split: name of the manifest, perhaps with a folder: ``train-clean-100``, ``de/train``.
+        item: unique in its split.
+    """
+
+    split: str
+    item: Item
+
+
+def listed(
+    key: str,
+    path: Path,
+    split: str,
+    text: str | None = None,
+    speaker: str | None = None,
+    language: str | None = None,
+    offset: float | None = None,
+    duration: float | None = None,
+) -> Listed:
+    """An item of a split.
+
+    Args:
+        key: its id.
+        path: of the audio file.
+        split: name of the manifest.
         text: transcript; None where the corpus has none.
         speaker: as the corpus names it; None where it doesn't.
         language: ISO 639 code, or as the corpus names it.
         offset: start in the file in seconds; None for a whole file.
         duration: in seconds; None to take it from the file.
     """
-
-    id: str
-    path: Path
-    split: str
-    text: str | None = None
-    speaker: str | None = None
-    language: str | None = None
-    offset: float | None = None
-    duration: float | None = None
+    labels = {"speaker": speaker, "text": text, "language": language}
+    known = {name: value for name, value in labels.items() if value is not None}
+    return Listed(split, Item(key, str(path), offset, duration, labels=known))
 
 
 def layout_error(folder: Path, expected: str) -> FormatError:
     """The error of a folder that is not laid out as the corpus is."""
     return FormatError(f"{folder} is not laid out as expected: give {expected}")
-
-
-def rows(path: Path, delimiter: str) -> Iterator[dict[str, str]]:
-    """Rows of an unquoted table with a header; cells that are missing are ""."""
-    with open_text(path, newline="") as file:
-        header = file.readline().rstrip("\r\n").split(delimiter)
-        for number, line in enumerate(file, start=2):
-            cells = line.rstrip("\r\n").split(delimiter)
-            if not line.strip():
-                continue
-            if len(cells) > len(header):
-                raise FormatError(f"line {number} of {path} has more columns than the header: copy the file again")
-            yield dict(zip(header, cells + [""] * (len(header) - len(cells)), strict=True))
 
 
 def text_of(path: Path) -> str | None:

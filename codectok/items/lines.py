@@ -1,19 +1,19 @@
-"""What all readers of text manifests share: numbered lines, seconds, and making an item of an id and a path."""
+"""What all readers of text manifests share: numbered lines, and making an item of an id and a path."""
 
 from __future__ import annotations
 
 import gzip
-import math
 import os
 import unicodedata
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
 from codectok.errors import FormatError
 from codectok.items.item import Item
+from codectok.items.labels import Labels
 
 MAX_ID_BYTES = 4096
 """As long as a path may be on Linux. Longer ids come from a manifest whose lines are not what they seem."""
@@ -45,9 +45,9 @@ def open_text(source: Path, newline: str | None = None) -> Iterator[TextIO]:
         raise FormatError(f"{source} is damaged ({e}): copy it again") from e
 
 
-def numbered_lines(source: Path) -> Iterator[tuple[int, str]]:
-    """Numbered lines that are not blank, without their line ends."""
-    with open_text(source) as file:
+def numbered_lines(source: Path, newline: str | None = None) -> Iterator[tuple[int, str]]:
+    r"""Numbered lines that are not blank, without their line ends; with ``newline="\n"`` nothing else ends a line."""
+    with open_text(source, newline) as file:
         for number, line in enumerate(file, start=1):
             if line.strip():
                 yield number, line.rstrip("\r\n")
@@ -64,19 +64,6 @@ def bad_line(source: Path, number: int | None, what: str) -> FormatError:
     return FormatError(f"{source} {what}" if number is None else f"line {number} of {source} {what}")
 
 
-def as_seconds(source: Path, number: int, name: str, value: Any) -> float | None:
-    """A time in seconds, 0 or more; None where there is none."""
-    if value is None or value == "":
-        return None
-    try:
-        seconds = float(value)
-    except (TypeError, ValueError, OverflowError):
-        seconds = math.nan
-    if not (math.isfinite(seconds) and seconds >= 0):
-        raise bad_line(source, number, f"has {name} {value!r}: expected seconds, 0 or more")
-    return seconds
-
-
 def make_item(
     source: Path,
     number: int | None,
@@ -86,8 +73,9 @@ def make_item(
     offset: float | None = None,
     duration: float | None = None,
     member: str | None = None,
+    labels: Labels | None = None,
 ) -> Item:
-    """An item; without an id (``key``), it is named by its path."""
+    """An item; without an id (``key``), it is named by its path. This is the one rule of ids, for every command."""
     if "\0" in path:
         raise bad_line(source, number, "has a path with a zero byte: correct it")
     full = os.path.normpath(os.path.join(root, path))
@@ -103,7 +91,7 @@ def make_item(
         )
     if len(key.encode()) > MAX_ID_BYTES:
         raise bad_line(source, number, f"has an id of {len(key)} characters ({key[:40]}...): shorten it")
-    return Item(key, full, offset, duration, member)
+    return Item(key, full, offset, duration, member, labels or {})
 
 
 def escaped(name: str) -> str:
