@@ -14,27 +14,32 @@ from codectok.store.names import FORMATS, SINGLE_STREAM
 @click.command()
 @click.argument("store", type=click.Path(path_type=Path))
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Folder of the new store.")
-@click.option("--format", "format_", type=click.Choice(FORMATS), required=True)
+@click.option("--format", "format_", type=click.Choice(FORMATS), help="Of the new store.  [default: as STORE is]")
 @click.option("--codebooks", type=click.IntRange(min=1), metavar="K", help="Keep the first K codebooks.")
 @click.option("--flatten", is_flag=True, help=f"Interleave the codebooks into one stream ({', '.join(SINGLE_STREAM)}).")
 @click.option("--dedup/--expand", default=None, help="Merge runs of equal frames, or undo it.  [default: as STORE is]")
+@click.option(
+    "--labels", type=click.Path(exists=True, path_type=Path), metavar="MANIFEST", help="Join its labels, by id."
+)
 @click.option("--overwrite", is_flag=True, help="Delete a store or unfinished conversion that is in the folder.")
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
 @handle_errors
 def convert(
     store: Path,
     output: Path,
-    format_: str,
+    format_: str | None,
     codebooks: int | None,
     flatten: bool,
     dedup: bool | None,
+    labels: Path | None,
     overwrite: bool,
     as_json: bool,
 ) -> None:
-    """Write STORE in another format. The same command again goes on with a conversion that was stopped.
+    """Write STORE in another format, or with the labels of a manifest. The same command again goes on with a conversion
+    that was stopped.
 
-    Ids, codes, durations and lengths are all kept; what --codebooks leaves out is printed. A format that cannot hold
-    the store is refused, with what to do.
+    Ids, codes, durations and lengths are all kept; what --codebooks leaves out, and labels that the format has no place
+    for, are printed. A format that cannot hold the store is refused, with what to do.
     """
     from codectok.store import open_store
     from codectok.store.convert import convert_store, left_out
@@ -48,6 +53,7 @@ def convert(
             num_codebooks=codebooks,
             flatten=flatten,
             dedup=dedup,
+            labels=labels,
             overwrite=overwrite,
             progress=bar.advance,
         )

@@ -191,6 +191,12 @@ def _report(summary: Summary, as_json: bool) -> None:
     if summary.failed > len(summary.first_errors):
         more = summary.failed - len(summary.first_errors)
         click.echo(f"failed: {more} more, see {summary.out / 'errors.jsonl'}", err=True)
+    if summary.labels_left_out:
+        click.echo(
+            f"{summary.out} was begun without labels, as earlier versions do, and has none: to join them, use codectok "
+            f"convert {summary.out} -o OUT --labels MANIFEST",
+            err=True,
+        )
     if as_json:
         facts = {"already_finished": summary.already_finished, "resumed_shards": summary.resumed_shards}
         print_json({"store": str(summary.out), **facts, **summary.stats})

@@ -7,7 +7,7 @@ import random
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +18,10 @@ from codectok.errors import CodectokError
 from codectok.items.clips import seconds_of
 from codectok.items.corpus import Corpus, nothing_in
 from codectok.items.item import Item
+from codectok.items.labels import LabelTypes
 from codectok.store.base import Row, StoreInfo, StoreOptions, shard_path
-from codectok.store.formats import get_format
+from codectok.store.formats.table import get_format
+from codectok.store.label_columns import kept
 from codectok.tokenizer import Tokenizer
 
 MEASURED_ITEMS = 2000
@@ -131,7 +133,8 @@ def estimate(
     info = StoreInfo(format, *facts, options, "")
     get_format(format).check(info)
     generator = random.Random(seed)
-    items, known, sample = _count(corpus, generator)
+    items, known, sample, types = _count(corpus, generator)
+    info = replace(info, labels=kept(get_format(format).labels, types, ""))
     if not items:
         raise CodectokError(nothing_in(corpus.source))
     hours = _hours(items, known, sample)
@@ -155,19 +158,21 @@ def estimate(
     )
 
 
-def _count(corpus: Corpus, generator: random.Random) -> tuple[int, float | None, list[Item]]:
-    """Number of items, their seconds if the manifest has all, and a random sample of them."""
+def _count(corpus: Corpus, generator: random.Random) -> tuple[int, float | None, list[Item], dict[str, str]]:
+    """Number of items, their seconds if the manifest has all, a random sample of them, and the types of labels."""
     sample: list[Item] = []
+    types = LabelTypes()
     count, seconds, known = 0, 0.0, True
     for item in corpus:
         count += 1
+        types.add(item.labels)
         known = known and item.duration is not None
         seconds += item.duration or 0.0
         if len(sample) < MEASURED_ITEMS:
             sample.append(item)
         elif (place := generator.randrange(count)) < MEASURED_ITEMS:
             sample[place] = item
-    return count, seconds if known else None, sample
+    return count, seconds if known else None, sample, types.types()
 
 
 def _hours(items: int, known: float | None, sample: Sequence[Item]) -> Range:

@@ -76,6 +76,6 @@ def shard_result(
         if isinstance(outcome, Failure):
             errors.append(ItemError(item.id, printable(item.path), outcome.kind, outcome.message))
         else:
-            rows.append((item.id, outcome.tokens(tokenizer)))
+            rows.append(Row(item.id, outcome.tokens(tokenizer), item.labels))
     seconds = sum(tokens.num_samples for _, tokens in rows) / tokenizer.sample_rate
     return ShardResult(rows, errors, {**timing, "audio_seconds": seconds})

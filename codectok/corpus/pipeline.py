@@ -20,8 +20,11 @@ from codectok.errors import CodectokError, FormatError
 from codectok.items.corpus import Corpus, Scan
 from codectok.items.hashes import ItemHash
 from codectok.items.item import Item
+from codectok.items.labels import LabelHash
 from codectok.items.readers.kinds import kind_of
 from codectok.store.base import ItemError, StoreInfo, StoreOptions
+from codectok.store.formats.table import get_format
+from codectok.store.label_columns import kept
 from codectok.store.reader import open_store
 from codectok.store.writer import StoreWriter, begun_by
 from codectok.tokenizer import Tokenizer
@@ -43,6 +46,7 @@ class Summary:
         resumed_shards: shards that an earlier run had finished.
         stats: what ``stats.json`` says.
         already_finished: the store was whole before, and nothing was done.
+        labels_left_out: the corpus has labels, and the store was begun without, as by an earlier version.
     """
 
     out: Path
@@ -52,6 +56,7 @@ class Summary:
     resumed_shards: int
     stats: dict[str, Any]
     already_finished: bool = False
+    labels_left_out: bool = False
 
 
 def tokenize_corpus(
@@ -126,12 +131,13 @@ def tokenize_corpus(
         codebook_sizes=tokenizer.codebook_sizes[:k],
         options=StoreOptions(dedup, flatten, items_per_shard, float(batch_seconds), device_kind(device)),
         manifest=scan.sha256,
+        labels=kept(get_format(format).labels, scan.labels, scan.labels_sha256),
     )
     num_shards = -(-scan.num_items // items_per_shard)
     bpe = bpe_of(tokenizer)
     with StoreWriter(Path(out), info, num_shards, overwrite=overwrite, part=shard, bpe=bpe) as writer:
         if writer.complete:
-            return _summary(Path(out), open_store(out).stats, len(writer.numbers), already_finished=True)
+            return _summary(Path(out), info, open_store(out).stats, len(writer.numbers), already_finished=True)
         sizes = (min(items_per_shard, scan.num_items - n * items_per_shard) for n in writer.numbers)
         totals = Totals(sum(sizes), progress, max_errors)
         job = Job(name_anywhere(tokenizer), tokenizer.fingerprint, k, dedup, batch_seconds)
@@ -139,15 +145,17 @@ def tokenize_corpus(
         run_engine(engine, job, tokenizer, writer, shards, totals, workers, device, corpus)
         wall = time.perf_counter() - started
         stats = writer.close(totals.run(wall))
-    return _summary(Path(out), stats, totals.resumed_shards)
+    return _summary(Path(out), info, stats, totals.resumed_shards)
 
 
 def _shards(corpus: Corpus, items_per_shard: int, scan: Scan) -> Iterator[tuple[int, list[Item], str]]:
     """Consecutive items, numbered, and their hash; fails if the corpus is no longer the one that was scanned."""
     whole, part, number = ItemHash(corpus.root), ItemHash(corpus.root), 0
+    labels = LabelHash()
     items: list[Item] = []
     for item in corpus:
         whole.add(item)
+        labels.add(item.id, item.labels)
         part.add(item)
         items.append(item)
         if len(items) == items_per_shard:
@@ -155,7 +163,7 @@ def _shards(corpus: Corpus, items_per_shard: int, scan: Scan) -> Iterator[tuple[
             part, items, number = ItemHash(corpus.root), [], number + 1
     if items:
         yield number, items, part.hexdigest()
-    if whole.hexdigest() != scan.sha256:
+    if (whole.hexdigest(), labels.hexdigest()) != (scan.sha256, scan.labels_sha256):
         raise FormatError(f"{corpus.source} changed while it was read: delete the unfinished store and run again")
 
 
@@ -175,6 +183,10 @@ def _refuse_inside(corpus: Corpus, out: Path) -> None:
         raise CodectokError(f"{out} is inside the corpus, and all {files} there are read: choose a folder outside")
 
 
-def _summary(out: Path, stats: dict[str, Any], resumed: int, already_finished: bool = False) -> Summary:
-    errors = list(islice(open_store(out).iter_errors(), SHOWN_ERRORS))
-    return Summary(out, stats["items"], stats["failed"], errors, resumed, stats, already_finished)
+def _summary(
+    out: Path, wanted: StoreInfo, stats: dict[str, Any], resumed: int, already_finished: bool = False
+) -> Summary:
+    store = open_store(out)
+    errors = list(islice(store.iter_errors(), SHOWN_ERRORS))
+    lacking = wanted.labels is not None and store.info.labels is None
+    return Summary(out, stats["items"], stats["failed"], errors, resumed, stats, already_finished, lacking)

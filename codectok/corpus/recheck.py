@@ -18,6 +18,7 @@ from codectok.items.clips import seconds_of
 from codectok.items.corpus import Corpus
 from codectok.items.hashes import ItemHash
 from codectok.items.item import Item
+from codectok.items.labels import LabelHash
 from codectok.processes import one_thread
 from codectok.store.base import Row
 from codectok.store.reader import IndexRow, Store
@@ -35,12 +36,14 @@ def check_manifest(store: Store, corpus: Corpus) -> Iterator[str]:
     Every item must be the next of the index, in its shard, or the next of ``errors.jsonl``.
     """
     digest, size = ItemHash(corpus.root), store.info.options.items_per_shard
+    labels = LabelHash()
     here = store.numbers
     index, errors = store.index(), store.iter_errors()
     row, error = next(index, None), next(errors, None)
     wrong = 0
     for position, item in enumerate(corpus):
         digest.add(item)
+        labels.add(item.id, item.labels)
         if position // size not in here or wrong:
             continue
         if row is not None and (row.id, row.shard) == (item.id, position // size):
@@ -55,6 +58,8 @@ def check_manifest(store: Store, corpus: Corpus) -> Iterator[str]:
         yield f"the store has items that are not in {corpus.source}, from {(row or error).id!r} on"  # type: ignore[union-attr]
     if digest.hexdigest() != store.info.manifest:
         yield f"{corpus.source} is not the corpus that the store was made from, or has changed since"
+    elif store.info.labels is not None and labels.hexdigest() != store.info.labels.sha256:
+        yield f"the labels of {corpus.source} are not those of the store (codectok convert --labels joins them)"
 
 
 @dataclass

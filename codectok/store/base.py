@@ -7,14 +7,39 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from codectok.errors import CodectokError, FormatError
+from codectok.items.labels import Label, Labels
+from codectok.store.label_columns import LabelColumns
 from codectok.tokens import Tokens
 
 STORE_VERSION = 1
-Row = tuple[str, Tokens]
-"""An id and its tokens, as stored: deduplicated where the store is."""
+
+
+class _Pair(NamedTuple):
+    id: str
+    tokens: Tokens
+
+
+class Row(_Pair):
+    """An id and its tokens, as stored (deduplicated where the store is): a pair that has labels beside it.
+
+    ``for key, tokens in store`` goes on, and ``row.labels`` is what the corpus says of the utterance.
+    """
+
+    labels: Labels
+
+    def __new__(cls, id: str, tokens: Tokens, labels: Labels | None = None) -> Row:  # noqa: D102
+        row = super().__new__(cls, id, tokens)
+        row.labels = {} if labels is None else labels
+        return row
+
+    def __eq__(self, other: object) -> bool:
+        """Of a plain pair, labels are not asked."""
+        return tuple.__eq__(self, other) is True and (not isinstance(other, Row) or self.labels == other.labels)
+
+    __hash__ = tuple.__hash__
 
 
 @dataclass(frozen=True)
@@ -49,7 +74,8 @@ class StoreInfo:
         frame_rate: frames per second, exact.
         codebook_sizes: of the stored codebooks.
         options: see :class:`StoreOptions`.
-        manifest: sha256 of the corpus's items.
+        manifest: sha256 of the corpus's items, without their labels.
+        labels: that are kept; None where there are none, as in a store of 0.1.
     """
 
     format: str
@@ -60,6 +86,7 @@ class StoreInfo:
     codebook_sizes: tuple[int, ...]
     options: StoreOptions
     manifest: str
+    labels: LabelColumns | None = None
 
     def to_json(self) -> dict[str, Any]:
         """As it stands in ``store.json``."""
@@ -74,6 +101,7 @@ class StoreInfo:
             "codebook_sizes": list(self.codebook_sizes),
             "options": asdict(self.options),
             "manifest": self.manifest,
+            **({} if self.labels is None else {"labels": self.labels.to_json()}),
         }
 
     @staticmethod
@@ -98,8 +126,9 @@ class StoreInfo:
                 codebook_sizes=tuple(int(n) for n in entry["codebook_sizes"]),
                 options=StoreOptions(**entry["options"]),
                 manifest=str(entry["manifest"]),
+                labels=LabelColumns.from_json(entry.get("labels")),
             )
-        except (KeyError, TypeError, ValueError, ZeroDivisionError) as e:
+        except (KeyError, TypeError, ValueError, AttributeError, ZeroDivisionError) as e:
             raise FormatError(f"{where} is damaged ({type(e).__name__}: {e}): make the store again") from e
 
     def tokens(self, codes: Any, num_samples: int, durations: Any) -> Tokens:
@@ -107,6 +136,14 @@ class StoreInfo:
         return Tokens(
             codes, num_samples, self.sample_rate, self.frame_rate, self.codebook_sizes, self.fingerprint, durations
         )
+
+    def labels_of(self, row: tuple[str, Tokens]) -> dict[str, Label]:
+        """The labels of a row that are kept.
+
+        Raises:
+            FormatError: one is of another type than the store's.
+        """
+        return {} if self.labels is None else self.labels.of(getattr(row, "labels", {}))
 
 
 @dataclass(frozen=True)
@@ -138,6 +175,10 @@ class StoreFormat(Protocol):
     """Of all files that a shard may have, with the dot; the first is the one that a reader is given."""
     extras: tuple[str, ...]
     """Names of the files that ``write_extras`` writes."""
+    labels: tuple[str, ...] | None
+    """Names of the labels that it has a place for; None, any."""
+    label_suffixes: tuple[str, ...]
+    """Of the files that a shard has only where the store has labels."""
 
     def check(self, info: StoreInfo) -> None:
         """Refuse what this format cannot hold.
@@ -148,6 +189,8 @@ class StoreFormat(Protocol):
 
     def write_shard(self, path: Path, rows: Sequence[Row], info: StoreInfo) -> None:
         """Write ``path`` and its sister files of the other suffixes, each whole or not at all.
+
+        Of labels, those of ``info.labels_of(row)``.
 
         The same rows and ``info`` give the same bytes, wherever the store lies.
         """
@@ -161,6 +204,14 @@ class StoreFormat(Protocol):
 
     def write_extras(self, folder: Path, info: StoreInfo) -> None:
         """Write what the format needs once a store, such as a dictionary; all shards lie there."""
+
+
+@runtime_checkable
+class ReadsLabels(Protocol):
+    """A format whose labels can be read without its codes."""
+
+    def read_labels(self, path: Path, info: StoreInfo) -> Iterator[tuple[str, Labels]]:
+        """Yield ids and labels of a shard, in order."""
 
 
 def shard_path(folder: Path, shard: int, suffix: str) -> Path:

@@ -10,34 +10,40 @@ from pathlib import Path
 
 from codectok.errors import CodeRangeError, FormatError
 from codectok.store.base import Row, StoreInfo
+from codectok.store.formats.table import get_format
+from codectok.store.joined_labels import JoinedLabels
+from codectok.store.label_columns import kept
 from codectok.store.reader import Store, open_store
 from codectok.store.record import is_whole
 from codectok.store.writer import StoreWriter
-from codectok.tokens import Tokens
 
 
 def convert_store(
     store: Store,
     out: str | os.PathLike[str],
     *,
-    format: str,
+    format: str | None = None,
     num_codebooks: int | None = None,
     flatten: bool = False,
     dedup: bool | None = None,
+    labels: str | os.PathLike[str] | None = None,
     overwrite: bool = False,
     progress: Callable[[int], None] | None = None,
 ) -> Store:
-    """Write the same items in another format; goes on with a conversion that was stopped.
+    """Write the same items, in another format or with other labels; goes on with a conversion that was stopped.
 
-    Only ``num_codebooks`` leaves anything out: a format holds ids, codes, durations and ``num_samples``, or refuses.
+    A format holds ids, codes, durations and ``num_samples``, or refuses: only ``num_codebooks`` leaves any of these
+    out. Of labels it keeps those that it has a place for; :func:`left_out` says what is lost.
 
     Args:
         store: to read.
         out: folder of the new store.
-        format: its format.
+        format: its format; default, that of ``store``.
         num_codebooks: keep the first K codebooks; default all.
         flatten: interleave the codebooks into one stream, for single-stream formats.
         dedup: merge runs of equal frames and keep their lengths (True), undo that (False), default as the store is.
+        labels: a manifest of any kind whose labels are joined by id; where the store has a label of the name already,
+            that of the manifest counts.
         overwrite: delete a store or unfinished conversion that is in ``out``.
         progress: told the number of items of each shard that is done.
 
@@ -56,8 +62,19 @@ def convert_store(
     if not 1 <= k <= top:
         raise CodeRangeError(f"{store.folder} has {top} codebooks, {k} asked for")
     options = replace(store.info.options, flatten=flatten, dedup=store.info.options.dedup if dedup is None else dedup)
-    info = replace(store.info, format=format, codebook_sizes=store.info.codebook_sizes[:k], options=options)
+    form = get_format(format or store.info.format)
+    joined = None if labels is None else JoinedLabels.read(store, labels)
+    had = store.info.labels if joined is None else joined.columns
+    info = replace(
+        store.info,
+        format=form.name,
+        codebook_sizes=store.info.codebook_sizes[:k],
+        options=options,
+        labels=None if had is None else kept(form.labels, had.types, had.sha256),
+    )
     with StoreWriter(Path(out), info, store.num_shards, overwrite=overwrite) as writer:
+        if writer.info.labels != info.labels or (writer.complete and open_store(out).info.labels != info.labels):
+            raise FormatError(f"{out} was made without these labels: choose another folder, or --overwrite it")
         if writer.complete:
             return open_store(out)
         for shard, entry in enumerate(store.shards):
@@ -65,7 +82,7 @@ def convert_store(
             if not writer.has_shard(shard, source):
                 if not is_whole(store.folder, entry):  # a flipped bit may give another code, and no error
                     raise FormatError(f"shard {shard} of {store.folder} is damaged: make the store again")
-                rows: list[Row] = [(key, _changed(tokens, info)) for key, tokens in store.read_shard(shard)]
+                rows = [_changed(row, info, joined) for row in store.read_shard(shard)]
                 # All failed items go with the first shard: only their order matters.
                 writer.write_shard(shard, rows, [] if shard else store.errors, source)
             if progress is not None:
@@ -77,12 +94,16 @@ def convert_store(
 def left_out(old: StoreInfo, new: StoreInfo) -> list[str]:
     """A line for each thing that ``old`` has and ``new``, converted from it, has not."""
     top, k = len(old.codebook_sizes), len(new.codebook_sizes)
-    return [] if k == top else [f"codebooks {k + 1} to {top} of {top}" if k + 1 < top else f"codebook {top} of {top}"]
+    lost = [] if k == top else [f"codebooks {k + 1} to {top} of {top}" if k + 1 < top else f"codebook {top} of {top}"]
+    had, has = (() if info.labels is None else info.labels.types for info in (old, new))
+    names = [name for name in had if name not in has]
+    return lost + ([f"labels that {new.format} has no place for: {', '.join(names)}"] if names else [])
 
 
-def _changed(tokens: Tokens, info: StoreInfo) -> Tokens:
-    k, dedup = len(info.codebook_sizes), info.options.dedup
-    if (tokens.durations is not None) == dedup and k == tokens.num_codebooks:
-        return tokens
-    tokens = tokens.expand().first(k)  # frames that differed in a codebook left out now form one run
-    return tokens.dedup() if dedup else tokens
+def _changed(row: Row, info: StoreInfo, joined: JoinedLabels | None) -> Row:
+    labels = row.labels if joined is None else joined.of(row)
+    tokens, k, dedup = row.tokens, len(info.codebook_sizes), info.options.dedup
+    if (tokens.durations is not None) != dedup or k != tokens.num_codebooks:
+        tokens = tokens.expand().first(k)  # frames that differed in a codebook left out now form one run
+        tokens = tokens.dedup() if dedup else tokens
+    return Row(row.id, tokens, labels)

@@ -16,16 +16,18 @@ from torch import Tensor
 from torch.utils.data import Dataset, IterableDataset, get_worker_info
 
 from codectok.errors import CodectokError
+from codectok.items.labels import Labels
 from codectok.store.base import Row
 from codectok.store.reader import Store, open_store
 
 
 class Sample(TypedDict):
-    """``id``, ``codes`` int64 [K, T], ``num_samples``; where runs were merged ``durations`` int64 [T]."""
+    """``id``, ``codes`` int64 [K, T], ``num_samples``, ``labels``; where runs were merged ``durations`` int64 [T]."""
 
     id: str
     codes: Tensor
     num_samples: int
+    labels: NotRequired[Labels]
     durations: NotRequired[Tensor]
 
 
@@ -137,8 +139,8 @@ def pad_samples(samples: Sequence[Sample], pad: int = -1) -> dict[str, Any]:
     """A batch, for ``DataLoader(collate_fn=pad_samples)``.
 
     Returns:
-        ``id`` list of B, ``codes`` int64 [B, K, T] with ``pad`` after each end, ``lengths`` int64 [B] in columns,
-        ``num_samples`` int64 [B]; in a deduplicated store ``durations`` int64 [B, T], 0 after each end.
+        ``id`` and ``labels`` lists of B, ``codes`` int64 [B, K, T] with ``pad`` after each end, ``lengths`` int64 [B]
+        in columns, ``num_samples`` int64 [B]; in a deduplicated store ``durations`` int64 [B, T], 0 after each end.
     """
     lengths = [sample["codes"].shape[1] for sample in samples]
     codes = torch.full((len(samples), samples[0]["codes"].shape[0], max(lengths)), pad)
@@ -149,6 +151,7 @@ def pad_samples(samples: Sequence[Sample], pad: int = -1) -> dict[str, Any]:
     batch = {
         "id": [sample["id"] for sample in samples],
         "codes": codes,
+        "labels": [sample.get("labels", {}) for sample in samples],
         "lengths": torch.tensor(lengths),
         "num_samples": torch.tensor([sample["num_samples"] for sample in samples]),
     }
@@ -157,7 +160,7 @@ def pad_samples(samples: Sequence[Sample], pad: int = -1) -> dict[str, Any]:
 
 def _sample(row: Row) -> Sample:
     id, tokens = row
-    sample: Sample = {"id": id, "codes": tokens.codes, "num_samples": tokens.num_samples}
+    sample: Sample = {"id": id, "codes": tokens.codes, "num_samples": tokens.num_samples, "labels": row.labels}
     if tokens.durations is not None:
         sample["durations"] = tokens.durations
     return sample

@@ -14,7 +14,7 @@ from typing import Any
 from codectok.files.atomic import atomic_path
 from codectok.store.base import ItemError, StoreInfo
 from codectok.store.files import checksum, sha256_of, write_json, writing
-from codectok.store.formats import FORMATS, get_format
+from codectok.store.formats.table import FORMATS, get_format
 from codectok.store.page import write_page
 from codectok.store.record import Record, read_record
 from codectok.store.stats import UnitCounts

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from codectok.errors import CodectokError, FormatError
-from codectok.store.base import ItemError, Row, StoreInfo, need_pyarrow, shard_path
+from codectok.items.labels import Labels
+from codectok.store.base import ItemError, ReadsLabels, Row, StoreInfo, need_pyarrow, shard_path
 from codectok.store.files import part_numbers, read_json
-from codectok.store.formats import get_format
+from codectok.store.formats.table import get_format
 from codectok.tokens import Tokens
 
 T = TypeVar("T")
@@ -32,7 +33,8 @@ class IndexRow(NamedTuple):
 class Store:
     """A finished token store. ``len(store)`` items; iterating gives (id, Tokens) in manifest order, shard by shard.
 
-    Tokens are as stored: deduplicated where the store is (``tokens.expand()`` undoes it), never flattened.
+    Each of these is a :class:`~codectok.store.base.Row`, whose ``labels`` are what the corpus says of it. Tokens are as
+    stored: deduplicated where the store is (``tokens.expand()`` undoes it), never flattened.
     """
 
     def __init__(self, folder: Path, description: dict[str, Any]) -> None:
@@ -89,9 +91,7 @@ class Store:
         Raises:
             FormatError: the shard is missing or damaged.
         """
-        for name in self.shards[shard]["files"]:
-            self._file(f"shards/{name}")
-        path = shard_path(self.folder, self.numbers[shard], self.format.suffixes[0])
+        path = self._shard_file(shard)
         return _or_damaged(path, self.format.read_shard(path, self.info))
 
     def index(self) -> Iterator[IndexRow]:
@@ -106,6 +106,19 @@ class Store:
 
     def __len__(self) -> int:
         return self.num_items
+
+    def iter_labels(self) -> Iterator[tuple[str, Labels]]:
+        """Yield ids and labels, without decoding codes where the format lets them be read alone.
+
+        Raises:
+            FormatError: a shard is missing or damaged.
+        """
+        for shard in range(self.num_shards):
+            if isinstance(self.format, ReadsLabels):
+                path = self._shard_file(shard)
+                yield from _or_damaged(path, self.format.read_labels(path, self.info))
+            else:
+                yield from ((row.id, row.labels) for row in self.read_shard(shard))
 
     def __iter__(self) -> Iterator[Row]:
         for shard in range(self.num_shards):
@@ -135,6 +148,11 @@ class Store:
     @cached_property
     def _positions(self) -> dict[str, int]:
         return {row.id: i for i, row in enumerate(self.index())}
+
+    def _shard_file(self, shard: int) -> Path:
+        for name in self.shards[shard]["files"]:
+            self._file(f"shards/{name}")
+        return shard_path(self.folder, self.numbers[shard], self.format.suffixes[0])
 
     def _file(self, name: str) -> Path:
         path = self.folder / name

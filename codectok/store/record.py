@@ -14,7 +14,7 @@ from typing import Any
 from codectok.errors import FormatError
 from codectok.store.base import ItemError, Row, StoreInfo, shard_path, sister
 from codectok.store.files import read_json, sha256_of, write_json, writing
-from codectok.store.formats import get_format
+from codectok.store.formats.table import get_format
 from codectok.store.stats import Merger, UnitCounts
 
 Record = dict[str, Any]
@@ -52,7 +52,7 @@ def write_shard_files(
     with writing(out):
         form.write_shard(main, rows, info)
         counts.add(rows)
-        files = [p for s in form.suffixes if (p := sister(main, s)).exists()]
+        files = [p for s in (*form.suffixes, *form.label_suffixes) if (p := sister(main, s)).exists()]
         record = {
             "items": items_hash,
             "rows": len(rows),

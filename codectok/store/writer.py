@@ -10,6 +10,7 @@ import contextlib
 import json
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -21,7 +22,7 @@ from codectok.fingerprint import same
 from codectok.store.base import ItemError, Row, StoreInfo, need_pyarrow
 from codectok.store.files import part_numbers, read_json, write_json, writing
 from codectok.store.finish import finish_store
-from codectok.store.formats import FORMATS, get_format
+from codectok.store.formats.table import FORMATS, get_format
 from codectok.store.record import is_whole, read_record, record_path, write_shard_files
 from codectok.store.stats import Merger
 
@@ -43,7 +44,7 @@ class StoreWriter:
 
     Args:
         out: folder of the store; created, or gone on with where an unfinished run of the same job left it.
-        info: what is being made.
+        info: what is being made; a run that was begun without labels goes on without (``self.info`` says so).
         num_shards: that the whole job has.
         overwrite: begin afresh, deleting a store or unfinished run in ``out``.
         part: (i, n), from 1: only every n-th shard, from the i-th on. ``codectok.store.merge`` joins the parts.
@@ -93,6 +94,7 @@ class StoreWriter:
                 if (self.out / "store.json").exists():
                     self._close_work()
                     return True
+                self._keep_labels(found)
                 self._sweep()
                 write_json(self._work / "job.json", self._job())
             except BaseException:
@@ -156,6 +158,11 @@ class StoreWriter:
             raise FormatError(f"{self.out} holds other files than a store: choose another folder")
         return None
 
+    def _keep_labels(self, found: dict[str, Any] | None) -> None:
+        """A run that was begun without labels, as by 0.1, is ended so: its first shards have none."""
+        if found is not None and self._has_work() and StoreInfo.from_json(found, self.out).labels is None:
+            self.info = replace(self.info, labels=None)
+
     def _has_work(self) -> bool:
         """Whether there is more in the folder than a job that was begun: without, another one may take its place."""
         return (self.out / "store.json").exists() or next(self._work.glob("[0-9]*.json"), None) is not None
@@ -187,6 +194,11 @@ class StoreWriter:
             )
         if was.manifest != wanted.manifest:
             raise FormatError(f"{out} was made from another corpus, or the corpus has changed since: {remedy}")
+        if was.labels not in (None, wanted.labels):
+            raise FormatError(
+                f"{out} has other labels than the corpus has now: to join those to a finished store, use codectok "
+                f"convert --labels; else {remedy}"
+            )
         old, new = _as_given(was), _as_given(wanted)
         changed = [f"{name} {old[name]} is now {new[name]}" for name in old if old[name] != new[name]]
         if changed:

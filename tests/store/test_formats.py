@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from codectok.errors import CodectokError, FormatError
 from codectok.store import StoreOptions
-from codectok.store.espnet import UNITS
 from codectok.store.flat import flatten, unflatten
-from codectok.store.formats import FORMATS, get_format
+from codectok.store.formats.espnet import UNITS
+from codectok.store.formats.table import FORMATS, get_format
 from codectok.store.ids import ODD_PATHS, WHITE_SPACE, IdEscape
 from codectok.store.names import FORMATS as NAMES
 from codectok.store.names import SINGLE_STREAM
@@ -165,7 +165,7 @@ def test_flatten_order_and_inverse() -> None:
 
 
 def test_row_groups_are_cut_by_codes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("codectok.store.parquet.CODES_PER_GROUP", 20)
+    monkeypatch.setattr("codectok.store.formats.parquet.CODES_PER_GROUP", 20)
     info = make_info("parquet", (4, 4))
     rows = make_rows(info, [3, 3, 4, 1, 50, 0, 10, 1])
     path = write_rows(tmp_path, info, rows)

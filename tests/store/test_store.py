@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from codectok.cli.store import verify
 from codectok.errors import CodectokError, FingerprintError, FormatError
 from codectok.store import StoreOptions, open_store
-from codectok.store.formats import FORMATS
+from codectok.store.formats.table import FORMATS
 from codectok.store.verify import verify_store
 from codectok.store.writer import StoreWriter
 from tests.store.making import BAD, make_info, make_rows, make_store

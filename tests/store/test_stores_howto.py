@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from codectok.store.formats import FORMATS
+from codectok.store.formats.table import FORMATS
 from tests.store.making import make_info, make_rows, make_store
 
 PAGE = (Path(__file__).parents[2] / "docs/stores.md").read_text(encoding="utf-8")

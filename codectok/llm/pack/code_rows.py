@@ -11,7 +11,10 @@ import numpy as np
 
 from codectok.errors import CodectokError, FormatError
 from codectok.fingerprint import same
+from codectok.items.labels import Labels
 from codectok.store.base import shard_path
+from codectok.store.formats.parquet import COLUMNS, batch_labels
+from codectok.store.label_columns import LabelColumns
 from codectok.store.reader import Store
 
 if TYPE_CHECKING:
@@ -22,11 +25,12 @@ ROWS = 512
 
 
 class CodeRow(NamedTuple):
-    """One utterance: codes [K, T] of any integer type, durations [T] in frames where runs were merged."""
+    """One utterance: codes [K, T] of any integer type, durations [T] in frames where runs were merged, labels."""
 
     id: str
     codes: np.ndarray
     durations: np.ndarray | None
+    labels: Labels = {}  # noqa: RUF012 (never changed)
 
     def expanded(self) -> np.ndarray:
         """Codes [K, frames], runs undone."""
@@ -40,9 +44,10 @@ def code_rows(store: Store) -> Iterator[CodeRow]:
         FormatError: a shard is missing or damaged.
     """
     if store.info.format != "parquet":
-        for key, tokens in store:
+        for row in store:
+            key, tokens = row
             runs = None if tokens.durations is None else tokens.durations.numpy()
-            yield CodeRow(key, tokens.codes.numpy(), runs)
+            yield CodeRow(key, tokens.codes.numpy(), runs, row.labels)
         return
     for shard in range(store.num_shards):
         yield from _parquet(store, shard_path(store.folder, shard, ".parquet"))
@@ -57,15 +62,17 @@ def _parquet(store: Store, path: Path) -> Iterator[CodeRow]:
             found = json.loads((file.schema_arrow.metadata or {}).get(b"codectok", b"{}")).get("fingerprint")
             if not same(found, store.fingerprint):
                 raise FormatError(f"{path} was made by tokenizer {found}, its store by {store.fingerprint}")
-            for batch in file.iter_batches(batch_size=ROWS, columns=["id", "codes", "durations"]):
-                yield from _batch(batch, len(store.info.codebook_sizes))
+            labels = store.info.labels
+            columns = ["id", "codes", "durations", *(labels.columns(COLUMNS).values() if labels is not None else ())]
+            for batch in file.iter_batches(batch_size=ROWS, columns=columns):
+                yield from _batch(batch, len(store.info.codebook_sizes), labels)
     except CodectokError:
         raise
     except (pa.ArrowException, KeyError, OSError, ValueError) as e:
         raise FormatError(f"{path} is damaged ({' '.join(str(e).split())[:200]}): make the store again") from e
 
 
-def _batch(batch: pa.RecordBatch, k: int) -> Iterator[CodeRow]:
+def _batch(batch: pa.RecordBatch, k: int, labels: LabelColumns | None) -> Iterator[CodeRow]:
     codes = batch.column("codes")
     lengths = codes.flatten().value_lengths().to_numpy(zero_copy_only=False).reshape(-1, k)
     if not (codes.value_lengths().to_numpy(zero_copy_only=False) == k).all() or (lengths != lengths[:, :1]).any():
@@ -81,6 +88,6 @@ def _batch(batch: pa.RecordBatch, k: int) -> Iterator[CodeRow]:
     if merged and (runs.value_lengths().to_numpy(zero_copy_only=False) != frames).any():
         raise ValueError("durations and codes differ in length")
     starts = np.concatenate([[0], np.cumsum(frames)]).tolist()
-    for i, key in enumerate(batch.column("id").to_pylist()):
+    for i, (key, own) in enumerate(zip(batch.column("id").to_pylist(), batch_labels(batch, labels), strict=True)):
         table = values[ends[i] : ends[i + 1]].reshape(k, -1)
-        yield CodeRow(key, table, spread[starts[i] : starts[i + 1]] if merged else None)
+        yield CodeRow(key, table, spread[starts[i] : starts[i + 1]] if merged else None, own)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from codectok.errors import CodectokError, CodeRangeError, FingerprintError, FormatError
 from codectok.fingerprint import same
 from codectok.llm.pack.code_rows import code_rows
-from codectok.llm.pack.texts import Line
+from codectok.llm.pack.texts import Line, stored_line
 from codectok.llm.sequence.loss_labels import Part
 from codectok.llm.sequence.segments import Audio, Marker, Segment, Text
 from codectok.llm.sequence.task_table import Task
@@ -65,13 +65,13 @@ def made_items(
         task: what to make.
         style: how.
         vocab: for its markers.
-        texts: by id.
+        texts: by id; what they do not say, the labels of the store do.
         target: a store of target speech under the same ids.
         group: utterances at most to a sequence, for tasks of several: neighbours in the store of one group in the
             table, or without one of the same folder in their id.
     """
     items = _items(store, vocab, texts, target, task)
-    for item in _grouped(items, texts, group) if task.group else items:
+    for item in _grouped(items, group) if task.group else (item for item, _ in items):
         try:
             if item.codes is not None and "codes" in task.needs and not item.codes.shape[1]:
                 raise FormatError("no frames")
@@ -82,20 +82,21 @@ def made_items(
 
 def _items(
     store: Store, vocab: AudioVocab, texts: Mapping[str, Line], target: Store | None, task: Task
-) -> Iterator[Item]:
+) -> Iterator[tuple[Item, str | None]]:
+    """Items and the groups that they belong to."""
     k, rate = vocab.num_codebooks, store.info.frame_rate
     for row in code_rows(store):
-        line = texts.get(row.id, NO_LINE)
+        line = texts.get(row.id, NO_LINE).over(stored_line(row.labels))
         codes = row.expanded() if task.slices else row.codes
         answer = target[row.id].codes[:k] if target is not None and row.id in target else None
-        yield Item(row.id, codes[:k], line.text, answer, line.target_text, line.words, rate)
+        yield Item(row.id, codes[:k], line.text, answer, line.target_text, line.words, rate), line.group
 
 
-def _grouped(items: Iterator[Item], texts: Mapping[str, Line], size: int) -> Iterator[Item]:
+def _grouped(items: Iterator[tuple[Item, str | None]], size: int) -> Iterator[Item]:
     held: list[Item] = []
     last = None
-    for item in items:
-        name = texts.get(item.id, NO_LINE).group or item.id.rpartition("/")[0]
+    for item, given in items:
+        name = given or item.id.rpartition("/")[0]
         if held and (name != last or len(held) == size):
             yield replace(held[0], following=tuple(held[1:]))
             held = []

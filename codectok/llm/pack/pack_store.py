@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from codectok.errors import CodectokError, FormatError
 from codectok.llm.model.folder import open_text_tokenizer
 from codectok.llm.pack.dataset import PackOptions, PackReport, write_dataset
 from codectok.llm.pack.items import check_store, made_dialogues, made_items
-from codectok.llm.pack.texts import Line, read_texts
+from codectok.llm.pack.texts import TARGETS, Line, read_texts
 from codectok.llm.patterns import Flatten, Pattern, Sections, from_dict, to_dict
 from codectok.llm.sequence.encoder import SequenceEncoder
 from codectok.llm.sequence.task_table import CHAT, task
@@ -80,7 +80,7 @@ def pack_store(
         job: what to make.
         options: of the packing.
         tokenizer: text tokenizer; default the one in ``model``, if there is one.
-        texts: table with the texts (see ``texts.read_texts``).
+        texts: table with the texts (see ``texts.read_texts``); default, the labels of the store.
         target: store of target speech.
         overwrite: replace ``out``.
         progress: told the number of items done.
@@ -100,7 +100,7 @@ def pack_store(
         raise FormatError(f"task {job.task} takes utterances apart by frames: use the pattern flatten")
     if "target_codes" in chosen.needs and target is None:
         raise FormatError(f"task {job.task} needs target speech: give its store with --target")
-    if texts is None and (chat or {"text", "target_text"} & set(chosen.needs)):
+    if texts is None and (chat or not _has_texts(store, chosen.needs)):
         raise FormatError(f"task {job.task} needs texts: give a table with --text")
     weights = None if job.codebook_weights is None else _numbers(job.codebook_weights)
     text_tokenizer = _text_tokenizer(model, tokenizer)
@@ -135,6 +135,13 @@ def pack_store(
         overwrite=overwrite,
         progress=progress,
     )
+
+
+def _has_texts(store: Store, needs: Collection[str]) -> bool:
+    """Whether the labels of a store have the texts that a task needs."""
+    labels = () if store.info.labels is None else store.info.labels.types
+    found = {"text": "text" in labels, "target_text": any(name in labels for name in TARGETS)}
+    return all(found.get(need, True) for need in needs)
 
 
 def _text_tokenizer(model: str | os.PathLike[str], given: str | os.PathLike[str] | None) -> Any:

@@ -1,7 +1,8 @@
 """The JSON Lines format: one object an utterance.
 
-``{"id": "a/b", "num_samples": 16000, "num_frames": 3, "codes": [[5, 0, 7], [1, 1, 2]], "durations": [1, 1, 1]}``,
-with ``durations`` only where runs were merged.
+``{"id": "a/b", "num_samples": 16000, "num_frames": 3, "codes": [[5, 0, 7], [1, 1, 2]], "durations": [1, 1, 1],
+"labels": {"text": "hello", "speaker": "s1"}}``, with ``durations`` only where runs were merged, and ``labels`` only
+where the corpus had any.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ class JsonlFormat:
     name = "jsonl"
     suffixes: tuple[str, ...] = (".jsonl",)
     extras: tuple[str, ...] = ()
+    labels: tuple[str, ...] | None = None
+    label_suffixes: tuple[str, ...] = ()
 
     def check(self, info: StoreInfo) -> None:
         """Refuse ``flatten``: a line holds all codebooks as they are."""
@@ -33,7 +36,8 @@ class JsonlFormat:
     def write_shard(self, path: Path, rows: Sequence[Row], info: StoreInfo) -> None:
         """Write one .jsonl file."""
         with atomic_path(path) as partial, open(partial, "w", encoding="utf-8", newline="\n") as f:
-            for key, tokens in rows:
+            for row in rows:
+                key, tokens = row
                 entry: dict[str, Any] = {
                     "id": key,
                     "num_samples": tokens.num_samples,
@@ -42,6 +46,8 @@ class JsonlFormat:
                 }
                 if tokens.durations is not None:
                     entry["durations"] = tokens.durations.tolist()
+                if labels := info.labels_of(row):
+                    entry["labels"] = labels
                 f.write(json.dumps(entry, ensure_ascii=False) + "\n")
 
     def read_shard(self, path: Path, info: StoreInfo) -> Iterator[Row]:
@@ -53,7 +59,7 @@ class JsonlFormat:
                     runs = entry.get("durations")
                     codes = torch.tensor(entry["codes"], dtype=torch.int64)
                     tokens = info.tokens(codes, entry["num_samples"], None if runs is None else torch.tensor(runs))
-                    yield entry["id"], tokens
+                    yield Row(entry["id"], tokens, entry.get("labels", {}))
                 except CodectokError as e:
                     raise type(e)(f"line {number} of {path}: {e}") from e
                 except (ValueError, KeyError, TypeError, AttributeError) as e:

@@ -6,8 +6,9 @@ with their lengths in frames), and ``00000.tsv``, the manifest with ``num_sample
 
 from __future__ import annotations
 
-from codectok.store.fairseq import MANIFEST
-from codectok.store.lines import LineFile, LineFormat
+from codectok.store.formats.fairseq import MANIFEST
+from codectok.store.formats.line_file import LineFile
+from codectok.store.formats.lines import LineFormat
 
 
 class TextlessFormat(LineFormat):

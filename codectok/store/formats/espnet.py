@@ -3,6 +3,8 @@
 A shard is ``00000.text`` (``103-1240-0000 丑伨且``), ``00000.utt2num_samples`` and, where runs were merged,
 ``00000.durations`` (``103-1240-0000 2 1 1``). ``distinct_cjk_token_lists`` beside ``store.json`` has a line a unit:
 ``0 一``. Merged runs are what the recipes call ``src_case rm``.
+Where the corpus has text and speakers, they are in ``00000.text.ts``, which the recipes call ``text.ts.LANGUAGE``, and
+``00000.utt2spk``.
 """
 
 from __future__ import annotations
@@ -17,7 +19,9 @@ from codectok.errors import FormatError
 from codectok.files.atomic import atomic_path
 from codectok.store.base import StoreInfo
 from codectok.store.flat import need_one_stream
-from codectok.store.lines import LineFile, LineFormat
+from codectok.store.formats.label_files import LabelFile
+from codectok.store.formats.line_file import LineFile
+from codectok.store.formats.lines import LineFormat
 
 FIRST = 0x4E00
 UNITS = 0xA000 - FIRST
@@ -33,7 +37,8 @@ class EspnetFormat(LineFormat):
 
     def __init__(self) -> None:
         samples, runs = LineFile(".utt2num_samples", " "), LineFile(".durations", " ")
-        super().__init__("espnet", samples, LineFile(".text", " "), runs)
+        beside = {"text": LabelFile(".text.ts", " "), "speaker": LabelFile(".utt2spk", " ", word=True)}
+        super().__init__("espnet", samples, LineFile(".text", " "), runs, beside)
 
     def check(self, info: StoreInfo) -> None:
         """Refuse more than one stream, and more units than there are characters."""

@@ -8,6 +8,7 @@ A shard has
   which recipes call pseudo labels and ``copy-int-vector ark,t:`` reads.
 - ``00000.durations.ark`` and ``.scp``, where runs were merged: int32 vectors [T], the lengths of the runs.
 - ``00000.utt2num_frames`` (rows of the matrix) and ``00000.utt2num_samples``.
+- ``00000.text``, ``00000.utt2spk`` and ``00000.utt2lang``, where the corpus has texts, speakers and languages.
 
 Kaldi's own binary types have no integer matrix. The arrays are ``NPY`` entries, those that kaldiio writes with
 ``write_function="numpy"`` and reads without being told.
@@ -28,11 +29,17 @@ from codectok.errors import CodectokError, FormatError
 from codectok.files.atomic import atomic_path
 from codectok.store.base import Row, StoreInfo, sister
 from codectok.store.flat import need_side_by_side
-from codectok.store.lines import LineFile, spell_numbers, zip_named
+from codectok.store.formats.label_files import LabelFile, ShardLabels, write_labels
+from codectok.store.formats.line_file import LineFile, spell_numbers, zip_named
 from codectok.store.npy import npy_bytes, read_npy
 
 SCP, RUNS_SCP = LineFile(".scp", " "), LineFile(".durations.scp", " ")
 LABELS = LineFile(".txt", " ")
+BESIDE = {
+    "text": LabelFile(".text", " "),
+    "speaker": LabelFile(".utt2spk", " ", word=True),
+    "language": LabelFile(".utt2lang", " ", word=True),
+}
 FRAMES, SAMPLES = LineFile(".utt2num_frames", " "), LineFile(".utt2num_samples", " ")
 
 
@@ -44,6 +51,8 @@ class KaldiFormat:
         ".scp", ".ark", ".txt", ".durations.scp", ".durations.ark", ".utt2num_frames", ".utt2num_samples",
     )  # fmt: skip
     extras: tuple[str, ...] = ()
+    labels: tuple[str, ...] | None = tuple(BESIDE)
+    label_suffixes: tuple[str, ...] = tuple(file.suffix for file in BESIDE.values())
 
     def check(self, info: StoreInfo) -> None:
         """Refuse ``flatten``."""
@@ -60,9 +69,11 @@ class KaldiFormat:
             LABELS.write(path, ((key, spell_numbers(tokens.codes[0])) for key, tokens in rows))
         FRAMES.write(path, ((key, str(tokens.codes.shape[1])) for key, tokens in rows))
         SAMPLES.write(path, ((key, str(tokens.num_samples)) for key, tokens in rows))
+        write_labels(path, rows, info, BESIDE)
 
     def read_shard(self, path: Path, info: StoreInfo) -> Iterator[Row]:
         """Yield the rows of one shard, archives read from start to end."""
+        labels = ShardLabels(path, info, BESIDE)
         indexes = [SCP, *([RUNS_SCP] if info.options.dedup else [])]
         with ExitStack() as stack:
             archives = [stack.enter_context(open(_archive(path, scp), "rb")) for scp in indexes]
@@ -70,7 +81,8 @@ class KaldiFormat:
                 try:
                     matrix, *runs = map(_read_entry, archives, places)
                     codes = torch.from_numpy(matrix).t().reshape(len(info.codebook_sizes), -1)
-                    yield key, info.tokens(codes, int(samples), torch.from_numpy(runs[0]) if runs else None)
+                    tokens = info.tokens(codes, int(samples), torch.from_numpy(runs[0]) if runs else None)
+                    yield Row(key, tokens, labels.of(number - 1, key))
                 except CodectokError as e:
                     raise type(e)(f"utterance {number} of {path}: {e}") from e
                 except (ValueError, RuntimeError) as e:

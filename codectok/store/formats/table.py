@@ -6,15 +6,15 @@ from __future__ import annotations
 
 from codectok.errors import FormatError
 from codectok.store.base import StoreFormat
-from codectok.store.espnet import EspnetFormat
-from codectok.store.fairseq import FairseqFormat
-from codectok.store.gslm import GslmFormat
-from codectok.store.jsonl import JsonlFormat
-from codectok.store.kaldi import KaldiFormat
-from codectok.store.lhotse import LhotseFormat
-from codectok.store.parquet import ParquetFormat
-from codectok.store.textless import TextlessFormat
-from codectok.store.webdataset import WebdatasetFormat
+from codectok.store.formats.espnet import EspnetFormat
+from codectok.store.formats.fairseq import FairseqFormat
+from codectok.store.formats.gslm import GslmFormat
+from codectok.store.formats.jsonl import JsonlFormat
+from codectok.store.formats.kaldi import KaldiFormat
+from codectok.store.formats.lhotse import LhotseFormat
+from codectok.store.formats.parquet import ParquetFormat
+from codectok.store.formats.textless import TextlessFormat
+from codectok.store.formats.webdataset import WebdatasetFormat
 
 _ALL: tuple[StoreFormat, ...] = (
     ParquetFormat(), JsonlFormat(), FairseqFormat(), GslmFormat(), TextlessFormat(), EspnetFormat(), KaldiFormat(),

@@ -7,8 +7,9 @@ one ``quantized.txt``.
 
 from __future__ import annotations
 
-from codectok.store.fairseq import MANIFEST
-from codectok.store.lines import LineFile, LineFormat
+from codectok.store.formats.fairseq import MANIFEST
+from codectok.store.formats.line_file import LineFile
+from codectok.store.formats.lines import LineFormat
 
 
 class GslmFormat(LineFormat):

@@ -1,7 +1,8 @@
 """The parquet format: one row an utterance, codes as nested lists. Any parquet reader opens it.
 
 Columns: ``id`` string, ``num_samples`` int64, ``num_frames`` int64, ``codes`` list<list<int32>> [K][T], ``durations``
-list<int32> [T] or null. The store's description is in the schema's metadata under ``codectok``.
+list<int32> [T] or null; then one a label, typed (``label_id`` and so on where a label has one of these names). The
+store's description is in the schema's metadata under ``codectok``.
 """
 
 from __future__ import annotations
@@ -16,8 +17,10 @@ import numpy as np
 from codectok.errors import CodectokError, FormatError
 from codectok.files.atomic import atomic_path
 from codectok.fingerprint import same
+from codectok.items.labels import Label, Labels
 from codectok.store.base import Row, StoreInfo, need_pyarrow
 from codectok.store.flat import need_side_by_side
+from codectok.store.label_columns import LabelColumns
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -26,6 +29,8 @@ CODES_PER_GROUP = 2**19
 """Codes in a row group (one utterance at least), 2 MB as int32: what a reader decodes for a single row, and what bounds
 its memory. Rows would be no measure: 15 s are 375 codes of one tokenizer and 36,000 of another."""
 ROWS_AT_A_TIME = 256
+COLUMNS = ("id", "num_samples", "num_frames", "codes", "durations")
+"""The store's own; then come the labels."""
 
 
 class ParquetFormat:
@@ -34,6 +39,8 @@ class ParquetFormat:
     name = "parquet"
     suffixes: tuple[str, ...] = (".parquet",)
     extras: tuple[str, ...] = ()
+    labels: tuple[str, ...] | None = None
+    label_suffixes: tuple[str, ...] = ()
 
     def check(self, info: StoreInfo) -> None:
         """Refuse ``flatten``: parquet holds all codebooks as they are."""
@@ -45,7 +52,8 @@ class ParquetFormat:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        schema = _schema(info)
+        schema, labels = _schema(info), info.labels
+        names = [] if labels is None else list(labels.columns(COLUMNS))
         with atomic_path(path) as partial, pq.ParquetWriter(partial, schema, compression="zstd") as writer:
             for group in _groups(rows):
                 columns = [
@@ -57,6 +65,9 @@ class ParquetFormat:
                         [None if t.durations is None else t.durations.numpy() for _, t in group], pa.list_(pa.int32())
                     ),
                 ]
+                found = [info.labels_of(row) for row in group]
+                for name, column in zip(names, schema.names[len(COLUMNS) :], strict=True):
+                    columns.append(pa.array(_values(labels, name, found), schema.field(column).type))
                 writer.write_table(pa.table(columns, schema=schema), row_group_size=len(group))
 
     def read_shard(self, path: Path, info: StoreInfo) -> Iterator[Row]:
@@ -76,18 +87,47 @@ class ParquetFormat:
                     )
                 for batch in file.iter_batches(batch_size=ROWS_AT_A_TIME):
                     columns = (batch.column(name) for name in ("id", "num_samples", "codes", "durations"))
-                    for key, samples, codes, runs in zip(*columns, strict=True):
+                    labels = batch_labels(batch, info.labels)
+                    for key, samples, codes, runs, own in zip(*columns, labels, strict=True):
                         tokens = info.tokens(
                             _codes(codes, k), samples.as_py(), None if runs.values is None else _array(runs.values)
                         )
-                        yield key.as_py(), tokens
+                        yield Row(key.as_py(), tokens, own)
         except CodectokError:
             raise
         except (pa.ArrowException, KeyError, OSError, ValueError) as e:
             raise FormatError(f"{path} is damaged ({' '.join(str(e).split())[:200]}): make the store again") from e
 
+    def read_labels(self, path: Path, info: StoreInfo) -> Iterator[tuple[str, Labels]]:
+        """Yield ids and labels of one parquet file; the codes are not read."""
+        import pyarrow.parquet as pq
+
+        columns = ["id", *(info.labels.columns(COLUMNS).values() if info.labels is not None else ())]
+        with pq.ParquetFile(path) as file:
+            for batch in file.iter_batches(columns=columns):
+                yield from zip(batch.column("id").to_pylist(), batch_labels(batch, info.labels), strict=True)
+
     def write_extras(self, folder: Path, info: StoreInfo) -> None:
         """Nothing."""
+
+
+def batch_labels(batch: pa.RecordBatch, labels: LabelColumns | None) -> Iterator[dict[str, Label]]:
+    """The labels of each row of a batch that has their columns."""
+    columns = {} if labels is None else labels.columns(COLUMNS)
+    values = {name: batch.column(column).to_pylist() for name, column in columns.items()}
+    for i in range(batch.num_rows):
+        found = {name: column[i] for name, column in values.items() if column[i] is not None}
+        for name in found if labels is not None else ():
+            if labels.types[name] == "json":
+                found[name] = json.loads(found[name])
+        yield found
+
+
+def _values(labels: LabelColumns | None, name: str, rows: Sequence[Labels]) -> list[Label]:
+    found = [row.get(name) for row in rows]
+    if labels is not None and labels.types[name] == "json":
+        return [None if value is None else json.dumps(value, ensure_ascii=False) for value in found]
+    return found
 
 
 def _groups(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
@@ -105,6 +145,11 @@ def _groups(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
 def _schema(info: StoreInfo) -> pa.Schema:
     import pyarrow as pa
 
+    kinds = {"int": pa.int64(), "float": pa.float64(), "bool": pa.bool_()}
+    labels = []
+    if info.labels is not None:
+        columns = info.labels.columns(COLUMNS)
+        labels = [pa.field(columns[name], kinds.get(kind, pa.string())) for name, kind in info.labels.types.items()]
     return pa.schema(
         [
             pa.field("id", pa.string(), nullable=False),
@@ -112,6 +157,7 @@ def _schema(info: StoreInfo) -> pa.Schema:
             pa.field("num_frames", pa.int64(), nullable=False),
             pa.field("codes", pa.list_(pa.list_(pa.int32()))),
             pa.field("durations", pa.list_(pa.int32())),
+            *labels,
         ],
         metadata={"codectok": json.dumps(info.to_json(), sort_keys=True)},
     )

@@ -10,6 +10,8 @@ Where runs were merged, time and columns no longer go in step: units [T, K] and 
 A cut lasts as long as its audio or its frames, whichever is more, since lhotse rounds durations to frames and would
 drop the last one. The exact ``num_samples`` is the custom field ``audio_samples``. An id that a path would not keep is
 percent-escaped.
+
+Labels are a supervision over the whole cut: text, speaker, language and gender, and all others as its custom fields.
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ import torch
 
 from codectok.errors import CodectokError, FormatError
 from codectok.files.atomic import atomic_path
+from codectok.items.labels import Label
 from codectok.store.base import Row, StoreInfo, sister
 from codectok.store.flat import need_side_by_side
 from codectok.store.ids import ODD_PATHS, IdEscape
@@ -35,6 +38,7 @@ from codectok.store.npy import add_member, npy_bytes, read_npy, tar_members
 from codectok.tokens import Tokens
 
 IDS = IdEscape(pattern=ODD_PATHS)
+_SUPERVISED = ("text", "speaker", "language", "gender")
 
 
 class LhotseFormat:
@@ -43,6 +47,8 @@ class LhotseFormat:
     name = "lhotse"
     suffixes: tuple[str, ...] = (".cuts.jsonl.gz", ".units.tar", ".durations.tar")
     extras: tuple[str, ...] = ()
+    labels: tuple[str, ...] | None = None
+    label_suffixes: tuple[str, ...] = ()
 
     def check(self, info: StoreInfo) -> None:
         """Refuse ``flatten``."""
@@ -55,16 +61,18 @@ class LhotseFormat:
             members = ((IDS.escape(id), _array(field, tokens), _manifest(field, tokens, info)) for id, tokens in rows)
             _write_arrays(sister(path, f".{field}.tar"), members)
         with atomic_path(path) as partial, _gzip(partial) as f:
-            for id, tokens in rows:
+            for row in rows:
+                id, tokens = row
                 # lhotse asks a cut that has no recording for a custom sampling_rate, when it is truncated.
                 custom: dict[str, Any] = {"audio_samples": tokens.num_samples, "sampling_rate": info.sample_rate}
                 custom |= {field: _manifest(field, tokens, info) for field in fields}
+                duration = max(tokens.duration, float(tokens.num_frames / info.frame_rate))
                 cut = {
                     "id": IDS.escape(id),
                     "start": 0,
-                    "duration": max(tokens.duration, float(tokens.num_frames / info.frame_rate)),
+                    "duration": duration,
                     "channel": 0,
-                    "supervisions": [],
+                    "supervisions": _supervisions(IDS.escape(id), duration, info.labels_of(row)),
                     "custom": custom,
                     "type": "MonoCut",
                 }
@@ -81,7 +89,7 @@ class LhotseFormat:
                 units, *runs = (array for _, array in arrays)
                 codes = torch.from_numpy(units.reshape(len(units), len(info.codebook_sizes))).t()
                 tokens = info.tokens(codes, cut["custom"]["audio_samples"], torch.from_numpy(runs[0]) if runs else None)
-                yield IDS.restore(cut["id"]), tokens
+                yield Row(IDS.restore(cut["id"]), tokens, _labels(cut["supervisions"]))
                 number += 1
         except CodectokError as e:
             raise type(e)(f"cut {number} of {path}: {e}") from e
@@ -90,6 +98,24 @@ class LhotseFormat:
 
     def write_extras(self, folder: Path, info: StoreInfo) -> None:
         """Nothing."""
+
+
+def _supervisions(id: str, duration: float, labels: dict[str, Label]) -> list[dict[str, Any]]:
+    """The labels as one supervision over the whole cut; lhotse's own fields are text, what else is custom."""
+    if not labels:
+        return []
+    own = {name: str(labels[name]) for name in _SUPERVISED if name in labels}
+    custom = {name: value for name, value in labels.items() if own.get(name) != value}
+    place = {"id": id, "recording_id": id, "start": 0, "duration": duration, "channel": 0}
+    return [{**place, **own, **({"custom": custom} if custom else {})}]
+
+
+def _labels(supervisions: list[dict[str, Any]]) -> dict[str, Label]:
+    """The inverse of ``_supervisions``."""
+    if not supervisions:
+        return {}
+    [one] = supervisions
+    return {name: one[name] for name in _SUPERVISED if one.get(name) is not None} | one.get("custom", {})
 
 
 def _fields(info: StoreInfo) -> tuple[str, ...]:

@@ -1,0 +1,1 @@
+"""One file a format of stores; ``table`` has them by name."""
