@@ -18,6 +18,8 @@ from codectok.items.item import Item
 from codectok.items.sources import describe, open_item
 from codectok.items.written import audio_path, json_line
 
+SPOKEN = ("text", "ltr", "phn", "words", "alignment", "supervisions", "messages")
+"""Labels that are of a whole recording and not of a piece of it."""
 Span = tuple[int, int]
 """Samples ``[start, stop)`` of a file, at its own rate."""
 
@@ -44,6 +46,7 @@ def segment_corpus(
 
     Without ``vad`` the pieces tile the item and differ by a sample at most. With it they are stretches of speech,
     padded; one that is too long is cut in the middle of its longest pause, and inside speech only where it has none.
+    Pieces have the labels of their item, but for its text, unless it is one piece.
 
     Args:
         corpus: of long files.
@@ -73,8 +76,9 @@ def segment_corpus(
                 cuts.failed.append((item.id, " ".join(str(error).split())))
                 continue
             cuts.seconds += (stop - start) / rate
+            labels = item.labels if len(spans) == 1 else {n: v for n, v in item.labels.items() if n not in SPOKEN}
             for span in spans:
-                file.write(json_line(_entry(item, span, rate, str(target.parent))))
+                file.write(json_line({**labels, **_entry(item, span, rate, str(target.parent))}))
                 cuts.pieces += 1
                 cuts.kept_seconds += (span[1] - span[0]) / rate
             if progress is not None:

@@ -54,7 +54,7 @@ class LabelColumns:
         Raises:
             FormatError: a value of another type than the corpus had when it was read through.
         """
-        found = {name: value for name in self.types if (value := labels.get(name)) is not None}
+        found: dict[str, Label] = {name: value for name in self.types if (value := labels.get(name)) is not None}
         for name, value in found.items():
             check = _CHECKS.get(self.types[name])
             if check is not None and not check(value):

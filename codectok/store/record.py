@@ -16,6 +16,7 @@ from codectok.store.base import ItemError, Row, StoreInfo, shard_path, sister
 from codectok.store.files import read_json, sha256_of, write_json, writing
 from codectok.store.formats.table import get_format
 from codectok.store.stats import Merger, UnitCounts
+from codectok.tokens import Tokens
 
 Record = dict[str, Any]
 
@@ -24,7 +25,7 @@ def write_shard_files(
     out: Path,
     info: StoreInfo,
     number: int,
-    rows: Sequence[Row],
+    rows: Sequence[tuple[str, Tokens]],
     errors: Sequence[ItemError],
     items_hash: str,
     bpe: Merger | None = None,
@@ -35,7 +36,7 @@ def write_shard_files(
         out: folder of the store.
         info: what is being made.
         number: of the shard, from 0.
-        rows: in manifest order.
+        rows: ids and tokens in manifest order, with labels where they are Rows.
         errors: items of the shard that failed, in manifest order.
         items_hash: sha256 of the items that the shard is made of.
         bpe: of the tokenizer, where it has one: what it would leave is counted.
@@ -47,11 +48,12 @@ def write_shard_files(
         CodectokError: the disk is full or cannot be written to; nothing half-written is left.
     """
     form = get_format(info.format)
+    found = [row if isinstance(row, Row) else Row(*row) for row in rows]
     main = shard_path(out, number, form.suffixes[0])
     counts = UnitCounts(info, bpe)
     with writing(out):
-        form.write_shard(main, rows, info)
-        counts.add(rows)
+        form.write_shard(main, found, info)
+        counts.add(found)
         files = [p for s in (*form.suffixes, *form.label_suffixes) if (p := sister(main, s)).exists()]
         record = {
             "items": items_hash,

@@ -20,11 +20,13 @@ from codectok.files.atomic import sweep
 from codectok.files.folder_lock import FolderLock
 from codectok.fingerprint import same
 from codectok.store.base import ItemError, Row, StoreInfo, need_pyarrow
+from codectok.store.base import ItemError, StoreInfo, need_pyarrow
 from codectok.store.files import part_numbers, read_json, write_json, writing
 from codectok.store.finish import finish_store
 from codectok.store.formats.table import FORMATS, get_format
 from codectok.store.record import is_whole, read_record, record_path, write_shard_files
 from codectok.store.stats import Merger
+from codectok.tokens import Tokens
 
 __all__ = ["StoreWriter", "part_numbers", "write_shard_files"]
 DESCRIPTIONS = ("store.json", "index.parquet", "errors.jsonl", "stats.json", "stats.html")
@@ -109,7 +111,9 @@ class StoreWriter:
         record = read_record(self.out, shard)
         return record.get("items") == items and is_whole(self.out, record)
 
-    def write_shard(self, shard: int, rows: Sequence[Row], errors: Sequence[ItemError], items: str) -> None:
+    def write_shard(
+        self, shard: int, rows: Sequence[tuple[str, Tokens]], errors: Sequence[ItemError], items: str
+    ) -> None:
         """Write one shard, then the record that it is whole. ``rows`` and ``errors`` are in manifest order."""
         write_shard_files(self.out, self.info, shard, rows, errors, items, self.bpe)
 

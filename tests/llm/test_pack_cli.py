@@ -16,12 +16,14 @@ from click.testing import CliRunner, Result
 
 from codectok.cli.llm import llm
 from codectok.errors import FormatError
+from codectok.items.corpus import read_corpus
 from codectok.llm.pack.code_rows import code_rows
 from codectok.llm.pack.texts import read_texts
 from codectok.llm.sequence.loss_labels import IGNORE
 from codectok.llm.sequence.parse import parse
 from codectok.llm.vocab.audio_vocab import AudioVocab
 from codectok.store import Store, StoreInfo, StoreOptions, open_store
+from codectok.store.convert import convert_store
 from codectok.store.writer import StoreWriter
 
 from .test_segments import CHAT
@@ -221,6 +223,44 @@ def test_every_kind_of_task_packs(home: Path, tmp_path: Path, task: str, more: l
         assert report["weight"] == report["labels"] + 40 * 4
     else:
         assert report["weight"] == report["labels"]
+
+
+@pytest.mark.parametrize("task", ["asr", "s2tt", "repetition"])
+@pytest.mark.parametrize("format", ["parquet", "jsonl"])
+def test_texts_are_those_of_the_store_where_no_table_is_given(
+    home: Path, tmp_path: Path, task: str, format: str
+) -> None:
+    store = open_store(home / "store")
+    convert_store(store, tmp_path / "store", format=format, labels=home / "texts.tsv")
+    more = ["--task", task, "--pattern", "sections"] if task == "asr" else ["--task", task]
+    assert run(home, tmp_path / "table", *more, "--text", str(home / "texts.tsv")).exit_code == 0
+    assert run(home, tmp_path / "labels", *more, store=str(tmp_path / "store")).exit_code == 0
+    assert sequences(tmp_path / "labels") == sequences(tmp_path / "table")
+    assert run(home, tmp_path / "none", *more).exit_code == 2
+    # A table counts before the labels, and these where it says nothing.
+    (tmp_path / "some.csv").write_text("id,text,translation\nbook0/u0,a wolf,ein Wolf\n")
+    assert run(home, tmp_path / "some", *more, "--text", str(tmp_path / "some.csv"), store=str(tmp_path / "store"))
+    found, before = sequences(tmp_path / "some"), sequences(tmp_path / "table")
+    assert found.keys() == before.keys()
+    assert [key for key in found if found[key] != before[key]] == ["book0/u0"]
+
+
+def test_a_manifest_of_absolute_paths_without_ids(home: Path, tmp_path: Path) -> None:
+    """Ids are the store's, whatever reads the manifest."""
+    names = [f"/data/book{i // 5}/u{i}.flac" for i in range(40)]
+    lines = [json.dumps({"audio_filepath": name, "text": f"the fox {i}"}) for i, name in enumerate(names)]
+    (tmp_path / "m.jsonl").write_text("\n".join(lines) + "\n")
+    store = open_store(home / "store")
+    ids = [item.id for item in read_corpus(tmp_path / "m.jsonl")]
+    rows = [(key, tokens) for key, (_, tokens) in zip(ids, store, strict=True)]
+    with StoreWriter(tmp_path / "store", store.info, 1) as writer:
+        writer.write_shard(0, rows, [], "a")
+        writer.close({})
+    more = ["--task", "asr", "--text", str(tmp_path / "m.jsonl")]
+    result = run(home, tmp_path / "out", *more, store=str(tmp_path / "store"))
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["items"] == 40
+    assert set(sequences(tmp_path / "out")) == {f"data/book{i // 5}/u{i}" for i in range(40)}
 
 
 def test_chat(home: Path, tmp_path: Path) -> None:

@@ -113,12 +113,13 @@ class ParquetFormat:
 
 def batch_labels(batch: pa.RecordBatch, labels: LabelColumns | None) -> Iterator[dict[str, Label]]:
     """The labels of each row of a batch that has their columns."""
+    types = {} if labels is None else labels.types
     columns = {} if labels is None else labels.columns(COLUMNS)
     values = {name: batch.column(column).to_pylist() for name, column in columns.items()}
     for i in range(batch.num_rows):
         found = {name: column[i] for name, column in values.items() if column[i] is not None}
-        for name in found if labels is not None else ():
-            if labels.types[name] == "json":
+        for name in found:
+            if types[name] == "json":
                 found[name] = json.loads(found[name])
         yield found
 
