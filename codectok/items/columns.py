@@ -84,14 +84,20 @@ def labels_of(entry: Mapping[str, Any], used: Sequence[str | None] = (), contain
     found: dict[str, Label] = {}
     spent = set(used)
     for kind, known in columns.named:
-        values = [(name, as_label(entry[name])) for name in known if name not in spent]
         # An empty text is still one, where no other column has more.
-        for name, value in sorted((pair for pair in values if pair[1] is not None), key=lambda pair: pair[1] == ""):
-            found[kind] = value
-            spent.add(name)
-            break
+        chosen, empty = None, None
+        for name in known:
+            value = None if name in spent else as_label(entry[name])
+            if value == "":
+                empty = empty or name
+            elif value is not None:
+                chosen, found[kind] = name, value
+                break
+        if chosen is None and empty is not None:
+            chosen, found[kind] = empty, ""
+        spent.add(chosen)
     if not contained:
-        spent |= {c.name for c in columns.times if is_time(c, entry[c.name])}
+        spent.update(c.name for c in columns.times if is_time(c, entry[c.name]))
     rest = (*(n for _, known in columns.named for n in known), *columns.others, columns.id, columns.member)
     for column in rest:
         if column is not None and column not in spent and (value := as_label(entry[column])) is not None:

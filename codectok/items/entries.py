@@ -17,6 +17,9 @@ from codectok.items.lines import bad_line, make_item
 from codectok.items.sources import is_member
 from codectok.items.times import BadTime, offset_and_duration
 
+_decode = json.JSONDecoder(strict=False).decode
+"""Made once: json.loads makes a decoder a line."""
+
 
 def json_object(source: Path, number: int, line: str) -> dict[str, Any]:
     """One line of JSON; control characters inside its strings are read, though JSON would have them escaped.
@@ -25,7 +28,7 @@ def json_object(source: Path, number: int, line: str) -> dict[str, Any]:
         FormatError: it is none, or no object.
     """
     try:
-        entry = json.loads(line, strict=False)
+        entry = _decode(line)
     except (ValueError, RecursionError) as e:
         raise bad_line(source, number, f"is not JSON ({getattr(e, 'msg', 'too deep or too long')})") from e
     if not isinstance(entry, dict):

@@ -40,6 +40,8 @@ def as_label(value: Any) -> Label:
 
 def _text(value: str) -> str:
     """Half of a surrogate pair, which JSON can spell, is no character, and no file of UTF-8 holds it."""
+    if value.isascii():
+        return value
     try:
         value.encode()
     except UnicodeEncodeError:
@@ -61,6 +63,10 @@ def find_text(labels: Labels, *names: str) -> str:
     return next((text.strip() for name in names if (text := as_text(lower.get(name))) is not None), "")
 
 
+_canonical = json.JSONEncoder(sort_keys=True).encode
+"""Made once: json.dumps makes an encoder a call."""
+
+
 class LabelHash:
     """sha256 over the ids and labels of items in their order."""
 
@@ -69,7 +75,7 @@ class LabelHash:
 
     def add(self, key: str, labels: Labels) -> None:
         """Take in the labels of one more item."""
-        self._hash.update(json.dumps([key, dict(labels)], sort_keys=True).encode() + b"\n")
+        self._hash.update(_canonical([key, dict(labels)]).encode() + b"\n")
 
     def hexdigest(self) -> str:
         """Of the items so far."""
