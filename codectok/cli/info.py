@@ -155,6 +155,7 @@ def store_facts(path: Path) -> Facts:
         "codebook_sizes": list(sizes),
         "dedup": store.info.options.dedup,
         "flatten": store.info.options.flatten,
+        "labels": None if store.info.labels is None else list(store.info.labels.types),
         "tokenizer": store.info.tokenizer,
         "fingerprint": store.info.fingerprint,
         "usage": _usage(sizes, used, [c["entropy_bits"] for c in stats["codebooks"]]),
