@@ -19,7 +19,6 @@ from codectok.errors import FingerprintError, FormatError
 from codectok.files.atomic import sweep
 from codectok.files.folder_lock import FolderLock
 from codectok.fingerprint import same
-from codectok.store.base import ItemError, Row, StoreInfo, need_pyarrow
 from codectok.store.base import ItemError, StoreInfo, need_pyarrow
 from codectok.store.files import part_numbers, read_json, write_json, writing
 from codectok.store.finish import finish_store
