@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
+from codectok.codec.base import CodecModel
+from codectok.codec.envelope import EnvelopeCodec
 from codectok.codec.harmonic import HarmonicCodec
+from codectok.codec.ranks import gather_rows
+from train_codec.base_layer import base_rows, fit_base
 from train_codec.ceiling import fit_ceiling
 from train_codec.data import ClipArray
+from train_codec.fit import fit_residual
+from train_codec.noise import audible
 from train_codec.schedule import depths
 from train_codec.trainer import Trainer
 
@@ -17,6 +25,15 @@ CEILING_FRAMES = 12_000
 """Code frames that the ceilings are fitted to."""
 
 
+def begin_fixed(trainer: Trainer, clips: ClipArray) -> None:
+    """What is fitted before the networks are trained, for codecs that have such a part, unless weights came."""
+    if trainer.recipe.run.start_from or not isinstance(trainer.codec, EnvelopeCodec):
+        return
+    if trainer.recipe.distill.first_steps:
+        trainer.adopt_average()
+    fit_base(trainer.codec, frames_of(trainer, clips, base_rows), *_how(trainer))
+
+
 def begin_codes(trainer: Trainer, clips: ClipArray) -> None:
     """What is fitted when the codebooks come into use: they themselves, unless weights came, and the ceilings."""
     if not trainer.recipe.run.start_from:
@@ -24,19 +41,46 @@ def begin_codes(trainer: Trainer, clips: ClipArray) -> None:
     start_ceiling(trainer, clips)
 
 
-@torch.no_grad()
 def start_codebooks(trainer: Trainer, clips: ClipArray) -> None:
-    """k-means of every level on real latents of fresh crops, the same in every process."""
-    latents: list[Tensor] = []
-    frames, needed = 0, FRAMES_PER_CODE * max(trainer.codec.codebook_sizes)
-    while frames < needed:
+    """Fit every level to real latents of fresh crops, the same in every process."""
+    q = trainer.recipe.quantizer
+    if q.keep_codes:
+        trainer.adopt_average()
+    latents = frames_of(trainer, clips, latent_rows)
+    if trainer.codec.fixed_codebooks:
+        vq, view = trainer.codec.residual_quantizers()[-1]
+        fit_residual(vq, view(latents), *_how(trainer))
+    elif q.fit_rounds:
+        for vq, view in trainer.codec.residual_quantizers():
+            fit_residual(vq, view(latents), *_how(trainer))
+    else:
+        # The quantizer joins the parts of all processes: cut so that the frames come in the order of a single one.
+        trainer.codec.quantizer.fit(latents.tensor_split(trainer.world)[trainer.rank], seed=trainer.recipe.run.seed)
+
+
+def _how(trainer: Trainer) -> tuple[int, int, int, int]:
+    """Rounds, seed, rank and world of :func:`fit_residual`."""
+    return trainer.recipe.quantizer.fit_rounds, trainer.recipe.run.seed, trainer.rank, trainer.world
+
+
+@torch.no_grad()
+def frames_of(trainer: Trainer, clips: ClipArray, rows: Callable[[CodecModel, Tensor], Tensor]) -> Tensor:
+    """What ``rows`` makes of samples [B, S] of fresh crops, until there are enough: [N, D], the same everywhere."""
+    found: list[Tensor] = []
+    batch, count = 0, 0
+    needed = trainer.recipe.quantizer.fit_frames or FRAMES_PER_CODE * max(trainer.codec.codebook_sizes)
+    while count < needed:
         with trainer.accelerator.autocast():
-            z = trainer.codec.encode_step(trainer.batch(clips, len(latents), 1).audio, None, False)[0].float()
-        latents.append(trainer.accelerator.gather(z))
-        frames += latents[-1].shape[0] * z.shape[1]
-    # The quantizer joins the parts of all processes: cut so that the frames come in the order of a single one.
-    own = torch.cat(latents).tensor_split(trainer.world)[trainer.rank]
-    trainer.codec.quantizer.fit(own, seed=trainer.recipe.run.seed)
+            own = rows(trainer.codec, trainer.batch(clips, batch, 1).audio)
+        found.append(gather_rows(own))
+        batch, count = batch + 1, count + len(found[-1])
+    return torch.cat(found)
+
+
+def latent_rows(codec: CodecModel, audio: Tensor) -> Tensor:
+    """Latents [N, D] of audible frames; of all frames, for codecs without fixed codebooks."""
+    z = codec.encode_step(audio, None, False)[0].float()
+    return z[audible(audio, z.shape[1])] if codec.fixed_codebooks else z.flatten(0, 1)
 
 
 @torch.no_grad()

@@ -39,7 +39,9 @@ def read_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str,
         FormatError: not a checkpoint, or one of another version.
     """
     try:
-        state = torch.load(path, map_location=device, weights_only=True)
+        # Several processes on one machine's CPU call it cpu:0, which torch.load does not know.
+        place = "cpu" if torch.device(device).type == "cpu" else device
+        state = torch.load(path, map_location=place, weights_only=True)
         version = state["format_version"]
     except Exception as error:
         reason = " ".join(str(error).split())[:200]

@@ -7,7 +7,7 @@ from contextlib import nullcontext
 from codectok.files.atomic import sweep
 from codectok.files.folder_lock import FolderLock
 from codectok.stops import holding, keeping
-from train_codec.begin import begin_codes
+from train_codec.begin import begin_codes, begin_fixed
 from train_codec.data import prefetch
 from train_codec.trainer import Trainer
 from train_codec.watch.session import Session
@@ -37,6 +37,8 @@ def _train(trainer: Trainer, until: int | None) -> None:
     resumed = trainer.load()
     with Session(trainer, val, resumed) as session, holding() as asked:
         for batch in prefetch(lambda step: trainer.batch(clips, step), trainer.step, stop):
+            if trainer.step == recipe.distill.first_steps:
+                begin_fixed(trainer, clips)
             if trainer.step == recipe.quantizer.quantize_from:
                 begin_codes(trainer, clips)
             values, output = trainer.train_step(batch)

@@ -8,7 +8,16 @@ from torch import Tensor, nn
 
 from codectok.errors import FormatError
 from train_codec.generator import Pass
-from train_codec.losses import EncodecMelLoss, LevelLosses, MelLoss, SpectralLosses, l1_loss, to_level, waveform_loss
+from train_codec.losses import (
+    BandNoiseLoss,
+    EncodecMelLoss,
+    LevelLosses,
+    MelLoss,
+    SpectralLosses,
+    l1_loss,
+    to_level,
+    waveform_loss,
+)
 from train_codec.losses.perceptual import PerceptualLoss
 from train_codec.losses.stft import MultiResolutionSTFTLoss
 from train_codec.recipe import Recipe
@@ -40,6 +49,7 @@ class Objective(nn.Module):
         self.spectral = SpectralLosses(sample_rate, s.windows) if shared else None
         self.stft = MultiResolutionSTFTLoss() if s.stft_weight else None
         self.level = LevelLosses(sample_rate) if s.level_weight or s.bands_weight or s.excess_weight else None
+        self.band_noise = BandNoiseLoss(sample_rate) if s.band_noise_weight else None
         self.perceptual = PerceptualLoss(sample_rate) if s.perceptual_weight else None
         self.waveform_weights = {
             "mel": s.mel_weight,
@@ -48,6 +58,7 @@ class Objective(nn.Module):
             "stft_log_magnitude": s.stft_weight,
             "waveform": s.waveform_weight,
             "l1": s.l1_weight,
+            "band_noise": s.band_noise_weight,
             "perceptual": s.perceptual_weight,
             "level": s.level_weight,
             "bands": s.bands_weight,
@@ -62,6 +73,7 @@ class Objective(nn.Module):
             "distillation": recipe.distill.distill_weight if recipe.distill.teacher else 0.0,
             "pitch": s.pitch_weight,
             "ceiling": s.ceiling_weight,
+            "rate": 1.0,  # the noise channel weighs it itself
         }
 
     def phase_weights(self, depths: Tensor | None) -> Tensor | None:
@@ -92,6 +104,8 @@ class Objective(nn.Module):
             terms["l1"] = l1_loss(predicted, target)
         if self.level is not None:
             terms |= self.level(predicted, target)
+        if self.band_noise is not None:
+            terms["band_noise"] = self.band_noise(predicted, target, phase)
         if self.perceptual is not None:
             terms["perceptual"] = self.perceptual(predicted, target)
         return {k: v for k, v in terms.items() if k in self.waveform_weights}
@@ -104,5 +118,6 @@ class Objective(nn.Module):
             "distillation": output.distillation,
             "pitch": output.pitch,
             "ceiling": output.ceiling,
+            "rate": output.rate,
         }
         return {k: v for k, v in terms.items() if self.inner_weights[k] and v.requires_grad}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from enum import Enum, auto
 
 import numpy as np
 import torch
@@ -10,6 +11,24 @@ from torch import Tensor
 
 from train_codec.recipe import Recipe
 from train_codec.settings import OptimizerSettings
+
+
+class Stage(Enum):
+    """What is trained, in this order."""
+
+    FIRST = auto()
+    """The branch of the first codebook alone."""
+    LATENTS = auto()
+    """Encoder and decoder, the codebooks not yet in use: a plain autoencoder, or one through a noise channel."""
+    CODES = auto()
+    """What ``keep_codes`` leaves, on real codes."""
+
+
+def stage_of(recipe: Recipe, step: int) -> Stage:
+    """The stage that a step belongs to."""
+    if step < recipe.distill.first_steps:
+        return Stage.FIRST
+    return Stage.LATENTS if step < recipe.quantizer.quantize_from else Stage.CODES
 
 
 def learning_rate_share(recipe: Recipe, step: int) -> float:
@@ -39,3 +58,9 @@ def depths(recipe: Recipe, step: int, levels: int) -> Tensor:
 def starts(recipe: Recipe, step: int) -> Tensor:
     """Where each item's excitation starts, float64 [batch, 2] in [0, 1)."""
     return torch.from_numpy(np.random.default_rng((recipe.run.seed, step, 3)).random((recipe.data.batch, 2)))
+
+
+def channel_noise(recipe: Recipe, step: int, frames: int, dim: int) -> Tensor:
+    """What a noise channel adds to the latents of the joint batch, float32 [batch, frames, dim]."""
+    rng = np.random.default_rng((recipe.run.seed, step, 4))
+    return torch.from_numpy(rng.standard_normal((recipe.data.batch, frames, dim), dtype=np.float32))

@@ -91,7 +91,18 @@ class QuantizerSettings:
     """How the codebooks are trained."""
 
     quantize_from: Natural = 400
-    """Steps trained as a plain autoencoder before the codebooks start from k-means on its latents."""
+    """Steps trained as a plain autoencoder, or through a noise channel, before the codebooks start from k-means on its
+    latents."""
+    noise_rate: NotNegative = 0.0
+    """Bits a code frame that those latents carry through noise of variance 1; 0 for no noise."""
+    noise_weight: Positive = 0.02
+    """Of the rate, to begin with: it follows what holds the rate at ``noise_rate``."""
+    fit_frames: Natural = 0
+    """Frames that codebooks start from; 0 for 32 a code."""
+    fit_rounds: Natural = 0
+    """Rounds in which all levels of a fit are then moved to their best together."""
+    keep_codes: bool = False
+    """Once the codebooks are fitted, they stay, and so does all but the decoder."""
     codebook_decay: Decay = 0.99
     """Of the moving averages that codes are."""
     revive_every: Natural = 20
@@ -128,10 +139,13 @@ class LossSettings:
     """L1 relative to each crop's RMS."""
     l1_weight: NotNegative = 0.0
     """Plain L1 of the waveform."""
+    band_noise_weight: NotNegative = 0.0
+    """Of the noise-to-signal ratio in bands, saturating; bound to phase."""
     perceptual_weight: NotNegative = 0.0
     """Distance in loudness, as PESQ hears it."""
     phase_from: Natural = 0
-    """Items quantized with this many codebooks or fewer have no complex and waveform loss: too few bits for phase."""
+    """Items quantized with this many codebooks or fewer have no loss bound to phase (complex, waveform, band noise):
+    too few bits for it."""
     commitment_weight: NotNegative = 0.3
     """Distance of latents to their codes' vectors."""
     codebook_weight: NotNegative = 1.0
@@ -194,3 +208,6 @@ class DistillSettings:
     """Cosine of each frame; or of SpeechTokenizer, over the features' axes (``d-axis``) or frames (``t-axis``)."""
     distill_weight: NotNegative = 1.0
     """Of the distance of the first codebook's vectors to the teacher's features."""
+    first_steps: Natural = 0
+    """First steps, in which nothing but the branch of the first codebook learns, for codecs that have one. It stays as
+    it is then."""

@@ -26,7 +26,7 @@ from train_codec.generator import Generator, Pass
 from train_codec.losses.balancer import Balancer
 from train_codec.objective import Objective
 from train_codec.recipe import Recipe
-from train_codec.schedule import depths, learning_rate_share, starts
+from train_codec.schedule import Stage, channel_noise, depths, learning_rate_share, stage_of, starts
 from train_codec.start import freeze, load_weights
 
 
@@ -63,7 +63,10 @@ class Trainer:
             width = self.teacher.dim
         set_seed(recipe.run.seed)  # opening a teacher draws numbers, or not, depending on its cache
         with_pitch = recipe.loss.pitch_weight > 0
-        generator = Generator(codec, width, recipe.distill.distill_kind, with_pitch).to(self.device)
+        q = recipe.quantizer
+        noise = (q.noise_rate, q.noise_weight) if q.noise_rate else None
+        generator = Generator(codec, width, recipe.distill.distill_kind, with_pitch, noise).to(self.device)
+        self.stage: Stage | None = None
         self.codec = generator.codec
         self.average = copy.deepcopy(self.codec).requires_grad_(False)
         self.objective = Objective(recipe, codec.sample_rate, len(codec.codebook_sizes)).to(self.device)
@@ -137,8 +140,10 @@ class Trainer:
         share = learning_rate_share(recipe, self.step)
         for group in self.optimizer.param_groups:
             group["lr"] = recipe.optimizer.learning_rate * share
-        quantized = self.step >= recipe.quantizer.quantize_from
-        own_depths = self.own(depths(recipe, self.step, len(self.codec.codebook_sizes))) if quantized else None
+        stage = self.enter_stage()
+        noise, own_depths = self._noise(stage), None
+        if stage is Stage.CODES or noise is not None:
+            own_depths = self.own(depths(recipe, self.step, len(self.codec.codebook_sizes)))
         every = 0 if "quantizer" in self.frozen else recipe.quantizer.revive_every
         revive = (recipe.quantizer.revive_below, self.revival) if every and self.step % every == 0 else None
         with self.accelerator.autocast():
@@ -149,11 +154,16 @@ class Trainer:
                 self.own(starts(recipe, self.step)),
                 self._targets(batch),
                 revive,
+                noise,
+                stage is Stage.FIRST,
             )
         target = batch.audio[:, : output.predicted.shape[1]]
-        values = self._discriminate(output.predicted, target, share)
-        losses = self.objective.waveform_terms(output.predicted, target, self.step, own_depths)
-        losses |= self._adversarial_terms(output.predicted, target)
+        values: dict[str, float] = {}
+        losses: dict[str, Tensor] = {}
+        if stage is not Stage.FIRST:
+            values = self._discriminate(output.predicted, target, share)
+            losses = self.objective.waveform_terms(output.predicted, target, self.step, own_depths)
+            losses |= self._adversarial_terms(output.predicted, target)
         inner = self.objective.inner_terms(output)
         values |= self._reduced({**losses, **inner})
         self.optimizer.zero_grad(set_to_none=True)
@@ -164,10 +174,30 @@ class Trainer:
         self.step += 1
         return values | {"gradient": float(norm)}, output
 
+    def enter_stage(self) -> Stage:
+        """The stage of the next step; what has been fitted or trained before it stays as it is from then on."""
+        stage = stage_of(self.recipe, self.step)
+        if stage is not self.stage:
+            self.stage = stage
+            children = dict(self.codec.named_children())
+            if stage is not Stage.FIRST and self.recipe.distill.first_steps:
+                children["semantic"].requires_grad_(False)
+            if stage is Stage.CODES and self.recipe.quantizer.keep_codes:
+                for name, part in children.items():
+                    part.requires_grad_(name == "decoder")
+                self.frozen |= children.keys() - {"decoder"}
+        return stage
+
+    def _noise(self, stage: Stage) -> Tensor | None:
+        if stage is not Stage.LATENTS or not self.recipe.quantizer.noise_rate:
+            return None
+        dim = len(range(self.codec.latent_dim)[self.codec.learned])
+        return self.own(channel_noise(self.recipe, self.step, self.crop // self.codec.frame_size, dim))
+
     def _backward(self, losses: dict[str, Tensor], inner: dict[str, Tensor], predicted: Tensor) -> None:
         weights = self.objective.waveform_weights
         extra = sum((self.objective.inner_weights[k] * v for k, v in inner.items()), predicted.new_zeros(()))
-        if self.balancer is not None:
+        if self.balancer is not None and losses:
             self.balancer.backward(losses, predicted, extra)
         else:
             self.accelerator.backward(sum((weights[k] * v for k, v in losses.items()), extra))
@@ -294,10 +324,23 @@ class Trainer:
 
     def released(self) -> CodecModel:
         """The averaged networks with the current codebooks."""
-        buffers = dict(self.codec.quantizer.named_buffers())
-        for name, buffer in self.average.quantizer.named_buffers():
+        buffers = dict(self.codec.named_buffers())
+        for name, buffer in self.average.named_buffers():
             buffer.copy_(buffers[name])
         return self.average.eval()
+
+    @torch.no_grad()
+    def adopt_average(self) -> None:
+        """Go on from the averaged networks: what stays as it is from here on is the best there is."""
+        averages = dict(self.average.named_parameters())
+        for name, parameter in self.codec.named_parameters():
+            parameter.copy_(averages[name])
+
+    def usable_codebooks(self) -> int:
+        """Codebooks that mean something by now."""
+        if self.step >= self.recipe.quantizer.quantize_from or self.recipe.run.start_from:
+            return len(self.codec.codebook_sizes)
+        return self.codec.fixed_codebooks if self.step >= self.recipe.distill.first_steps else 0
 
     def export(self) -> Path:
         """Write the averaged model as a model folder in float16; returns the folder."""

@@ -42,6 +42,10 @@ class CodecModel(nn.Module, abc.ABC):
     """Submodules that the decoder alone consists of: they do not count for the fingerprint of the codes."""
     decoder_keys: tuple[str, ...] = ()
     """Keys of the config that the decoder alone reads; others count."""
+    fixed_codebooks: int = 0
+    """The first so many are fitted once, before the networks are trained (:mod:`train_codec.begin`)."""
+    learned: slice = slice(None)
+    """The other codebooks' part of the latents: what encoder and decoder learn together."""
     decoder_waits: bool = False
     """Whether the decoder holds frames back that only a final step, even one without codes, gives."""
 

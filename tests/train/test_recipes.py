@@ -21,7 +21,7 @@ RECIPES = sorted(p.stem for p in (Path(__file__).parents[2] / "train_codec/recip
 def test_every_packaged_recipe_loads_and_says_where_it_ran(name: str) -> None:
     build_recipe(read_recipe(name, []))
     text = (Path(__file__).parents[2] / f"train_codec/recipes/{name}.yaml").read_text()
-    assert name == "tiny" or "not run here" in text or "Ran on" in text
+    assert name.startswith("tiny") or "not run here" in text or "Ran on" in text
 
 
 def test_depths_follow_their_shares(tmp_path: Path) -> None:

@@ -15,34 +15,13 @@ import pytest
 import torch
 
 from codectok import CodectokError, FormatError, load
-from tests.train.recipes import ROOT, recipe
+from tests.train.recipes import ROOT, process, recipe
 from train_codec.checkpoint import write_checkpoint
 from train_codec.data import CropBatch
 from train_codec.loop import train
 from train_codec.trainer import Trainer
 
 ALL_PARTS = {"balancer": "true", "distill_weight": 1}
-
-
-@pytest.fixture(scope="module")
-def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny random HuBERT."""
-    transformers = pytest.importorskip("transformers")
-    torch.manual_seed(0)
-    shape = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 16}
-    config = transformers.HubertConfig(**shape, conv_dim=(8,) * 7, num_conv_pos_embeddings=4)
-    folder = tmp_path_factory.mktemp("teacher")
-    transformers.HubertModel(config).save_pretrained(folder)
-    transformers.Wav2Vec2FeatureExtractor(do_normalize=True).save_pretrained(folder)
-    return folder
-
-
-def _process(out: Path, stop: int, changes: dict[str, Any], processes: int = 1) -> None:
-    launch = ["-m", "torch.distributed.run", f"--nproc_per_node={processes}", "--standalone"] if processes > 1 else []
-    command = [sys.executable, *launch, "-m", "tests.train.run_until", str(out), str(stop)]
-    changes = {"threads": torch.get_num_threads(), **changes}
-    result = subprocess.run([*command, *(f"{k}={v}" for k, v in changes.items())], cwd=ROOT, capture_output=True)
-    assert result.returncode == 0, result.stderr.decode()[-2000:]
 
 
 def _checkpoint(out: Path) -> dict[str, Any]:
@@ -61,12 +40,12 @@ def _leaves(tree: Any, path: str = "") -> dict[str, Any]:
     return {path: tree}
 
 
-def test_resume_is_exact_in_a_new_process(tmp_path: Path, teacher: Path) -> None:
+def test_resume_is_exact_in_a_newprocess(tmp_path: Path, teacher: Path) -> None:
     """Everything in the checkpoint, bit for bit: networks, discriminators, optimizers, balancer, codebooks, average."""
     changes = {**ALL_PARTS, "teacher": teacher, "teacher_dim": 8, "ema_decay": 0.9}
     train(Trainer(recipe(tmp_path / "whole", **changes)))
     for stop in (14, 24):
-        _process(tmp_path / "parts", stop, changes)
+        process(tmp_path / "parts", stop, changes)
     whole, parts = (_leaves(_checkpoint(tmp_path / name)) for name in ("whole", "parts"))
     assert whole["/step"] == 24
     assert any(name.startswith("/discriminator/") for name in whole)
@@ -84,8 +63,8 @@ def test_two_processes_are_one(tmp_path: Path, teacher: Path) -> None:
     changes = {**ALL_PARTS, "teacher": teacher, "teacher_dim": 8, "bf16": "false", "threads": 1, "log_every": 1}
     changes |= {"steps": 8, "quantize_from": 2, "adversarial_from": 4, "revive_every": 3, "learning_rate": 1e-3}
     changes |= {"adversarial_items": 0, "speed_prob": 0.3, "noise_prob": 0.5}
-    _process(tmp_path / "one", 8, changes)
-    _process(tmp_path / "two", 8, changes, processes=2)
+    process(tmp_path / "one", 8, changes)
+    process(tmp_path / "two", 8, changes, processes=2)
     logs = [
         [json.loads(line) for line in (tmp_path / n / "log.jsonl").read_text().splitlines()] for n in ("one", "two")
     ]

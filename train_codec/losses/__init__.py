@@ -2,6 +2,7 @@
 
 from train_codec.losses.adversarial import ADVERSARIAL_LOSSES, AdversarialLoss, adversarial_loss
 from train_codec.losses.balancer import Balancer
+from train_codec.losses.band_noise import BandNoiseLoss
 from train_codec.losses.complex_stft import SpectralLosses, complex_distance
 from train_codec.losses.feature_matching import feature_matching
 from train_codec.losses.level import LevelLosses, to_level
@@ -13,6 +14,7 @@ __all__ = [
     "ADVERSARIAL_LOSSES",
     "AdversarialLoss",
     "Balancer",
+    "BandNoiseLoss",
     "EncodecMelLoss",
     "LevelLosses",
     "MelLoss",

@@ -78,11 +78,15 @@ class Session:
             self.progress.update(step, {k: v for k, v in means.items() if k != "gradient"})
 
     def validate(self) -> None:
-        """Score the averaged model on whole clips, in the main process; the others wait."""
-        if self.main:
+        """Score the averaged model on whole clips, in the main process; the others wait.
+
+        With the codebooks that are fitted by then; before any is, there is nothing to score.
+        """
+        depths = self._depths()
+        if self.main and depths:
             model = self.trainer.released()
             with self.progress.paused():
-                table = validate(model, self.val, self.run.val_clips, self.run.val_codebooks or None)
+                table = validate(model, self.val, self.run.val_clips, depths)
             self._log({"step": self.trainer.step, "val": table})
             self.progress.note(f"step {self.trainer.step}\n{format_table(table)}")
             if warning := level_warning(table):
@@ -90,18 +94,23 @@ class Session:
                     f"warning: step {self.trainer.step} does not sound as loud as its original: {warning}"
                 )
             if self.board is not None:
-                self._play(model)
+                self._play(model, depths)
         self.trainer.accelerator.wait_for_everyone()
 
-    def _play(self, model: Any) -> None:
+    def _depths(self) -> list[int]:
+        top, usable = len(self.trainer.codec.codebook_sizes), self.trainer.usable_codebooks()
+        asked = self.run.val_codebooks or sorted({max(1, top // 4), top})
+        return [depth for depth in asked if depth <= usable]
+
+    def _play(self, model: Any, depths: list[int]) -> None:
         assert self.board is not None
         tokenizer = CodecTokenizer(model, "in training", "", device=str(self.trainer.device))
-        rate, top = model.sample_rate, len(model.codebook_sizes)
+        rate = model.sample_rate
         for index, clip in enumerate(self.val.clips[:AUDIO_CLIPS]):
             audio = np.asarray(self.val.read(clip))[: AUDIO_SECONDS * rate]
             self.board.audio(self.trainer.step, f"clip{index}/original", audio, rate)
             tokens = tokenizer.encode(audio, rate)
-            for depth in self.run.val_codebooks or sorted({max(1, top // 4), top}):
+            for depth in depths:
                 decoded = tokenizer.decode(tokens.first(depth))
                 self.board.audio(self.trainer.step, f"clip{index}/{depth}_codebooks", decoded, rate)
 

@@ -8,6 +8,7 @@ waveform codec. ``docs/codec.md`` has the layout and the reasons.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -26,6 +27,19 @@ from codectok.codec.rvq import ResidualVQ
 
 ENVELOPE, SHAPE = 2, 3
 """Slices of the latent."""
+
+
+class Analysis(NamedTuple):
+    """What the encoder measures, of T code frames."""
+
+    semantic: Tensor
+    """Latents [B, T, d]."""
+    pitch: Tensor
+    """Latents [B, T, 4]."""
+    envelope: Tensor
+    """Half log energies [B, 2 T, bands]."""
+    coefficients: Tensor
+    """Of the MDCT, [B, 2 T, hop]."""
 
 
 class EnvelopeCodec(CodecModel):
@@ -53,6 +67,8 @@ class EnvelopeCodec(CodecModel):
         self.sample_rate, self.frame_size = config.sample_rate, config.frame_size
         self.codebook_sizes = tuple(config.codebook_sizes)
         self.latent_dim = config.latent_dim
+        self.fixed_codebooks = sum(config.parts[:SHAPE])
+        self.learned = slice(sum(config.part_dims[:SHAPE]), None)
 
     def num_frames(self, num_samples: int) -> int:
         """ceil((num_samples + mdct_hop) / frame_size)."""
@@ -66,20 +82,37 @@ class EnvelopeCodec(CodecModel):
         """Samples [B, S] -> latents [B, T, D]; the end of the stream is followed by silence."""
         if final:
             x = F.pad(x, (0, self.num_frames(x.shape[1]) * self.frame_size - x.shape[1]))
+        (semantic, pitch, envelope, coefficients), after = self._analyse(x, state)
+        with torch.autocast(x.device.type, enabled=False):
+            base = torch.cat([semantic, pitch, self.transform.encode(envelope)], 2)
+            decoded = self.transform.decode(self.quantizer.decoded_slice(base, ENVELOPE))
+            gains = self.spectrum.gains(decoded)
+        before = state["shape"] if state else None
+        shape, after["shape"] = self.encoder.step(coefficients, decoded, gains, before)
+        return torch.cat([base, shape.float()], 2), after
+
+    def _analyse(self, x: Tensor, state: State) -> tuple[Analysis, dict[str, State]]:
+        """One block of whole code frames of samples [B, S]."""
         before = state or {}
-        after: dict[str, State] = {}
         hop = self.config.mdct_hop
         past = before["past"] if before else x.new_zeros(x.shape[0], 2 * hop)
         joined = torch.cat([past, x], 1)
-        after["past"] = joined[:, -2 * hop :]
-        semantic, after["semantic"] = self.semantic.step(joined[:, hop:], before.get("semantic"))
+        semantic, carried = self.semantic.step(joined[:, hop:], before.get("semantic"))
         with torch.autocast(x.device.type, enabled=False):
             coefficients, envelope = self.spectrum.analyse(joined[:, hop:])
-            base = [semantic.float(), self.pitch.analyse(joined), self.transform.encode(envelope)]
-            decoded = self.transform.decode(self.quantizer.decoded_slice(torch.cat(base, 2), ENVELOPE))
-            gains = self.spectrum.gains(decoded)
-        shape, after["shape"] = self.encoder.step(coefficients, decoded, gains, before.get("shape"))
-        return torch.cat([*base, shape.float()], 2), after
+            pitch = self.pitch.analyse(joined)
+        return Analysis(semantic.float(), pitch, envelope, coefficients), {
+            "past": joined[:, -2 * hop :],
+            "semantic": carried,
+        }
+
+    def analyse(self, x: Tensor) -> Analysis:
+        """What is measured of samples [B, T * frame_size] that begin a stream, before anything is quantized."""
+        return self._analyse(x, None)[0]
+
+    def semantic_latents(self, x: Tensor) -> Tensor:
+        """Samples [B, T * frame_size] -> the semantic slice alone, [B, T, d]: for training it first."""
+        return self.semantic.step(F.pad(x, (self.config.mdct_hop, 0)), None)[0]
 
     def decode_step(self, z: Tensor, state: State, final: bool, start: State = None) -> tuple[Tensor, State]:
         """Quantized latents [B, T, D] -> samples [B, S]; ``final`` changes nothing: every frame is complete.

@@ -10,6 +10,9 @@ from codectok.codec.beam import GREEDY
 from codectok.codec.partitioned_vq import PartitionedVQ
 from codectok.codec.quantizer import Quantized, Use
 
+SHRINK = 3.0
+"""Rows of the mean of all that each code's mean has beside its own."""
+
 
 class ConditionedVQ(PartitionedVQ):
     """A :class:`PartitionedVQ` whose slice ``shifted`` is quantized as its distance from a mean given the first code.
@@ -90,13 +93,21 @@ class ConditionedVQ(PartitionedVQ):
     def _fit(self, x: Tensor, iterations: int, generator: torch.Generator) -> None:
         rows = x.split(self.dims, 1)
         self.parts[0]._fit(rows[0], iterations, generator)
-        first = self._first(x[None])[0]
-        counts = x.new_zeros(len(self.means)).index_add_(0, first, x.new_ones(len(x)))
-        sums = torch.zeros_like(self.means).index_add_(0, first, rows[self.shifted])
-        self.means.copy_(sums / counts.clamp_min(1)[:, None])
-        moved = self._moved(x, -self.expected(first)).split(self.dims, 1)
+        self.fit_expected(rows[0], rows[self.shifted])
+        moved = self._moved(x, -self.expected(self._first(x[None])[0])).split(self.dims, 1)
         for part, left in zip(self.parts[1:], moved[1:], strict=True):
             part._fit(left, iterations, generator)
+
+    @torch.no_grad()
+    def fit_expected(self, first: Tensor, shifted: Tensor) -> None:
+        """Set the means from rows of the first slice [N, d] and of the shifted one [N, d'] beside them.
+
+        A little towards 0, the mean of all: a code that is rare among the rows says less.
+        """
+        index = self.parts[0].encode(first[None])[0, 0]
+        counts = first.new_zeros(len(self.means)).index_add_(0, index, first.new_ones(len(first)))
+        sums = torch.zeros_like(self.means).index_add_(0, index, shifted)
+        self.means.copy_(sums / (counts + SHRINK)[:, None])
 
     def _revive(self, x: Tensor, threshold: float, generator: torch.Generator | None) -> list[int]:
         return super()._revive(self._moved(x, -self.expected(self._first(x[None])[0])), threshold, generator)
