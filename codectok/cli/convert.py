@@ -42,8 +42,9 @@ def convert(
     for, are printed. A format that cannot hold the store is refused, with what to do.
     """
     from codectok.store import open_store
-    from codectok.store.convert import convert_store, left_out
+    from codectok.store.convert import convert_store
 
+    lost: list[str] = []
     opened = open_store(store)
     with keeping(GOES_ON), progress(len(opened), "converting") as bar:
         made = convert_store(
@@ -56,8 +57,8 @@ def convert(
             labels=labels,
             overwrite=overwrite,
             progress=bar.advance,
+            say=lost.append,
         )
-    lost = left_out(opened.info, made.info)
     row = {"format": made.info.format, "items": len(made), "shards": made.num_shards, "MB": made.stats["bytes"] / 1e6}
     if as_json:
         print_json({"store": str(output), **row, "left_out": lost})

@@ -192,6 +192,9 @@ def _report(summary: Summary, as_json: bool) -> None:
         more = summary.failed - len(summary.first_errors)
         click.echo(f"failed: {more} more, see {summary.out / 'errors.jsonl'}", err=True)
     if summary.labels_left_out:
+        names = ", ".join(summary.labels_left_out)
+        click.echo(f"left out: labels that the format has no place for: {names} (parquet has)", err=True)
+    if summary.begun_without_labels:
         click.echo(
             f"{summary.out} was begun without labels, as earlier versions do, and has none: to join them, use codectok "
             f"convert {summary.out} -o OUT --labels MANIFEST",

@@ -46,7 +46,8 @@ class Summary:
         resumed_shards: shards that an earlier run had finished.
         stats: what ``stats.json`` says.
         already_finished: the store was whole before, and nothing was done.
-        labels_left_out: the corpus has labels, and the store was begun without, as by an earlier version.
+        labels_left_out: names of labels that the format has no place for.
+        begun_without_labels: the corpus has labels, and the store was begun without, as by an earlier version.
     """
 
     out: Path
@@ -56,7 +57,8 @@ class Summary:
     resumed_shards: int
     stats: dict[str, Any]
     already_finished: bool = False
-    labels_left_out: bool = False
+    labels_left_out: tuple[str, ...] = ()
+    begun_without_labels: bool = False
 
 
 def tokenize_corpus(
@@ -137,7 +139,7 @@ def tokenize_corpus(
     bpe = bpe_of(tokenizer)
     with StoreWriter(Path(out), info, num_shards, overwrite=overwrite, part=shard, bpe=bpe) as writer:
         if writer.complete:
-            return _summary(Path(out), info, open_store(out).stats, len(writer.numbers), already_finished=True)
+            return _summary(writer, info, scan, open_store(out).stats, len(writer.numbers))
         sizes = (min(items_per_shard, scan.num_items - n * items_per_shard) for n in writer.numbers)
         totals = Totals(sum(sizes), progress, max_errors)
         job = Job(name_anywhere(tokenizer), tokenizer.fingerprint, k, dedup, batch_seconds)
@@ -145,7 +147,7 @@ def tokenize_corpus(
         run_engine(engine, job, tokenizer, writer, shards, totals, workers, device, corpus)
         wall = time.perf_counter() - started
         stats = writer.close(totals.run(wall))
-    return _summary(Path(out), info, stats, totals.resumed_shards)
+    return _summary(writer, info, scan, stats, totals.resumed_shards)
 
 
 def _shards(corpus: Corpus, items_per_shard: int, scan: Scan) -> Iterator[tuple[int, list[Item], str]]:
@@ -183,10 +185,10 @@ def _refuse_inside(corpus: Corpus, out: Path) -> None:
         raise CodectokError(f"{out} is inside the corpus, and all {files} there are read: choose a folder outside")
 
 
-def _summary(
-    out: Path, wanted: StoreInfo, stats: dict[str, Any], resumed: int, already_finished: bool = False
-) -> Summary:
-    store = open_store(out)
+def _summary(writer: StoreWriter, wanted: StoreInfo, scan: Scan, stats: dict[str, Any], resumed: int) -> Summary:
+    store = open_store(writer.out)
     errors = list(islice(store.iter_errors(), SHOWN_ERRORS))
+    kept_names = () if wanted.labels is None else wanted.labels.types
+    lost = tuple(name for name in scan.labels if name not in kept_names)
     lacking = wanted.labels is not None and store.info.labels is None
-    return Summary(out, stats["items"], stats["failed"], errors, resumed, stats, already_finished, lacking)
+    return Summary(writer.out, stats["items"], stats["failed"], errors, resumed, stats, writer.complete, lost, lacking)

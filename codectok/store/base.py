@@ -145,6 +145,14 @@ class StoreInfo:
         """
         return {} if self.labels is None else self.labels.of(getattr(row, "labels", {}))
 
+    def read_labels(self, found: Any) -> dict[str, Label]:
+        """Labels as a file of the store has them, by name; None is none.
+
+        Raises:
+            ValueError: they are not what ``store.json`` says.
+        """
+        return {} if self.labels is None or found is None else self.labels.read(found)
+
 
 @dataclass(frozen=True)
 class ItemError:

@@ -29,11 +29,12 @@ def convert_store(
     labels: str | os.PathLike[str] | None = None,
     overwrite: bool = False,
     progress: Callable[[int], None] | None = None,
+    say: Callable[[str], None] | None = None,
 ) -> Store:
     """Write the same items, in another format or with other labels; goes on with a conversion that was stopped.
 
     A format holds ids, codes, durations and ``num_samples``, or refuses: only ``num_codebooks`` leaves any of these
-    out. Of labels it keeps those that it has a place for; :func:`left_out` says what is lost.
+    out. Of labels it keeps those that it has a place for.
 
     Args:
         store: to read.
@@ -46,6 +47,7 @@ def convert_store(
             that of the manifest counts.
         overwrite: delete a store or unfinished conversion that is in ``out``.
         progress: told the number of items of each shard that is done.
+        say: told a line for each thing that is left out.
 
     Raises:
         CodeRangeError: more codebooks than the store has.
@@ -72,6 +74,8 @@ def convert_store(
         options=options,
         labels=None if had is None else kept(form.labels, had.types, had.sha256),
     )
+    for line in left_out(replace(store.info, labels=had), info) if say is not None else ():
+        say(line)
     with StoreWriter(Path(out), info, store.num_shards, overwrite=overwrite) as writer:
         if writer.info.labels != info.labels or (writer.complete and open_store(out).info.labels != info.labels):
             raise FormatError(f"{out} was made without these labels: choose another folder, or --overwrite it")

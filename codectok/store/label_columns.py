@@ -11,6 +11,7 @@ from codectok.errors import FormatError
 from codectok.items.labels import Label, Labels, is_type
 
 _CHECKS: dict[str, Callable[[Any], bool]] = {
+    "json": lambda v: isinstance(v, str | int | float | bool),
     "string": lambda v: isinstance(v, str),
     "int": lambda v: isinstance(v, int) and not isinstance(v, bool),
     "float": lambda v: isinstance(v, int | float) and not isinstance(v, bool),
@@ -56,13 +57,26 @@ class LabelColumns:
         """
         found: dict[str, Label] = {name: value for name in self.types if (value := labels.get(name)) is not None}
         for name, value in found.items():
-            check = _CHECKS.get(self.types[name])
-            if check is not None and not check(value):
+            if not _CHECKS[self.types[name]](value):
                 raise FormatError(
                     f"the label {name} is {value!r} and not of type {self.types[name]}, as it was: the corpus changed "
                     "while it was read, run the command again"
                 )
         return found
+
+    def read(self, found: Any) -> dict[str, Label]:
+        """Labels as a file of the store has them, by their names, checked.
+
+        Raises:
+            ValueError: no object, or a value of another type than ``store.json`` says.
+        """
+        if not isinstance(found, Mapping):
+            raise ValueError("labels that are no object")
+        labels: dict[str, Label] = {name: value for name in self.types if (value := found.get(name)) is not None}
+        for name, value in labels.items():
+            if not _CHECKS[self.types[name]](value):
+                raise ValueError(f"the label {name} is not of type {self.types[name]}")
+        return labels
 
     def spell(self, name: str, label: Label) -> str:
         """A label as text: strings as they are, others as JSON; ``parse`` undoes it."""

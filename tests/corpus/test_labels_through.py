@@ -101,7 +101,8 @@ def test_from_every_kind_of_manifest(folder: Path, tmp_path: Path, kind: str) ->
 
 @pytest.mark.parametrize("format", FORMATS)
 def test_through_every_format(folder: Path, tmp_path: Path, format: str) -> None:
-    run(write_manifest(folder, "jsonl.gz"), tmp_path / "s", format=format)
+    summary = run(write_manifest(folder, "jsonl.gz"), tmp_path / "s", format=format)
+    assert set(summary.labels_left_out) == set(KEPT["parquet"]) - set(KEPT.get(format, ()))
     found = {row.id: row.labels for row in open_store(tmp_path / "s")}
     assert found == {key: {n: one[n] for n in KEPT.get(format, ())} for key, one in LABELS.items()}
     command = ["verify", str(tmp_path / "s"), "--corpus", str(folder / "m.jsonl.gz")]
@@ -148,10 +149,10 @@ def test_a_run_of_before_goes_on_as_it_was(folder: Path, tmp_path: Path, monkeyp
         shutil.copytree(tmp_path / "old", tmp_path / "old2")
         stop_after_a_shard(corpus, tmp_path / "begun", monkeypatch)
     found = run(corpus, tmp_path / "begun")
-    assert (found.resumed_shards, found.labels_left_out) == (1, True)
+    assert (found.resumed_shards, found.begun_without_labels) == (1, True)
     assert content(tmp_path / "begun") == content(tmp_path / "old")
     again = run(corpus, tmp_path / "old")
-    assert (again.already_finished, again.labels_left_out) == (True, True)
+    assert (again.already_finished, again.begun_without_labels) == (True, True)
     assert list(check_manifest(open_store(tmp_path / "old"), read_corpus(corpus))) == []
     # And gets its labels.
     joined = CliRunner().invoke(main, ["convert", str(tmp_path / "old"), "-o", str(tmp_path / "new"),

@@ -166,11 +166,13 @@ def test_side_files_are_what_recipes_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize("format", FORMATS)
 def test_conversion_keeps_labels_and_names_what_it_leaves_out(tmp_path: Path, format: str) -> None:
     store = labelled_store(tmp_path / "s")
-    made = convert_store(store, tmp_path / "t", format=format, num_codebooks=1)
+    said: list[str] = []
+    made = convert_store(store, tmp_path / "t", format=format, num_codebooks=1, say=said.append)
     assert [row.labels for row in made] == [expected(format, labels) for labels in LABELS]
     names = {name for labels in LABELS for name in labels}
     lost = names - set(SIDE.get(format, set()) if format not in WHOLE else names)
-    said = [line for line in left_out(store.info, made.info) if "labels" in line]
+    assert said == left_out(store.info, made.info)
+    said = [line for line in said if "labels" in line]
     assert bool(said) == bool(lost)
     assert all(name in said[0] for name in lost)
     back = convert_store(made, tmp_path / "u", format="parquet")
@@ -210,6 +212,26 @@ def test_labels_are_joined_by_id(tmp_path: Path) -> None:
     (tmp_path / "other.csv").write_text("id,text\nz,zed\n")
     with pytest.raises(FormatError, match=r"none of the utterances .* like 'a', .* like 'z'"):
         convert_store(store, tmp_path / "v", labels=tmp_path / "other.csv")
+
+
+def test_joined_labels_without_a_place_are_named(tmp_path: Path) -> None:
+    make_store(tmp_path / "s", make_info("gslm", (8,)), [make_rows(make_info("gslm", (8,)), [4], ["a"])])
+    (tmp_path / "m.csv").write_text("id,text,speaker\na,one,s\n")
+    for form, lost in (("gslm", "text, speaker"), ("fairseq", "speaker")):
+        result = CliRunner().invoke(main, ["convert", str(tmp_path / "s"), "-o", str(tmp_path / form), "--format", form,
+                                           "--labels", str(tmp_path / "m.csv")])  # fmt: skip
+        assert result.exit_code == 0, result.output
+        assert f"left out: labels that {form} has no place for: {lost}\n" in result.output
+
+
+def test_labels_that_are_not_those_of_the_description(tmp_path: Path) -> None:
+    store = labelled_store(tmp_path / "s", "jsonl")
+    path = store.folder / "shards/00000.jsonl"
+    first, *rest = path.read_text(encoding="utf-8").split("\n")
+    for labels in (3, ["text"], {"text": 5}, {"speaker": "x"}, {"text": {"a": 1}}):
+        path.write_text("\n".join([json.dumps({**json.loads(first), "labels": labels}), *rest]), encoding="utf-8")
+        with pytest.raises(FormatError, match="line 1 .* is damaged"):
+            list(store.read_shard(0))
 
 
 def test_a_value_of_another_type_is_refused(tmp_path: Path) -> None:

@@ -59,7 +59,7 @@ class JsonlFormat:
                     runs = entry.get("durations")
                     codes = torch.tensor(entry["codes"], dtype=torch.int64)
                     tokens = info.tokens(codes, entry["num_samples"], None if runs is None else torch.tensor(runs))
-                    yield Row(entry["id"], tokens, entry.get("labels", {}))
+                    yield Row(entry["id"], tokens, info.read_labels(entry.get("labels")))
                 except CodectokError as e:
                     raise type(e)(f"line {number} of {path}: {e}") from e
                 except (ValueError, KeyError, TypeError, AttributeError) as e:

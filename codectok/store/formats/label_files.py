@@ -51,6 +51,7 @@ class ShardLabels:
 
     Raises:
         FormatError: a file that is damaged.
+        ValueError: by ``of``, a label that is not of its type.
     """
 
     def __init__(self, shard: Path, info: StoreInfo, files: Mapping[str, LabelFile]) -> None:
@@ -71,7 +72,7 @@ class ShardLabels:
             return {}
         found = {name: lines[key] for name, lines in self._lines.items() if key in lines}
         found |= {name: texts[row] for name, texts in self._texts.items() if texts[row]}
-        return {name: labels.parse(name, text) for name, text in found.items()}
+        return labels.read({name: labels.parse(name, text) for name, text in found.items()})
 
 
 def _restored(lines: Iterable[tuple[str | None, str]], file: LabelFile) -> dict[str, str]:

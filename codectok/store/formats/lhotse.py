@@ -89,7 +89,7 @@ class LhotseFormat:
                 units, *runs = (array for _, array in arrays)
                 codes = torch.from_numpy(units.reshape(len(units), len(info.codebook_sizes))).t()
                 tokens = info.tokens(codes, cut["custom"]["audio_samples"], torch.from_numpy(runs[0]) if runs else None)
-                yield Row(IDS.restore(cut["id"]), tokens, _labels(cut["supervisions"]))
+                yield Row(IDS.restore(cut["id"]), tokens, info.read_labels(_labels(cut["supervisions"])))
                 number += 1
         except CodectokError as e:
             raise type(e)(f"cut {number} of {path}: {e}") from e
@@ -110,12 +110,12 @@ def _supervisions(id: str, duration: float, labels: dict[str, Label]) -> list[di
     return [{**place, **own, **({"custom": custom} if custom else {})}]
 
 
-def _labels(supervisions: list[dict[str, Any]]) -> dict[str, Label]:
+def _labels(supervisions: list[dict[str, Any]]) -> dict[str, Any]:
     """The inverse of ``_supervisions``."""
     if not supervisions:
         return {}
     [one] = supervisions
-    return {name: one[name] for name in _SUPERVISED if one.get(name) is not None} | one.get("custom", {})
+    return {**{name: one.get(name) for name in _SUPERVISED}, **one.get("custom", {})}
 
 
 def _fields(info: StoreInfo) -> tuple[str, ...]:

@@ -113,15 +113,15 @@ class ParquetFormat:
 
 def batch_labels(batch: pa.RecordBatch, labels: LabelColumns | None) -> Iterator[dict[str, Label]]:
     """The labels of each row of a batch that has their columns."""
-    types = {} if labels is None else labels.types
-    columns = {} if labels is None else labels.columns(COLUMNS)
-    values = {name: batch.column(column).to_pylist() for name, column in columns.items()}
+    if labels is None:
+        yield from ({} for _ in range(batch.num_rows))
+        return
+    values = {name: batch.column(column).to_pylist() for name, column in labels.columns(COLUMNS).items()}
+    mixed = [name for name, kind in labels.types.items() if kind == "json"]
     for i in range(batch.num_rows):
-        found = {name: column[i] for name, column in values.items() if column[i] is not None}
-        for name in found:
-            if types[name] == "json":
-                found[name] = json.loads(found[name])
-        yield found
+        found = {name: column[i] for name, column in values.items()}
+        found |= {name: json.loads(found[name]) for name in mixed if found[name] is not None}
+        yield labels.read(found)
 
 
 def _values(labels: LabelColumns | None, name: str, rows: Sequence[Labels]) -> list[Label]:

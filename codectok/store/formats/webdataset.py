@@ -70,8 +70,8 @@ class WebdatasetFormat:
                     continue
                 entry = json.loads(data)
                 tokens = info.tokens(arrays["units.npy"], entry["num_samples"], arrays.get("durations.npy"))
-                labels = {name: entry[column] for name, column in columns.items() if entry.get(column) is not None}
-                yield Row(entry["id"], tokens, labels)
+                labels = {name: entry.get(column) for name, column in columns.items()}
+                yield Row(entry["id"], tokens, info.read_labels(labels))
                 arrays.clear()
                 number += 1
             if arrays:
