@@ -26,12 +26,13 @@ def prepare(name: str | None, folder: Path | None, output: Path | None, show: bo
 
     What is missing is in OUTPUT/missing.jsonl: audio (exit status 1), transcripts, and files that no list names.
     """
-    from codectok.corpus.prepare import CORPORA
+    if show:
+        from codectok.cli.listing import list_names
+
+        list_names("corpora", as_json)
+        return
     from codectok.corpus.prepare import prepare as run
 
-    if show:
-        print_table("", [{"name": key, "folder": what} for key, what in CORPORA.items()], as_json)
-        return
     if name is None or folder is None or output is None:
         raise click.UsageError("give NAME, FOLDER and -o OUTPUT, or --list", click.get_current_context())
     with progress(1.0, "preparing") as bar:

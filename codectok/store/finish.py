@@ -14,7 +14,7 @@ from typing import Any
 from codectok.files.atomic import atomic_path
 from codectok.store.base import ItemError, StoreInfo
 from codectok.store.files import checksum, sha256_of, write_json, writing
-from codectok.store.formats.table import FORMATS, get_format
+from codectok.store.formats.table import extras_of_all, get_format
 from codectok.store.page import write_page
 from codectok.store.record import Record, read_record
 from codectok.store.stats import UnitCounts
@@ -74,7 +74,7 @@ def _tidy(out: Path, info: StoreInfo, known: set[str]) -> None:
     for path in (out / "shards").glob("*"):
         if path.name not in known:
             path.unlink()
-    for name in {name for form in FORMATS.values() for name in form.extras} - set(get_format(info.format).extras):
+    for name in extras_of_all() - set(get_format(info.format).extras):
         (out / name).unlink(missing_ok=True)
 
 

@@ -1,7 +1,9 @@
-"""Names of the store formats, apart from the formats so that ``--help`` need not import them; a test compares."""
+"""Names of the store formats, for options of commands: no format is imported."""
 
 from __future__ import annotations
 
-FORMATS = ("parquet", "jsonl", "fairseq", "gslm", "textless", "espnet", "kaldi", "webdataset", "lhotse")
+from codectok import registry
+
+FORMATS = tuple(registry.names("store_formats"))
 SINGLE_STREAM = ("fairseq", "gslm", "textless", "espnet")
-"""Those that hold one stream of units: one codebook, or several interleaved by ``--flatten``."""
+"""Of codectok's own, those that hold one stream of units: one codebook, or several interleaved by ``--flatten``."""

@@ -9,7 +9,7 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from codectok.errors import CodectokError, FormatError
+from codectok.errors import CodectokError, FormatError, UnknownNameError
 from codectok.items.labels import Labels
 from codectok.store.base import ItemError, ReadsLabels, Row, StoreInfo, need_pyarrow, shard_path
 from codectok.store.files import part_numbers, read_json
@@ -40,7 +40,10 @@ class Store:
     def __init__(self, folder: Path, description: dict[str, Any]) -> None:
         self.folder = folder
         self.info = StoreInfo.from_json(description, folder / "store.json")
-        self.format = get_format(self.info.format)
+        try:
+            self.format = get_format(self.info.format)
+        except UnknownNameError as error:
+            raise FormatError(f"{folder} was written in a format that is not here: {error}") from None
         try:
             self.num_items = int(description["num_items"])
             self.num_shards = int(description["num_shards"])

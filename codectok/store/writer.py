@@ -22,7 +22,7 @@ from codectok.fingerprint import same
 from codectok.store.base import ItemError, StoreInfo, need_pyarrow
 from codectok.store.files import part_numbers, read_json, write_json, writing
 from codectok.store.finish import finish_store
-from codectok.store.formats.table import FORMATS, get_format
+from codectok.store.formats.table import extras_of_all, get_format
 from codectok.store.record import is_whole, read_record, record_path, write_shard_files
 from codectok.store.stats import Merger
 from codectok.tokens import Tokens
@@ -183,7 +183,7 @@ class StoreWriter:
         write_json(self._work / "job.json", self._job())
         (self.out / "store.json").unlink(missing_ok=True)
         shutil.rmtree(self.out / "shards", ignore_errors=True)
-        for name in (*DESCRIPTIONS, *(name for form in FORMATS.values() for name in form.extras)):
+        for name in (*DESCRIPTIONS, *extras_of_all()):
             (self.out / name).unlink(missing_ok=True)
 
     def _refuse_other_job(self, found: dict[str, Any]) -> None:

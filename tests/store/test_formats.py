@@ -13,7 +13,7 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from codectok.errors import CodectokError, FormatError
+from codectok.errors import CodectokError, FormatError, UnknownNameError
 from codectok.store import StoreOptions
 from codectok.store.flat import flatten, unflatten
 from codectok.store.formats.espnet import UNITS
@@ -35,7 +35,7 @@ each_format = pytest.mark.parametrize("format", NAMES)
 def test_names_are_those_of_the_formats() -> None:
     assert tuple(FORMATS) == NAMES
     assert all(get_format(name).name == name for name in NAMES)
-    with pytest.raises(FormatError, match=r"no store format 'h5'.*parquet, jsonl"):
+    with pytest.raises(UnknownNameError, match=r"no store format 'h5'.*parquet, jsonl"):
         get_format("h5")
 
 

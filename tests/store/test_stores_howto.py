@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from codectok.store.formats.table import FORMATS
+from codectok.store.formats.table import FORMATS, get_format
 from tests.store.making import make_info, make_rows, make_store
 
 PAGE = (Path(__file__).parents[2] / "docs/stores.md").read_text(encoding="utf-8")
@@ -31,7 +31,8 @@ def test_python_runs(tmp_path: Path, block: int, monkeypatch: pytest.MonkeyPatch
 def test_table_has_every_format_and_file() -> None:
     rows = dict(re.findall(r"^\| `(\w+)`[^|]*\| ([^|]*)\|", PAGE, re.MULTILINE))
     assert {name: set(cell.split()) for name, cell in rows.items() if name in FORMATS} == {
-        name: {f"`{suffix}`" for suffix in form.suffixes} for name, form in FORMATS.items()
+        name: {f"`{suffix}`" for suffix in form.suffixes}
+        for name, form in ((name, get_format(name)) for name in FORMATS)
     }
-    for extra in (name for form in FORMATS.values() for name in form.extras):
+    for extra in (name for form in map(get_format, FORMATS) for name in form.extras):
         assert f"`{extra}`" in PAGE

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from codectok.corpus.prepare.listing import Listed, folders, layout_error, listed
-from codectok.corpus.prepare.registry import CORPORA
 from codectok.errors import FormatError
 from codectok.items.tables import table_rows
 
@@ -15,13 +14,16 @@ SPLITS = ("train", "dev", "test", "validated", "other", "invalidated")
 
 
 def clips(root: Path) -> Iterator[Listed]:
-    """Each line of each table; with several languages, the splits are ``LANGUAGE/train`` and so on."""
+    """Common Voice: a language's folder with clips and train.tsv, or one with several languages.
+
+    Each line of each table; with several languages, the splits are ``LANGUAGE/train`` and so on.
+    """
     if (root / "clips").is_dir():
         yield from _language(root, "")
         return
     languages = [p for p in folders(root) if (p / "clips").is_dir()]
     if not languages:
-        raise layout_error(root, CORPORA["commonvoice"])
+        raise layout_error(root, clips)
     for language in languages:
         yield from _language(language, f"{language.name}/")
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from codectok.corpus.prepare.listing import Listed, layout_error, listed
-from codectok.corpus.prepare.registry import CORPORA
 from codectok.errors import FormatError
 from codectok.items.lines import open_text
 
@@ -17,10 +16,13 @@ _BLOCK = 1 << 20
 
 
 def clips(root: Path) -> Iterator[Listed]:
-    """Each segment, once in each of its subsets, which are the splits: XL holds L, L holds M, and so on."""
+    """GigaSpeech: the folder with GigaSpeech.json and audio.
+
+    Each segment, once in each of its subsets, which are the splits: XL holds L, L holds M, and so on.
+    """
     path = root / "GigaSpeech.json"
     if not path.is_file():
-        raise layout_error(root, CORPORA["gigaspeech"])
+        raise layout_error(root, clips)
     try:
         with open_text(path) as file:
             for audio in _objects(file, path):

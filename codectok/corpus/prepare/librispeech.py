@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from codectok.corpus.prepare.listing import Listed, files, folders, layout_error, listed
-from codectok.corpus.prepare.registry import CORPORA
+from codectok.corpus.prepare.listing import Listed, Lister, files, folders, layout_error, listed
 from codectok.items.lines import numbered_lines
 
 PARTS = ("train-", "dev-", "test-")
 
 
-def parts_of(root: Path, name: str) -> list[Path]:
+def parts_of(root: Path, lister: Lister) -> list[Path]:
     """The folders train-*, dev-*, test-* in ``root``, or in the one folder in it that has them.
 
     Raises:
@@ -22,12 +21,15 @@ def parts_of(root: Path, name: str) -> list[Path]:
         found = [p for p in folders(folder) if p.name.startswith(PARTS)]
         if found:
             return found
-    raise layout_error(root, CORPORA[name])
+    raise layout_error(root, lister)
 
 
 def clips(root: Path) -> Iterator[Listed]:
-    """Each utterance of a transcript, and each file without a line in it; a split is a part."""
-    for part in parts_of(root, "librispeech"):
+    """LibriSpeech: the folder with train-clean-100, dev-clean, ...
+
+    Each utterance of a transcript, and each file without a line in it; a split is a part.
+    """
+    for part in parts_of(root, clips):
         for speaker in folders(part):
             for chapter in folders(speaker):
                 yield from _chapter(chapter, speaker.name, part.name)

@@ -12,8 +12,11 @@ _TEXT = ".normalized.txt"
 
 
 def clips(root: Path) -> Iterator[Listed]:
-    """Each wav and each normalized transcript; a split is a part."""
-    for part in parts_of(root, "libritts"):
+    """LibriTTS or LibriTTS-R: the folder with train-clean-100, dev-clean, ...
+
+    Each wav and each normalized transcript; a split is a part.
+    """
+    for part in parts_of(root, clips):
         for speaker in folders(part):
             for chapter in folders(speaker):
                 names = {p.name[: -len(_TEXT)] for p in files(chapter, (_TEXT,))}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +22,10 @@ class Listed:
 
     split: str
     item: Item
+
+
+Lister = Callable[[Path], Iterator[Listed]]
+"""Of the kind ``corpora``: lists a corpus that lies in a folder, which the first line of its docstring describes."""
 
 
 def listed(
@@ -50,8 +55,9 @@ def listed(
     return Listed(split, Item(key, str(path), offset, duration, labels=known))
 
 
-def layout_error(folder: Path, expected: str) -> FormatError:
-    """The error of a folder that is not laid out as the corpus is."""
+def layout_error(folder: Path, lister: Lister) -> FormatError:
+    """The error of a folder that is not laid out as the corpus is, which the first line of the docstring says."""
+    expected = (lister.__doc__ or "the folder of the corpus").strip().split("\n", 1)[0].rstrip(".")
     return FormatError(f"{folder} is not laid out as expected: give {expected}")
 
 

@@ -6,14 +6,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from codectok.corpus.prepare.listing import Listed, layout_error, listed
-from codectok.corpus.prepare.registry import CORPORA
 from codectok.items.lines import numbered_lines
 
 
 def clips(root: Path) -> Iterator[Listed]:
-    """Each line, with its normalized text; the corpus has no splits, so all are in ``all``."""
+    """LJSpeech-1.1: the folder with metadata.csv and wavs.
+
+    Each line, with its normalized text; the corpus has no splits, so all are in ``all``.
+    """
     if not (root / "metadata.csv").is_file():
-        raise layout_error(root, CORPORA["ljspeech"])
+        raise layout_error(root, clips)
     for _, line in numbered_lines(root / "metadata.csv"):
         key, *texts = line.split("|")
         text = next((t.strip() for t in reversed(texts) if t.strip()), None)

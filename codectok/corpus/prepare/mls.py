@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from codectok.corpus.prepare.listing import Listed, folders, layout_error, listed
-from codectok.corpus.prepare.registry import CORPORA
 from codectok.items.lines import bad_line, numbered_lines
 
 SPLITS = ("train", "dev", "test")
@@ -20,13 +19,16 @@ LANGUAGES = {
 
 
 def clips(root: Path) -> Iterator[Listed]:
-    """Each line of each transcript; of several languages, the splits are ``mls_german/train`` and so on."""
+    """Multilingual LibriSpeech: mls_german, or a folder with several mls_*.
+
+    Each line of each transcript; of several languages, the splits are ``mls_german/train`` and so on.
+    """
     if _has_transcripts(root):
         yield from _language(root, "")
         return
     languages = [p for p in folders(root) if _has_transcripts(p)]
     if not languages:
-        raise layout_error(root, CORPORA["mls"])
+        raise layout_error(root, clips)
     for language in languages:
         yield from _language(language, f"{language.name}/")
 

@@ -12,9 +12,9 @@ from typing import TextIO
 
 import numpy as np
 
+from codectok import registry
 from codectok.audio.reader import AudioReader, printable
-from codectok.corpus.prepare.listing import Listed, layout_error
-from codectok.corpus.prepare.registry import CORPORA, reader_of
+from codectok.corpus.prepare.listing import Listed, Lister, layout_error
 from codectok.errors import AudioError, CodectokError
 from codectok.files.atomic import atomic_path
 from codectok.items.hashes import short_hash
@@ -25,6 +25,7 @@ from codectok.items.written import audio_path, json_line
 EXACT = (".flac", ".wav")
 """Files whose header states their length exactly; of others the manifest gives none."""
 MISSING = "missing.jsonl"
+CORPORA: registry.Table[Lister] = registry.Table("corpora")
 
 
 @dataclass
@@ -70,17 +71,18 @@ def prepare(
     audio is in no manifest; one without a transcript is, without ``text``.
 
     Args:
-        name: of the corpus, one of ``CORPORA``.
+        name: of the corpus, of the kind ``corpora``.
         folder: of the corpus.
         out: folder of the manifests.
         progress: told the number of clips so far.
 
     Raises:
-        CodectokError: no such corpus or folder, or no clips in it.
+        UnknownNameError: no such corpus.
+        CodectokError: no such folder, or no clips in it.
         FormatError: a folder that is laid out otherwise.
     """
     root, target, result = Path(folder).absolute(), Path(out).absolute(), Prepared()
-    read = reader_of(name)
+    read = CORPORA[name] if name in CORPORA else lister_of(name)
     if not root.is_dir():
         raise CodectokError(f"there is no folder {root}: give the folder of the corpus")
     seen = array("Q")
@@ -112,16 +114,20 @@ def prepare(
             if progress is not None:
                 progress(number)
         if not any(s.clips for s in result.splits.values()):
-            raise layout_error(root, CORPORA[reader_name(name)])
+            raise layout_error(root, read)
         for path in _unlisted(root, seen):
             result.unlisted += 1
             problem("unlisted", path)
     return result
 
 
-def reader_name(name: str) -> str:
-    """The name of a corpus as the table has it."""
-    return name.lower().replace("-", "").replace("_", "").replace(" ", "")
+def lister_of(name: str) -> Lister:
+    """The function that lists a corpus: LibriSpeech, libri-speech and libri_speech are the same.
+
+    Raises:
+        UnknownNameError: no such corpus.
+    """
+    return CORPORA[name.lower().replace("-", "").replace("_", "").replace(" ", "")]
 
 
 def _open(stack: ExitStack, path: Path) -> TextIO:

@@ -6,18 +6,20 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from codectok.corpus.prepare.listing import Listed, files, folders, layout_error, listed
-from codectok.corpus.prepare.registry import CORPORA
 from codectok.items.lines import numbered_lines
 
 LISTS = {"validation": "validation_list.txt", "test": "testing_list.txt"}
 
 
 def clips(root: Path) -> Iterator[Listed]:
-    """Each file of each word; what is in neither list is ``train``. ``_background_noise_`` holds no words."""
+    """Speech Commands: the folder with a folder a word and testing_list.txt.
+
+    Each file of each word; what is in neither list is ``train``. ``_background_noise_`` holds no words.
+    """
     named = {split: _listed(root / name) for split, name in LISTS.items()}
     for name in LISTS.values():
         if not (root / name).is_file():
-            raise layout_error(root, CORPORA["speechcommands"])
+            raise layout_error(root, clips)
     split_of = {path: split for split, paths in named.items() for path in paths}
     words = [p for p in folders(root) if not p.name.startswith("_")]
     found = {f"{word.name}/{p.name}" for word in words for p in files(word, (".wav",))}

@@ -9,15 +9,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from codectok.corpus.prepare.listing import Listed, files, folders, layout_error, listed, text_of
-from codectok.corpus.prepare.registry import CORPORA
 
 
 def clips(root: Path) -> Iterator[Listed]:
-    """Each file; the splits are ``mic1`` and ``mic2``, of 0.80 ``all``. A transcript without audio is of ``mic1``."""
+    """VCTK 0.92 or 0.80: the folder with txt and wav48_silence_trimmed or wav48.
+
+    Each file; the splits are ``mic1`` and ``mic2``, of 0.80 ``all``. A transcript without audio is of ``mic1``.
+    """
     new = root / "wav48_silence_trimmed"
     audio = new if new.is_dir() else root / "wav48"
     if not audio.is_dir():
-        raise layout_error(root, CORPORA["vctk"])
+        raise layout_error(root, clips)
     first = ("mic1", "_mic1.flac") if audio == new else ("all", ".wav")
     speakers = {p.name for p in folders(audio)}
     speakers |= {p.name for p in folders(root / "txt")} if (root / "txt").is_dir() else set()

@@ -6,21 +6,23 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from codectok.corpus.prepare.listing import Listed, folders, layout_error, listed
-from codectok.corpus.prepare.registry import CORPORA
 from codectok.items.tables import table_rows
 
 SPLITS = ("train", "dev", "test")
 
 
 def clips(root: Path) -> Iterator[Listed]:
-    """Each line of each table, with its normalized text; of several languages, the splits are ``LANGUAGE/train``."""
+    """VoxPopuli transcribed speech: transcribed_data, or one language in it.
+
+    Each line of each table, with its normalized text; of several languages, the splits are ``LANGUAGE/train``.
+    """
     root = root / "transcribed_data" if (root / "transcribed_data").is_dir() else root
     if _has_tables(root):
         yield from _language(root, "")
         return
     languages = [p for p in folders(root) if _has_tables(p)]
     if not languages:
-        raise layout_error(root, CORPORA["voxpopuli"])
+        raise layout_error(root, clips)
     for language in languages:
         yield from _language(language, f"{language.name}/")
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from importlib import import_module
 from pathlib import Path
 
+from codectok import registry
 from codectok.errors import FormatError
 from codectok.items.item import Item
 from codectok.items.lines import first_line
@@ -17,18 +17,8 @@ __all__ = ["Reader", "read_jsonl", "read_table", "reader_for", "root_of"]
 
 Reader = Callable[[Path, str], Iterator[Item]]
 
-_READERS = {
-    "folder": "folder:read_folder",
-    "list": "lists:read_list",
-    "fairseq": "lists:read_fairseq",
-    "kaldi": "kaldi:read_kaldi",
-    "table": "tables:read_table",
-    "jsonl": "tables:read_jsonl",
-    "lhotse": "lhotse:read_lhotse",
-    "webdataset": "webdataset:read_webdataset",
-    "parquet": "parquet:read_parquet",
-    "arrow": "arrow:read_arrow",
-}
+READERS: registry.Table[Reader] = registry.Table("readers")
+"""By kind; the name of another package's is the ending of the files that it reads, without the dot."""
 
 
 def reader_for(source: Path) -> Reader:
@@ -37,9 +27,7 @@ def reader_for(source: Path) -> Reader:
     Raises:
         FormatError: none reads it.
     """
-    module, _, function = _READERS[kind_of(source)].partition(":")
-    reader: Reader = getattr(import_module(f"{__name__}.{module}"), function)
-    return reader
+    return READERS[kind_of(source)]
 
 
 def root_of(source: Path) -> str:

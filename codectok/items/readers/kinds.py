@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from codectok import registry
 from codectok.errors import FormatError
 from codectok.items.item import AUDIO_SUFFIXES
 from codectok.items.lines import first_line, suffix_of
@@ -33,6 +34,8 @@ def kind_of(source: Path) -> str:
     kind = {".csv": "table", ".scp": "kaldi"}.get(suffix)
     if kind is not None:
         return kind
+    if registry.known("readers", suffix[1:]) and registry.entry_of("readers", suffix[1:]).package != registry.OWN:
+        return suffix[1:]
     if suffix in (".tar", ".tgz"):
         raise FormatError(f"{source} is compressed, so its members cannot be read in place: unpack it to a .tar")
     if suffix in AUDIO_SUFFIXES:
@@ -41,7 +44,7 @@ def kind_of(source: Path) -> str:
         )
     raise FormatError(
         f"{source} is not a known kind of manifest: use .txt (a path a line), .tsv (fairseq), .csv, .jsonl, wav.scp, "
-        ".tar or .parquet, or a folder"
+        ".tar or .parquet, or a folder (codectok info --list readers)"
     )
 
 

@@ -23,7 +23,7 @@ _TEXT = LabelFile(".wrd")
 
 
 class FairseqFormat(LineFormat):
-    """See the module's docstring."""
+    """The fairseq format: a single stream of units a line, as HuBERT and unit-LM recipes read it."""
 
     extras: tuple[str, ...] = ("dict.km.txt",)
 

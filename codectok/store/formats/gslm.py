@@ -13,7 +13,7 @@ from codectok.store.formats.lines import LineFormat
 
 
 class GslmFormat(LineFormat):
-    """See the module's docstring."""
+    """The GSLM format (Lakhotia et al., 2021): ``name|units``."""
 
     def __init__(self) -> None:
         super().__init__("gslm", MANIFEST, LineFile(".txt", "|"), LineFile(".dur"))

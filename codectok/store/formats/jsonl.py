@@ -21,7 +21,7 @@ from codectok.store.flat import need_side_by_side
 
 
 class JsonlFormat:
-    """See the module's docstring."""
+    """The JSON Lines format: one object an utterance."""
 
     name = "jsonl"
     suffixes: tuple[str, ...] = (".jsonl",)

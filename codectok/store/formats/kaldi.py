@@ -44,7 +44,7 @@ FRAMES, SAMPLES = LineFile(".utt2num_frames", " "), LineFile(".utt2num_samples",
 
 
 class KaldiFormat:
-    """See the module's docstring."""
+    """The Kaldi format: int32 matrices [T, K] in an archive, with an index by name, as ESPnet and DASB read it."""
 
     name = "kaldi"
     suffixes: tuple[str, ...] = (

@@ -42,7 +42,7 @@ _SUPERVISED = ("text", "speaker", "language", "gender")
 
 
 class LhotseFormat:
-    """See the module's docstring."""
+    """The lhotse format (Zelasko et al., 2021): cuts with units as a custom array, in lhotse's sharded form, Shar."""
 
     name = "lhotse"
     suffixes: tuple[str, ...] = (".cuts.jsonl.gz", ".units.tar", ".durations.tar")

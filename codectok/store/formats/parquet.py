@@ -34,7 +34,7 @@ COLUMNS = ("id", "num_samples", "num_frames", "codes", "durations")
 
 
 class ParquetFormat:
-    """See the module's docstring."""
+    """The parquet format: one row an utterance, codes as nested lists. Any parquet reader opens it."""
 
     name = "parquet"
     suffixes: tuple[str, ...] = (".parquet",)

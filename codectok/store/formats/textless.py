@@ -12,7 +12,7 @@ from codectok.store.formats.lines import LineFormat
 
 
 class TextlessFormat(LineFormat):
-    """See the module's docstring."""
+    """The format of textlesslib (Kharitonov et al., 2022), with names before the lines."""
 
     def __init__(self) -> None:
         super().__init__("textless", MANIFEST, LineFile(".units", "\t"), LineFile(".durations", "\t"))

@@ -31,7 +31,7 @@ _OWN = ("id", "num_samples", "num_frames")
 
 
 class WebdatasetFormat:
-    """See the module's docstring."""
+    """The webdataset format: tar shards, the members of one utterance side by side under one key."""
 
     name = "webdataset"
     suffixes: tuple[str, ...] = (".tar",)
