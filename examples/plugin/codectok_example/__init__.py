@@ -1,0 +1,1 @@
+"""One of every kind of thing that another package can add to codectok."""
