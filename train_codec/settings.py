@@ -7,8 +7,9 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge, Lt
 
+from codectok import registry
 from codectok.errors import FormatError
-from codectok.settings.kinds import Count, Natural, NotNegative, Positive, Share
+from codectok.settings.kinds import Count, Natural, NotNegative, OneOf, Positive, Share
 
 Decay = Annotated[float, Ge(0), Lt(1)]
 """Of a moving average: from 0 to below 1."""
@@ -174,9 +175,9 @@ class LossSettings:
 class AdversarialSettings:
     """Discriminators; none by default."""
 
-    discriminators: list[str] = field(default_factory=list)
-    """Any of ms_stft, periods, bands, frames, frames_small."""
-    adversarial_kind: Literal["hinge", "saturating_hinge", "least_squares"] = "hinge"
+    discriminators: list[Annotated[str, OneOf(registry.names("discriminators"))]] = field(default_factory=list)
+    """Each once."""
+    adversarial_kind: Annotated[str, OneOf(registry.names("adversarial_losses"))] = "hinge"
     """Form of the adversarial loss."""
     adversarial_from: Natural = 0
     """First step with a discriminator."""

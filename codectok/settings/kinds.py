@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, Any
 
 from annotated_types import Ge, Gt, Le
@@ -16,6 +17,22 @@ NotNegative = Annotated[float, Ge(0)]
 """0 or more."""
 Share = Annotated[float, Ge(0), Le(1)]
 """From 0 to 1."""
+
+
+class OneOf:
+    """Metadata of a field ``str``: one of some names, as of a kind of the registry.
+
+    Args:
+        names: that are allowed.
+    """
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self.names = list(names)
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
+        from pydantic_core import core_schema
+
+        return core_schema.literal_schema(self.names)
 
 
 def one_or_more(item: Any) -> Any:
