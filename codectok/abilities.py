@@ -6,10 +6,11 @@ checked input only.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
 import numpy as np
-from torch import Tensor
+from torch import Tensor, nn
 
 
 @runtime_checkable
@@ -63,3 +64,57 @@ class WorksInWindows(Protocol):
 
     window_frames: int
     """Frames a window."""
+
+
+@runtime_checkable
+class HasNetwork(Protocol):
+    """It is a network, whose values can be counted."""
+
+    @property
+    def model(self) -> nn.Module:
+        """The network."""
+
+
+class EncoderFacts(Protocol):
+    """What is asked of the speech encoder of a unit tokenizer."""
+
+    @property
+    def name_or_path(self) -> str:
+        """As it was opened by."""
+
+    layers: tuple[int, ...]
+    """In the order of the features."""
+    layer_dim: int
+    """Width of one layer's features."""
+    convention: str
+    """What the numbers of the layers mean."""
+
+
+class StreamFacts(Protocol):
+    """What is asked of a stream of units."""
+
+    layer_index: int
+    """Which of the encoder's layers it reads."""
+    sizes: tuple[int, ...]
+    """Of its codebooks."""
+
+
+@runtime_checkable
+class UnitsOfFeatures(Protocol):
+    """It makes codes of features that it gave before, so that these need not be computed twice."""
+
+    def units(self, features: Tensor, num_codebooks: int | None = None) -> Tensor:
+        """Codes int64 [K, T] of features [T, D]."""
+
+
+@runtime_checkable
+class ReadsEncoder(Protocol):
+    """Its codes are units of layers of a speech encoder, stream by stream."""
+
+    @property
+    def encoder(self) -> EncoderFacts:
+        """What makes the features."""
+
+    @property
+    def streams(self) -> Sequence[StreamFacts]:
+        """What makes units of them."""

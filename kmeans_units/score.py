@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from codectok.abilities import ReadsEncoder, UnitsOfFeatures
 from codectok.errors import CodectokError
 from codectok.items.clips import read_clip
 from codectok.metrics.abx import abx
@@ -68,9 +69,8 @@ def encode(
     most = max(num_codebooks, len(bpe.codebook_sizes) if bpe else 0)
     for done, clips in _batches(tokenizer, rows, root, found.failed, progress):
         seen: list[Any] = tokenizer.features_batch(clips, tokenizer.sample_rate) if features else []
-        units_of = getattr(tokenizer, "units", None)
-        if seen and units_of is not None:  # the encoder, which is most of the work, runs once
-            codes = [units_of(f, most) for f in seen]
+        if seen and isinstance(tokenizer, UnitsOfFeatures):  # the encoder, which is most of the work, runs once
+            codes = [tokenizer.units(f, most) for f in seen]
             many = [tokenizer.tokens(c, len(x)) for c, x in zip(codes, clips, strict=True)]
         else:
             many = tokenizer.encode_batch(clips, tokenizer.sample_rate, num_codebooks=most)
@@ -129,21 +129,20 @@ def codebook_scores(
 
 def codebook_names(tokenizer: Tokenizer) -> list[str]:
     """What each codebook is called: its number, or of units of several layers, layer and residual level."""
-    encoder: Any = getattr(tokenizer, "encoder", None)
-    streams = getattr(tokenizer, "streams", None)
-    if streams is None or len(getattr(encoder, "layers", ())) < 2:
+    if not isinstance(tokenizer, ReadsEncoder) or len(tokenizer.encoder.layers) < 2:
         return [f"codebook {k}" for k in range(len(tokenizer.codebook_sizes))]
-    levels = [(s, level) for s in streams for level in range(len(s.sizes))]
+    levels = [(s, level) for s in tokenizer.streams for level in range(len(s.sizes))]
     return [
-        f"layer {encoder.layers[s.layer_index]}" + (f", level {level}" if len(s.sizes) > 1 else "")
+        f"layer {tokenizer.encoder.layers[s.layer_index]}" + (f", level {level}" if len(s.sizes) > 1 else "")
         for s, level in levels
     ]
 
 
 def _layers(tokenizer: Tokenizer, features: list[np.ndarray]) -> dict[str, list[np.ndarray]]:
     """The features of each layer, of an encoder with several; else the features."""
-    encoder = getattr(tokenizer, "encoder", None)
-    layers, width = getattr(encoder, "layers", ()), getattr(encoder, "layer_dim", 0)
+    if not isinstance(tokenizer, ReadsEncoder):
+        return {"features": features}
+    layers, width = tokenizer.encoder.layers, tokenizer.encoder.layer_dim
     if len(layers) < 2 or features[0].shape[1] != len(layers) * width:
         return {"features": features}
     return {

@@ -53,7 +53,4 @@ def open_input(spec: str, *, device: str = "cpu", folders: Mapping[str, str] | N
 
 def fitted_clips(opened: Input) -> frozenset[str]:
     """Which clips an input was fitted on, as :func:`clip_key` of their paths; empty where none or unknown."""
-    tokenizer = getattr(opened, "tokenizer", None)
-    if tokenizer is None:
-        return frozenset()
-    return _fitted_clips(str(getattr(opened, "source", "")), tokenizer.folder)
+    return frozenset() if opened.tokenizer is None else _fitted_clips(opened.source, opened.tokenizer.folder)

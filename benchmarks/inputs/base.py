@@ -8,6 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 from torch import Tensor
 
+from codectok.tokenizer import Tokenizer
+
 from ..nouns import InputInfo, NotComputed
 
 
@@ -15,6 +17,10 @@ class Input(abc.ABC):
     """One input of a suite, open and ready to use. All audio is float32 [S] at ``RATE`` (16 kHz), in and out."""
 
     info: InputInfo
+    tokenizer: Tokenizer | None = None
+    """That makes it, where one does."""
+    source: str = ""
+    """What the tokenizer was opened by."""
 
     def extract(self, clips: Sequence[np.ndarray]) -> list[Tensor]:
         """Codes int64 [K, T] of each clip for discrete inputs, float32 [T, D] for the others, as ``info`` says.

@@ -35,6 +35,8 @@ def load_once(source: str, device: str) -> Tokenizer:
 class TokenizerInput(Input):
     """Tokens of the first ``k`` codebooks, or the quantized or continuous features, of one tokenizer."""
 
+    tokenizer: Tokenizer
+
     def __init__(self, tokenizer: Tokenizer, spec: Spec) -> None:
         k = choose_codebooks(tokenizer, spec)
         self.tokenizer, self.k, self.view, self.source = tokenizer, k, spec.view, spec.source
@@ -97,11 +99,8 @@ class TokenizerInput(Input):
         return self.to_audio(codes, [len(c) for c in clips]), self.info.bitrate_kbps
 
     def _decode_features(self, features: Tensor, num_samples: int) -> np.ndarray:
-        decode = getattr(self.decoder, "decode_features", None)
-        if decode is None:
-            raise NotComputed(f"{self.decoder.name} cannot decode features")
         try:
-            return decode(features.float(), num_samples)
+            return self.decoder.decode_features(features.float(), num_samples)
         except CodectokError as error:
             raise NotComputed(f"{self.info.label}: {error}") from error
 

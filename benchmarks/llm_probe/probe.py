@@ -50,7 +50,7 @@ def run(task: Task, given: Assignment) -> Outcome:
     if not any(texts[e.clip.id] for e in train):
         raise TaskError(f"{task.name} on {dataset.name}: no training clip has audio and a label")
     base = open_text_model(options, [f" {texts[e.clip.id]}" for e in train], seed)
-    tokenizer = getattr(given.context.input, "tokenizer", None)
+    tokenizer = given.context.input.tokenizer if given.context.input is not None else None
     cue = options.cue or f"\n{task.label}:"
     parts = open_parts(arm, info, options, base, cue, train, seed, tokenizer)
     answer = _Answers(task, parts, base, options, classes)

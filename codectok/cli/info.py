@@ -11,6 +11,7 @@ import click
 from codectok.cli.common import format_value, handle_errors, print_json, print_table
 
 if TYPE_CHECKING:
+    from codectok.abilities import EncoderFacts
     from codectok.tokenizer import Tokenizer
 
 Facts = dict[str, Any]
@@ -57,11 +58,12 @@ def _load(name: str) -> Tokenizer:
 
 def tokenizer_facts(tokenizer: Tokenizer) -> Facts:
     """What a tokenizer is: rates in Hz and kbit/s, sizes, parameters (None where it has no network)."""
-    model = getattr(tokenizer, "model", None)
+    from codectok.abilities import HasNetwork, ReadsEncoder
+
     return {
         "kind": "tokenizer",
         "name": tokenizer.name,
-        **_encoder_facts(getattr(tokenizer, "encoder", None)),
+        **(_encoder_facts(tokenizer.encoder) if isinstance(tokenizer, ReadsEncoder) else {}),
         "sample_rate": tokenizer.sample_rate,
         "frame_rate": float(tokenizer.frame_rate),
         "frame_rate_exact": str(tokenizer.frame_rate),
@@ -70,7 +72,7 @@ def tokenizer_facts(tokenizer: Tokenizer) -> Facts:
         "bitrates": [tokenizer.bitrate(k + 1) for k in range(len(tokenizer.codebook_sizes))],
         "causal": tokenizer.causal,
         "can_decode": tokenizer.can_decode,
-        "parameters": None if model is None else _count(model.state_dict().values()),
+        "parameters": _count(tokenizer.model.state_dict().values()) if isinstance(tokenizer, HasNetwork) else None,
         "feature_dim": tokenizer.feature_dim,
         "fingerprint": tokenizer.fingerprint,
     }
@@ -81,10 +83,8 @@ def _count(values: Any) -> int:
     return sum(_count(v) if isinstance(v, tuple) else getattr(v, "numel", int)() for v in values)
 
 
-def _encoder_facts(encoder: Any) -> Facts:
+def _encoder_facts(encoder: EncoderFacts) -> Facts:
     """Of a unit tokenizer: the speech encoder, its layers and how they are counted."""
-    if encoder is None:
-        return {}
     return {"encoder": encoder.name_or_path, "layers": list(encoder.layers), "convention": encoder.convention}
 
 
