@@ -13,6 +13,7 @@ EDGES = graph()
 ORDER = [
     *(
         "codectok.errors",
+        "codectok.shipped",
         "codectok.fingerprint",
         "codectok.stops",
         "codectok.files",
