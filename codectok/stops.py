@@ -69,8 +69,8 @@ _stop = _Stop()
 def handled() -> Iterator[None]:
     """Handle the signals of a command for the length of a with block, in the main thread.
 
-    Raises:
-        SystemExit: 130 or 143, when a signal ended the block.
+    When a signal ended the block, so does the process, with 130 or 143: what is open is closed by then, and taking
+    down an interpreter with everything that is imported may take seconds.
     """
     global _stop
     stop = _stop = _Stop()
@@ -86,7 +86,11 @@ def handled() -> Iterator[None]:
         whole = isinstance(error, SystemExit) and error.code == 0
         if whole or not (stop.number or isinstance(error, KeyboardInterrupt)):
             raise
-        raise SystemExit(tell(error)) from None
+        status = tell(error)
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(Exception):  # the reader of a pipe has gone
+                stream.flush()
+        os._exit(status)
     finally:
         # A process that is ending by a signal hears of others through the watcher only.
         if not stop.number:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R = TypeVar("R")
 Row = Mapping[str, object]
+WIDEST = 100_000
+"""Characters of a line that is written to a file or a pipe."""
 
 
 def describe(error: BaseException) -> str:
@@ -88,7 +90,8 @@ def print_json(value: Any) -> None:
 def print_table(title: str, rows: Sequence[Row], as_json: bool = False) -> None:
     """Print rows with the same keys as an aligned table headed by them; as JSON, the list of rows.
 
-    Numbers are right-aligned and floats rounded to four digits in the table; JSON keeps them as they are.
+    Numbers are right-aligned and floats rounded to four digits in the table; JSON keeps them as they are. A terminal
+    folds cells that it is too narrow for; elsewhere lines are as long as they need to be.
     """
     if as_json:
         print_json([dict(row) for row in rows])
@@ -97,13 +100,21 @@ def print_table(title: str, rows: Sequence[Row], as_json: bool = False) -> None:
         click.echo(title)
     if not rows:
         return
-    head = list(rows[0])
-    cells = [[format_value(row.get(key)) for key in head] for row in rows]
-    widths = [max(len(key), *(len(line[i]) for line in cells)) for i, key in enumerate(head)]
-    right = [all(isinstance(row.get(key), (int, float, type(None))) for row in rows) for key in head]
-    for line in [head, *cells]:
-        columns = zip(line, widths, right, strict=True)
-        click.echo("  " + "  ".join(c.rjust(w) if r else c.ljust(w) for c, w, r in columns).rstrip())
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, padding=(0, 0, 0, 2), header_style="bold")
+    for key in rows[0]:
+        number = all(isinstance(row.get(key), (int, float, type(None))) for row in rows)
+        table.add_column(Text(key), justify="right" if number else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(format_value(row.get(key))) for key in rows[0]))  # a Text has no markup
+    console = Console(width=None if sys.stdout.isatty() else WIDEST)
+    with console.capture() as shown:
+        console.print(table)
+    for line in shown.get().splitlines():
+        click.echo("  " + line.rstrip())
 
 
 def format_value(value: object) -> str:

@@ -380,3 +380,8 @@ def test_braces_are_written_out_as_the_shell_does() -> None:
     assert expand_braces("a{08..11}.tar") == ["a08.tar", "a09.tar", "a10.tar", "a11.tar"]
     assert expand_braces("{2..0,7}{x,y}") == [f"{n}{c}" for n in (2, 1, 0, 7) for c in "xy"]
     assert expand_braces("plain") == ["plain"]
+    assert expand_braces("{a,{b,c}}") == ["a", "b", "c"]
+    assert expand_braces("a{1}b{") == ["a{1}b{"]
+    for many in ("{0..99999999999}.tar", "{0..9999}{0..9999}.tar"):
+        with pytest.raises(FormatError, match="stands for more than 1,000,000 files: give a shorter range"):
+            expand_braces(many)
