@@ -55,9 +55,7 @@ def fit_units(
 def _kept(recipe: FitRecipe) -> str:
     """What a stop leaves."""
     if recipe.cache:
-        return (
-            f"frames sampled up to two minutes ago are in {recipe.cache}: the same command goes on from there"
-        )
+        return f"frames sampled up to two minutes ago are in {recipe.cache}: the same command goes on from there"
     return "nothing is half-written; the same command begins again, or goes on from a sample with cache=FOLDER"
 
 

@@ -5,26 +5,19 @@ It has no figures of the run (seconds, speed), so that it is the same page howev
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from html import escape
 from pathlib import Path
 from typing import Any
 
 from codectok.files.atomic import atomic_path
 from codectok.files.page_style import CSS
+from codectok.files.pages import render
 from codectok.store.base import StoreInfo
 
-TILE_CSS = """
-.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(9.5rem, 1fr)); gap: .8rem; margin: 1.1rem 0; }
-.tile { background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: .7rem .9rem; }
-.tile b { display: block; font-size: 1.45rem; font-weight: 600; letter-spacing: -.02em; }
-.tile span { color: var(--soft); font-size: .82rem; }
-section { padding-bottom: .9rem; overflow-x: auto; }
-.bar { display: inline-block; width: 7rem; height: .55rem; border-radius: 3px; background: var(--line);
-  margin-left: .6rem; overflow: hidden; }
-.bar i { display: block; height: 100%; background: var(--accent); }
-code { font-size: .85em; overflow-wrap: anywhere; }
-"""
+Cell = tuple[str, float | None]
+"""Text, and a share of one to draw as a bar."""
+Section = tuple[str, str, list[str], list[list[Cell]]]
+"""Heading, note, the head of a table and its rows."""
+TEMPLATE = Path(__file__).with_name("page.html.jinja")
 
 
 def write_page(path: Path, info: StoreInfo, stats: dict[str, Any], part: dict[str, Any]) -> None:
@@ -41,46 +34,30 @@ def write_page(path: Path, info: StoreInfo, stats: dict[str, Any], part: dict[st
 
 
 def _page(info: StoreInfo, stats: dict[str, Any], part: dict[str, Any]) -> str:
-    name, books = escape(info.tokenizer), len(info.codebook_sizes)
-    which = f", part {part['part']}" if part else ""
     tiles = [
         (f"{stats['hours_audio']:,.2f}" if stats["hours_audio"] < 1000 else f"{stats['hours_audio']:,.0f}", "hours"),
         (f"{stats['items']:,}", "items"),
         (f"{stats['failed']:,}", "failed"),
         (f"{stats['tokens']:,}", "tokens stored"),
         (f"{stats['token_rate']:,.4g}", "tokens/s of audio"),
-        (_size(stats["bytes"]), f"in {escape(info.format)}"),
+        (_size(stats["bytes"]), f"in {info.format}"),
     ]
-    failures = _table(["failure", "items"], ([escape(k), f"{n:,}"] for k, n in stats["failures"].items()))
-    sections = [
-        ("Size", "of the codes themselves, without ids, lengths and durations of runs", _compression(info, stats)),
-        ("Codebooks", "over frames, runs counted in full", _codebooks(stats)),
-        *([("Failures", "one by one in errors.jsonl", failures)] if stats["failures"] else []),
-    ]
-    body = "\n".join(f"<section><h2>{h} <small>{note}</small></h2>{table}</section>" for h, note, table in sections)
-    shown = "".join(f'<div class="tile"><b>{value}</b><span>{label}</span></div>' for value, label in tiles)
-    return f"""<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{name}: token store</title>
-<style>{CSS}{TILE_CSS}</style></head><body>
-<header><h1>Tokens of {name}{which}</h1>
-<p>{books} codebook{"s" if books > 1 else ""} at {float(info.frame_rate):g} frames/s, {info.sample_rate / 1000:g} kHz.
-Tokenizer <code>{escape(info.fingerprint)}</code></p></header>
-<main><div class="tiles">{shown}</div>
-{body}
-</main><footer><p>Perplexity is 2 to the entropy: the number of codes that would be in use if all were equally frequent.
-The speed of the run that made the store stands in stats.json.</p></footer></body></html>
-"""
+    sections: list[Section] = [_compression(info, stats), _codebooks(stats)]
+    if stats["failures"]:
+        rows: list[list[Cell]] = [[(kind, None), (f"{n:,}", None)] for kind, n in stats["failures"].items()]
+        sections.append(("Failures", "one by one in errors.jsonl", ["failure", "items"], rows))
+    return render(TEMPLATE, css=CSS, info=info, part=part, tiles=tiles, sections=sections)
 
 
-def _compression(info: StoreInfo, stats: dict[str, Any]) -> str:
+def _compression(info: StoreInfo, stats: dict[str, Any]) -> Section:
     seconds, frames, k = stats["seconds_audio"], stats["frames"], len(info.codebook_sizes)
 
-    def row(name: str, tokens: int | None, bits: float) -> list[str]:
+    def row(name: str, tokens: int | None, bits: float) -> list[Cell]:
         share = bits / stats["bits"] if stats["bits"] else 1.0
         rate = f"{bits / seconds / 1000:.4g}" if seconds else "-"
         each = f"{tokens / seconds:,.4g}" if seconds and tokens is not None else "-"
-        return [name, "-" if tokens is None else f"{tokens:,}", each, rate, f"{share:.1%}{_bar(share)}"]
+        texts = [name, "-" if tokens is None else f"{tokens:,}", each, rate]
+        return [*((text, None) for text in texts), (f"{share:.1%}", share)]
 
     rows = [
         row("codes", frames * k, stats["bits"]),
@@ -90,29 +67,29 @@ def _compression(info: StoreInfo, stats: dict[str, Any]) -> str:
         bpe = stats["bpe"]
         rows.append(row(f"BPE, {bpe['vocab_size']:,} tokens in its vocabulary", bpe["tokens"], bpe["bits"]))
     rows.append(row("entropy of each codebook (what a zero-order coder reaches)", None, _entropy_bits(stats)))
-    return _table(["", "tokens", "tokens/s", "kbit/s", "of the codes"], rows)
+    note = "of the codes themselves, without ids, lengths and durations of runs"
+    return "Size", note, ["", "tokens", "tokens/s", "kbit/s", "of the codes"], rows
 
 
 def _entropy_bits(stats: dict[str, Any]) -> float:
     return float(stats["frames"] * sum(c["entropy_bits"] for c in stats["codebooks"]))
 
 
-def _codebooks(stats: dict[str, Any]) -> str:
-    rows = []
+def _codebooks(stats: dict[str, Any]) -> Section:
+    rows: list[list[Cell]] = []
     for k, book in enumerate(stats["codebooks"]):
         used, even = book["used_share"], book["perplexity"] / book["size"]
-        cells = [f"{book['size']:,}", f"{used:.1%}{_bar(used)}", f"{book['entropy_bits']:.2f}"]
-        rows.append([str(k), *cells, f"{book['perplexity']:,.1f}{_bar(even)}"])
-    return _table(["codebook", "codes", "in use", "entropy, bits", "perplexity, of its codes"], rows)
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
-    return f"<table><tr>{''.join(f'<th>{cell}</th>' for cell in head)}</tr>{lines}</table>"
-
-
-def _bar(share: float) -> str:
-    return f'<span class="bar"><i style="width:{min(1.0, share):.1%}"></i></span>'
+        rows.append(
+            [
+                (str(k), None),
+                (f"{book['size']:,}", None),
+                (f"{used:.1%}", used),
+                (f"{book['entropy_bits']:.2f}", None),
+                (f"{book['perplexity']:,.1f}", even),
+            ]
+        )
+    head = ["codebook", "codes", "in use", "entropy, bits", "perplexity, of its codes"]
+    return "Codebooks", "over frames, runs counted in full", head, rows
 
 
 def _size(size: int) -> str:

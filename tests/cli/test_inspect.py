@@ -166,7 +166,7 @@ def test_missing_metric_package_is_said_with_its_remedy(tmp_path, monkeypatch):
     monkeypatch.setattr("codectok.metrics.signal.PESQ", replace(known, function=missing))
     write_clip(tmp_path / "a.wav")
     clip = compare(tmp_path / "a.wav", [Setting(PcmTokenizer(), 1)], 20.0)
-    assert "pip install &#x27;codectok[bench]&#x27;" in render([clip], summarize([clip]))
+    assert "pip install &#39;codectok[bench]&#39;" in render([clip], summarize([clip]))
 
 
 class Wide(Tokenizer):
