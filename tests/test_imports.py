@@ -10,30 +10,13 @@ import pytest
 from tests.import_graph import ROOT, circle, graph, imported, modules
 
 EDGES = graph()
-ORDER = [
-    *(
-        "codectok.errors",
-        "codectok.shipped",
-        "codectok.fingerprint",
-        "codectok.stops",
-        "codectok.files",
-        "codectok.settings",
-    ),
-    *(
-        "codectok.registry",
-        "codectok.processes",
-        "codectok.audio",
-        "codectok.tokens",
-        "codectok.transforms",
-        "codectok.items",
-    ),
-    *("codectok.facts", "codectok.abilities", "codectok.streaming", "codectok.opening", "codectok.tokenizer"),
-    *("codectok.codec", "codectok.units", "codectok.controls", "codectok.testing", "codectok.store"),
-    *("codectok.corpus", "codectok.metrics"),
-    *(f"codectok.llm.{room}" for room in ("vocab", "patterns", "sequence", "model", "pack")),
-    *(f"codectok.llm.{room}" for room in ("continuous", "training", "generate")),
-    *("codectok.llm", "codectok.inspect", "codectok.export", "codectok.pretrained", "codectok.cli"),
-]
+ROOMS = """
+    errors shipped fingerprint stops files settings registry processes audio tokens transforms items
+    abilities streaming opening tokenizer codec units controls testing store corpus metrics
+    llm.vocab llm.patterns llm.sequence llm.model llm.pack llm.continuous llm.training llm.generate llm
+    inspect export pretrained cli
+"""
+ORDER = [f"codectok.{room}" for room in ROOMS.split()]
 """The rooms of the library from the ground up: each may import itself and those before it."""
 MAY_IMPORT = {
     "codectok": {"codectok"},
