@@ -22,7 +22,7 @@ AHEAD = 4
 
 
 @dataclass(frozen=True)
-class Clip:
+class ReadClip:
     """An item of the corpus, read: its samples, or what is wrong with it."""
 
     index: int
@@ -71,19 +71,19 @@ class Picks:
         return _hash(self.seed, "hold", id) <= self.hold_to
 
 
-def read_ahead(items: Iterable[tuple[int, Item]], picks: Picks, rate: int) -> Iterator[Clip]:
+def read_ahead(items: Iterable[tuple[int, Item]], picks: Picks, rate: int) -> Iterator[ReadClip]:
     """The clips that are encoded, in order, at ``rate`` Hz; a few are decoded in a thread beside the caller."""
     chosen = ((index, item) for index, item in items if picks.encoded(item.id))
     return map_in_threads(lambda numbered: _read(*numbered, rate), chosen, ahead=AHEAD)
 
 
-def batches(clips: Iterable[Clip]) -> Iterator[list[Clip]]:
+def batches(clips: Iterable[ReadClip]) -> Iterator[list[ReadClip]]:
     """Neighbours, as many as have ``BATCH_SECONDS`` together.
 
     A batch ends as soon as it is full, never because of the clip after it: a run that goes on behind any batch forms
     the same ones.
     """
-    batch: list[Clip] = []
+    batch: list[ReadClip] = []
     for clip in clips:
         batch.append(clip)
         if len(batch) == BATCH_CLIPS or sum(c.seconds for c in batch) >= BATCH_SECONDS:
@@ -93,12 +93,12 @@ def batches(clips: Iterable[Clip]) -> Iterator[list[Clip]]:
         yield batch
 
 
-def _read(index: int, item: Item, rate: int) -> Clip:
+def _read(index: int, item: Item, rate: int) -> ReadClip:
     try:
         samples = read_clip(item, rate)
     except (CodectokError, OSError) as error:
-        return Clip(index, item, None, 0.0, " ".join(str(error).split()))
-    return Clip(index, item, samples, len(samples) / rate)
+        return ReadClip(index, item, None, 0.0, " ".join(str(error).split()))
+    return ReadClip(index, item, samples, len(samples) / rate)
 
 
 def _hash(seed: int, use: str, id: str) -> int:

@@ -16,7 +16,7 @@ import numpy as np
 
 from codectok.errors import CodectokError
 from codectok.files.atomic import atomic_path
-from kmeans_units.clips import Clip
+from kmeans_units.clips import ReadClip
 
 SHARD_CLIPS = 1000
 
@@ -59,7 +59,7 @@ class Dump:
         self.shards = shards
         return all(self._part(f, i, "npy").is_file() for f in self.folders for i in range(shards))
 
-    def add(self, clip: Clip, layers: Sequence[np.ndarray]) -> None:
+    def add(self, clip: ReadClip, layers: Sequence[np.ndarray]) -> None:
         """Write one clip's features, [T, D] of each layer."""
         if not clip.item.whole:
             raise CodectokError(

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from codectok.files.atomic import atomic_path
-from kmeans_units.clips import Clip
+from kmeans_units.clips import ReadClip
 from kmeans_units.reservoir import Reservoir
 
 VALID_FRAMES = 32768
@@ -71,7 +71,7 @@ class SampleRun:
         """[T, D of all layers] -> [T, D] of each."""
         return np.split(features, self._ends, axis=1)
 
-    def take(self, clip: Clip, features: np.ndarray, held_out: bool) -> None:
+    def take(self, clip: ReadClip, features: np.ndarray, held_out: bool) -> None:
         """Offer a clip's frames [T, D of all layers]."""
         keys = np.random.default_rng([self.seed, clip.index]).random(len(features))
         (self.valid if held_out else self.fit).add(keys, self.split(features))
@@ -81,7 +81,7 @@ class SampleRun:
         self.counts.frames += len(features)
         self.counts.valid_frames += held_out * len(features)
 
-    def fail(self, clip: Clip, reason: str) -> None:
+    def fail(self, clip: ReadClip, reason: str) -> None:
         """Note a clip that cannot be used."""
         self.counts.failed += 1
         if len(self.counts.failures) < LISTED:

@@ -19,7 +19,7 @@ import numpy as np
 from codectok.errors import CodectokError
 from codectok.fingerprint import fingerprint
 from codectok.items.corpus import Corpus
-from kmeans_units.clips import Clip, Picks, batches, read_ahead
+from kmeans_units.clips import Picks, ReadClip, batches, read_ahead
 from kmeans_units.sample_options import SampleOptions
 from kmeans_units.sample_run import Counts, SampleRun
 
@@ -32,7 +32,7 @@ VERSION = 1
 
 
 @dataclass(frozen=True)
-class Sample:
+class FrameSample:
     """Frames to fit on and held-out ones, float32 [N, D] of each layer, and what they were drawn from."""
 
     fit: list[np.ndarray]
@@ -65,7 +65,7 @@ def sample_frames(
     dump: Dump | None = None,
     save_every: float = 120.0,
     progress: Callable[[int, int], None] = lambda done, total: None,
-) -> Sample:
+) -> FrameSample:
     """Encode a corpus and keep a sample of its frames.
 
     Args:
@@ -110,7 +110,7 @@ def sample_frames(
     if not run.done:
         run.done = True
         run.save()
-    return Sample(run.fit.layers(), run.valid.layers(), run.counts, scan.sha256)
+    return FrameSample(run.fit.layers(), run.valid.layers(), run.counts, scan.sha256)
 
 
 def _pass(
@@ -146,7 +146,7 @@ def _pass(
         run.save()
 
 
-def _encode(batch: list[Clip], encoder: SpeechEncoder) -> Iterator[tuple[Clip, np.ndarray | str]]:
+def _encode(batch: list[ReadClip], encoder: SpeechEncoder) -> Iterator[tuple[ReadClip, np.ndarray | str]]:
     """Features [T, D of all layers] of each clip, or what is wrong with it."""
     good = [(c, c.samples) for c in batch if c.samples is not None]
     try:

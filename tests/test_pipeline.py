@@ -20,7 +20,7 @@ from torch import Tensor
 
 import codectok.corpus.plan
 from codectok.cli.tokenize import tokenize
-from codectok.corpus.pipeline import Summary, tokenize_corpus
+from codectok.corpus.pipeline import TokenizeSummary, tokenize_corpus
 from codectok.errors import CodectokError, FingerprintError, FormatError
 from codectok.items.corpus import read_corpus
 from codectok.store import open_store
@@ -116,7 +116,7 @@ def audio(tmp_path: Path) -> Path:
     return folder
 
 
-def run(audio: Path, out: Path, tokenizer: Tokenizer | None = None, **options: Any) -> Summary:
+def run(audio: Path, out: Path, tokenizer: Tokenizer | None = None, **options: Any) -> TokenizeSummary:
     options = {"items_per_shard": 3, "batch_seconds": 2.0} | options
     return tokenize_corpus(read_corpus(audio), tokenizer or EnergyTokenizer(), out, **options)
 

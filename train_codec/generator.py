@@ -20,7 +20,7 @@ from train_codec.pitch import pitch_loss, pitch_targets
 
 
 @dataclass
-class Pass:
+class GeneratorOutput:
     """What one pass gives; B items of T frames."""
 
     predicted: Tensor
@@ -87,7 +87,7 @@ class Generator(nn.Module):
         revive: tuple[float, torch.Generator] | None = None,
         noise: Tensor | None = None,
         first_alone: bool = False,
-    ) -> Pass:
+    ) -> GeneratorOutput:
         """Audio float32 [B, S] through the codec.
 
         Args:
@@ -130,14 +130,14 @@ class Generator(nn.Module):
                 distillation = self.distill(first, *targets)
         predicted, pitch, ceiling = self._decode(quantized, audio, start)
         predicted = predicted[:, : audio.shape[1]].float()
-        return Pass(predicted, codes, commitment, codebook, distillation, pitch, ceiling, rate, revived)
+        return GeneratorOutput(predicted, codes, commitment, codebook, distillation, pitch, ceiling, rate, revived)
 
-    def _first_alone(self, audio: Tensor, targets: tuple[Tensor, Tensor] | None) -> Pass:
+    def _first_alone(self, audio: Tensor, targets: tuple[Tensor, Tensor] | None) -> GeneratorOutput:
         if self.distill is None or targets is None or not isinstance(self.codec, EnvelopeCodec):
             raise FormatError("first_steps train a semantic branch by a teacher: set teacher, and codec: envelope")
         z = self.codec.semantic_latents(audio)
         zero = z.new_zeros(())
-        return Pass(audio[:, :0], None, zero, zero, self.distill(z.float(), *targets), zero, zero, zero, [])
+        return GeneratorOutput(audio[:, :0], None, zero, zero, self.distill(z.float(), *targets), zero, zero, zero, [])
 
     def _through_noise(self, z: Tensor, noise: Tensor, depths: Tensor | None, audio: Tensor) -> tuple[Tensor, Tensor]:
         """Latents [B, T, D] with the fixed codebooks in use and the others' noise, and the penalty of their rate.

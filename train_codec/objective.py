@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from codectok.errors import FormatError
-from train_codec.generator import Pass
+from train_codec.generator import GeneratorOutput
 from train_codec.losses import (
     BandNoiseLoss,
     EncodecMelLoss,
@@ -110,7 +110,7 @@ class Objective(nn.Module):
             terms["perceptual"] = self.perceptual(predicted, target)
         return {k: v for k, v in terms.items() if k in self.waveform_weights}
 
-    def inner_terms(self, output: Pass) -> dict[str, Tensor]:
+    def inner_terms(self, output: GeneratorOutput) -> dict[str, Tensor]:
         """Losses inside the codec, without weights."""
         terms = {
             "commitment": output.commitment,

@@ -22,7 +22,7 @@ from train_codec.checkpoint import random_state, read_checkpoint, set_random_sta
 from train_codec.data import ClipArray, CropBatch, draw, open_clips
 from train_codec.discriminators import build_discriminators
 from train_codec.distill import TeacherCache, TeacherSpec
-from train_codec.generator import Generator, Pass
+from train_codec.generator import Generator, GeneratorOutput
 from train_codec.losses.balancer import Balancer
 from train_codec.objective import Objective
 from train_codec.recipe import Recipe
@@ -130,7 +130,7 @@ class Trainer:
 
     # -- one step -------------------------------------------------------------------------------------------------
 
-    def train_step(self, batch: CropBatch) -> tuple[dict[str, float], Pass]:
+    def train_step(self, batch: CropBatch) -> tuple[dict[str, float], GeneratorOutput]:
         """One update; returns the losses and what the pass gave.
 
         Raises:
@@ -147,7 +147,7 @@ class Trainer:
         every = 0 if "quantizer" in self.frozen else recipe.quantizer.revive_every
         revive = (recipe.quantizer.revive_below, self.revival) if every and self.step % every == 0 else None
         with self.accelerator.autocast():
-            output: Pass = self.generator(
+            output: GeneratorOutput = self.generator(
                 batch.audio,
                 own_depths,
                 None if "quantizer" in self.frozen else recipe.quantizer.codebook_decay,

@@ -13,7 +13,7 @@ from codectok.cli.common import Progress, finish, handle_errors, print_table, pr
 from codectok.cli.explain import explain_option, json_option, print_settings
 from codectok.errors import CodectokError
 
-from ..runner import Summary, explain_suite, read_suite, run_suite
+from ..runner import RunSummary, explain_suite, read_suite, run_suite
 from ..runner.estimate import words
 from ..runner.headline import headline
 from ..runner.results import OLD, Row
@@ -85,7 +85,7 @@ def run(
         _tell(summary, out)
 
 
-def _tell(summary: Summary, out: Path) -> None:
+def _tell(summary: RunSummary, out: Path) -> None:
     print_table("", headline(summary.rows))
     for status, words_of in (("failed", "failed"), ("nc", "not computed")):
         reasons = [row["reason"] for row in summary.rows if row["status"] == status]

@@ -12,7 +12,7 @@ from codectok.fingerprint import fingerprint
 
 from ..nouns import RATE, InputInfo, NotComputed
 from ..studies.rate_distortion.align import find_delays, remove_delay
-from ..studies.rate_distortion.coders import CODERS, Coder, Setting
+from ..studies.rate_distortion.coders import CODERS, Coder, CoderSetting
 from .base import Input
 
 BY_NAME = {coder.name.lower(): coder for coder in CODERS}
@@ -29,7 +29,7 @@ class ClassicalInput(Input):
         setting: operating point.
     """
 
-    def __init__(self, spec: str, coder: Coder, setting: Setting) -> None:
+    def __init__(self, spec: str, coder: Coder, setting: CoderSetting) -> None:
         self.coder, self.setting = coder, setting
         self.info = InputInfo(
             spec=spec,
@@ -75,4 +75,4 @@ def open_classical(spec: str, name: str, kbps: float) -> ClassicalInput:
         return ClassicalInput(spec, coder, min(coder.settings, key=lambda s: abs(s.nominal - kbps)))
     if not LOWEST <= kbps <= HIGHEST:
         raise CodectokError(f"{spec}: Opus takes {LOWEST:g} to {HIGHEST:g} kbit/s")
-    return ClassicalInput(spec, coder, Setting(f"{kbps:g}", kbps))
+    return ClassicalInput(spec, coder, CoderSetting(f"{kbps:g}", kbps))

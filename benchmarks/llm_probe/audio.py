@@ -33,7 +33,7 @@ class Nothing:
         return torch.zeros(0, dtype=torch.int64)
 
 
-class Codes:
+class CodeIds:
     """Codes [K, T] as ids of a vocabulary: subsampled, runs merged, flattened frame after frame; or merged by BPE.
 
     Args:

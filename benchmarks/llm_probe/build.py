@@ -14,21 +14,21 @@ from codectok.errors import FormatError
 from codectok.llm.continuous import PROJECTORS, Projector, build_projector
 from codectok.llm.model.extend import ExtendOptions, extend_model
 from codectok.llm.sequence.text_only import TextEncoder
-from codectok.llm.training.settings import Stage, TrainSettings
+from codectok.llm.training.settings import TrainSettings, TrainStage
 from codectok.llm.training.trainable import new_ids, prepare
 from codectok.llm.vocab.audio_vocab import AudioVocab
 from codectok.llm.vocab.text_tokenizer import add_to, next_id
 
 from ..nouns import Example, InputInfo, NotComputed
 from .arms import Arm
-from .audio import Codes, Features, Hearing, Nothing
+from .audio import CodeIds, Features, Hearing, Nothing
 from .model import SpeechReader
 from .options import LLMOptions
 from .text_model import TextModel
 
 
 @dataclass(frozen=True)
-class Parts:
+class ArmParts:
     """One arm, ready to be trained.
 
     Attributes:
@@ -55,7 +55,7 @@ def open_parts(
     train: Sequence[Example],
     seed: int,
     tokenizer: Any,
-) -> Parts:
+) -> ArmParts:
     """The parts of an arm.
 
     Args:
@@ -76,7 +76,7 @@ def open_parts(
     if options.bpe and base.init == "codebook":
         raise FormatError("LLM probe: init codebook goes without bpe: merged codes have no vectors of a codebook")
     free = next_id(base.tokenizer)
-    codes = Codes(info, options, tokenizer, free) if arm.hears and info.kind == "discrete" else None
+    codes = CodeIds(info, options, tokenizer, free) if arm.hears and info.kind == "discrete" else None
     # Text is encoded alike in all arms: by a tokenizer that knows audio tokens, and from which they are then taken.
     vocab = codes.vocab if codes else AudioVocab.create((1,), free)
     known = copy.deepcopy(base.tokenizer)
@@ -102,7 +102,7 @@ def open_parts(
             vectors = tokenizer if base.init == "codebook" else None
             extend_model(model, copy.deepcopy(base.tokenizer), codes.vocab, init, vectors)
         if options.tune == "lora":
-            stage = Stage("lora+new-rows" if codes else "lora", 1, 1.0)
+            stage = TrainStage("lora+new-rows" if codes else "lora", 1, 1.0)
             settings = TrainSettings(lora_rank=options.rank, lora_alpha=2 * options.rank)
             model = prepare(model, stage, settings, new_ids(codes.vocab) if codes else torch.zeros(0).long())
         else:
@@ -121,7 +121,7 @@ def open_parts(
         # A space ahead, as in running text: the pieces of most vocabularies begin with it.
         return torch.from_numpy(encoder(f" {text}", False))
 
-    return Parts(hear, build, encode, free, notes)
+    return ArmParts(hear, build, encode, free, notes)
 
 
 def _projector_options(options: LLMOptions) -> tuple[dict[str, Any], int]:

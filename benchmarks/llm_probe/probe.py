@@ -19,7 +19,7 @@ from ..tasks.recognition import Recognition
 from ..tasks.translation import Translation
 from ..training import Fitted
 from .arms import read_arm, swap_audio
-from .build import Parts, open_parts
+from .build import ArmParts, open_parts
 from .model import SpeechReader
 from .options import LLMOptions
 from .text_model import TextModel, open_text_model
@@ -90,7 +90,7 @@ class _Answers:
     """What a trained model says of examples: a class, or a text."""
 
     task: Task
-    parts: Parts
+    parts: ArmParts
     base: TextModel
     options: LLMOptions
     classes: Sequence[str]
@@ -164,7 +164,7 @@ class _Answers:
         return [self.classes[i] for i in found.argmax(1).tolist()]
 
 
-def _tokens_a_second(model: SpeechReader, parts: Parts, train: Sequence[Example]) -> float:
+def _tokens_a_second(model: SpeechReader, parts: ArmParts, train: Sequence[Example]) -> float:
     timed = [example for example in train if example.num_samples]
     with torch.no_grad():
         tokens = sum(model.lengths([parts.hear(example)])[0] for example in timed)

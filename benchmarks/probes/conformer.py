@@ -23,7 +23,7 @@ class FeedForward(nn.Sequential):
         super().__init__(nn.LayerNorm(dim), nn.Linear(dim, hidden), nn.SiLU(), drop, nn.Linear(hidden, dim), drop)
 
 
-class Attention(nn.Module):
+class ClipAttention(nn.Module):
     """Self-attention over the frames of a clip."""
 
     def __init__(self, dim: int, heads: int, dropout: float) -> None:
@@ -58,13 +58,13 @@ class Convolution(nn.Module):
         return out
 
 
-class Block(nn.Module):
+class ConformerBlock(nn.Module):
     """One Conformer block (figure 1 of the paper)."""
 
     def __init__(self, dim: int, heads: int, hidden: int, kernel: int, dropout: float) -> None:
         super().__init__()
         self.before, self.after = FeedForward(dim, hidden, dropout), FeedForward(dim, hidden, dropout)
-        self.attention, self.convolution = Attention(dim, heads, dropout), Convolution(dim, kernel, dropout)
+        self.attention, self.convolution = ClipAttention(dim, heads, dropout), Convolution(dim, kernel, dropout)
         self.norm = nn.LayerNorm(dim)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
@@ -92,7 +92,7 @@ class Conformer(Encoder):
         super().__init__()
         if dim % heads or dim % 2:
             raise ValueError(f"a Conformer of size {dim} with {heads} heads: give an even size that the heads divide")
-        self.blocks = nn.ModuleList(Block(dim, heads, hidden, kernel, dropout) for _ in range(layers))
+        self.blocks = nn.ModuleList(ConformerBlock(dim, heads, hidden, kernel, dropout) for _ in range(layers))
         self.out_dim = dim
 
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:

@@ -32,7 +32,7 @@ class SeparableConv(nn.Module):
         return y
 
 
-class Block(nn.Module):
+class ContextNetBlock(nn.Module):
     """``convs`` convolutions with swish, squeeze and excite (inner size an eighth), projected skip (2.2.3)."""
 
     def __init__(self, channels: int, out: int, convs: int, skip: bool = True) -> None:
@@ -69,10 +69,10 @@ class ContextNet(Encoder):
     def __init__(self, dim: int, width: int, blocks: int, convs: int, dropout: float = 0.1) -> None:
         super().__init__()
         widths = [width if i <= blocks // 2 else 2 * width for i in range(blocks - 1)]
-        layers = [Block(dim, width, 1, skip=False)]
-        layers += [Block(a, b, convs) for a, b in pairwise(widths)]
+        layers = [ContextNetBlock(dim, width, 1, skip=False)]
+        layers += [ContextNetBlock(a, b, convs) for a, b in pairwise(widths)]
         self.out_dim = width * 5 // 2
-        self.blocks = nn.ModuleList([*layers, Block(widths[-1], self.out_dim, 1, skip=False)])
+        self.blocks = nn.ModuleList([*layers, ContextNetBlock(widths[-1], self.out_dim, 1, skip=False)])
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:

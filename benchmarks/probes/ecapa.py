@@ -33,7 +33,7 @@ class Res2Conv(nn.Module):
         return torch.cat(done, 1)
 
 
-class Block(nn.Module):
+class SERes2Block(nn.Module):
     """SE-Res2Block (figure 2 of the paper)."""
 
     def __init__(self, channels: int, dilation: int, inner: int) -> None:
@@ -75,7 +75,7 @@ class ECAPA(Pooling):
     def __init__(self, dim: int, width: int, out_dim: int, wide: int, inner: int) -> None:
         super().__init__()
         self.first = ConvNorm(dim, width, 5)
-        self.blocks = nn.ModuleList(Block(width, dilation, inner) for dilation in (2, 3, 4))
+        self.blocks = nn.ModuleList(SERes2Block(width, dilation, inner) for dilation in (2, 3, 4))
         self.join, self.attention = TimeConv(3 * width, wide, 1), AttentiveStatistics(wide, inner)
         self.norm, self.last = MaskedBatchNorm(2 * wide), nn.Linear(2 * wide, out_dim)
         self.out_dim = out_dim

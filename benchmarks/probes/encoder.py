@@ -24,12 +24,12 @@ class Encoder(nn.Module):
         raise NotImplementedError
 
 
-class Linear(Encoder):
+class LinearEncoder(Encoder):
     """No encoder at all (``width`` 0: the probe is linear over the front end), or one hidden layer: DASB's DNN."""
 
     def __init__(self, dim: int, width: int = 0) -> None:
         super().__init__()
-        self.hidden = nn.Sequential(nn.Linear(dim, width), nn.LeakyReLU()) if width else None
+        self.hidden = nn.Sequential(nn.LinearEncoder(dim, width), nn.LeakyReLU()) if width else None
         self.out_dim = width or dim
 
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
@@ -69,11 +69,11 @@ def sinusoids(frames: int, dim: int, device: torch.device | str = "cpu") -> Tens
 
 
 def _linear(dim: int, options: ProbeOptions) -> Encoder:
-    return Linear(dim, 0)
+    return LinearEncoder(dim, 0)
 
 
 def _dnn(dim: int, options: ProbeOptions) -> Encoder:
-    return Linear(dim, options.width or (128 if options.small else 2048))
+    return LinearEncoder(dim, options.width or (128 if options.small else 2048))
 
 
 def _bilstm(dim: int, options: ProbeOptions) -> Encoder:

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Sequence
 from ..runner.results import Row
 from .aggregate import Group
 from .book import Book
-from .table import Cell, Line, Table
+from .table import ReportTable, TableCell, TableLine
 from .tables import task_label
 
 
-def data_table(book: Book) -> Table:
+def data_table(book: Book) -> ReportTable:
     """Data sets: clips of each split, licence, and what a reader must know."""
     found: dict[tuple[str, str, str], Row] = {}
     for row in book.rows:
@@ -22,12 +22,12 @@ def data_table(book: Book) -> Table:
         tests = ", ".join(f"{n} {k}" if k != "test" else str(n) for k, n in data.get("tests", {}).items())
         cells = [task_label(task), name, str(data.get("train", "")), str(data.get("valid", "")), tests]
         cells += [data.get("licence", ""), digest[:12], data.get("note", "")]
-        lines.append(Line(tuple(map(Cell, cells))))
+        lines.append(TableLine(tuple(map(TableCell, cells))))
     head = ("task", "data set", "train", "valid", "test", "licence", "sha256", "note")
-    return Table("data", "Data", head, tuple(lines), "train, valid, test: clips.", len(head))
+    return ReportTable("data", "Data", head, tuple(lines), "train, valid, test: clips.", len(head))
 
 
-def input_table(book: Book) -> Table:
+def input_table(book: Book) -> ReportTable:
     """Inputs: what they are, their rates, and what was fitted on what."""
     systems = {g.system.spec: g.system for g in sorted(book.groups, key=lambda g: g.system.order) if not g.system.floor}
     infos = {r["input"]["spec"]: r["input"] for r in book.rows}
@@ -42,10 +42,10 @@ def input_table(book: Book) -> Table:
         tokens = "" if system.token_rate is None else f"{system.token_rate:.1f}"
         frames = f"{rate:.2f}" if rate else ""
         cells = [system.label, spec, system.kind, frames, shape, kbps, tokens, system.fitted_on]
-        lines.append(Line(tuple(map(Cell, cells))))
+        lines.append(TableLine(tuple(map(TableCell, cells))))
     head = ("input", "written", "kind", "frames/s", "a frame", "kbit/s", "tokens/s", "fitted on")
     about = "kbit/s and tokens/s are nominal: frame rate times the codebooks, times log2 of their sizes."
-    return Table("inputs", "Inputs", head, tuple(lines), about, len(head))
+    return ReportTable("inputs", "Inputs", head, tuple(lines), about, len(head))
 
 
 def _codebooks(sizes: Sequence[int]) -> str:
@@ -53,7 +53,7 @@ def _codebooks(sizes: Sequence[int]) -> str:
     return f"{len(sizes)} x {few}" if few == many else f"{len(sizes)} codebooks of {few} to {many}"
 
 
-def budget_table(book: Book) -> Table:
+def budget_table(book: Book) -> ReportTable:
     """What every input of a task got alike, and the learning rates that the sweeps chose."""
     lines = []
     for group in _trained(book):
@@ -68,7 +68,7 @@ def budget_table(book: Book) -> Table:
             f"{rates} x {budget['sweep_steps']}", chosen, f"{parameters:,}" if parameters else "",
             f"{macs / 1e6:.2f}" if macs else "",
         ]  # fmt: skip
-        lines.append(Line(tuple(map(Cell, cells))))
+        lines.append(TableLine(tuple(map(TableCell, cells))))
     head = (
         "task",
         "probe",
@@ -83,10 +83,10 @@ def budget_table(book: Book) -> Table:
     about = (
         "Inputs of one task and probe have one budget; each seed tries every rate for a few steps, and valid decides."
     )
-    return Table("budgets", "Budgets and learning rates", head, tuple(lines), about, 3)
+    return ReportTable("budgets", "Budgets and learning rates", head, tuple(lines), about, 3)
 
 
-def cost_table(book: Book) -> Table:
+def cost_table(book: Book) -> ReportTable:
     """Wall time and peak memory of the cells of each group."""
     lines = []
     for group in book.groups:
@@ -99,14 +99,14 @@ def cost_table(book: Book) -> Table:
             task_label(group.task), group.probe or "-", group.system.label, str(len(costs)), f"{mean:.1f}",
             f"{extract:.1f}", f"{max(peak):.0f}" if peak else "-",
         ]  # fmt: skip
-        lines.append(Line(tuple(map(Cell, cells))))
+        lines.append(TableLine(tuple(map(TableCell, cells))))
     head = ("task", "probe", "input", "cells", "s a cell", "s to extract, once", "peak MB")
     total = sum(r["cost"].get("wall_seconds") or 0.0 for r in book.rows)
     about = f"All cells together: {duration(total)}. Peak: resident memory of the process, the most of the cells."
-    return Table("cost", "Cost", head, tuple(lines), about, 3)
+    return ReportTable("cost", "Cost", head, tuple(lines), about, 3)
 
 
-def cell_table(book: Book) -> Table:
+def cell_table(book: Book) -> ReportTable:
     """Every cell as a line, for CSV."""
     head = (
         "cell", "task", "dataset", "probe", "input", "floor", "seed", "status", "reason", "rate", "wall_seconds",
@@ -120,20 +120,22 @@ def cell_table(book: Book) -> Table:
             r["status"], r["reason"], r["rate"], cost.get("wall_seconds"), cost.get("peak_rss_mb"), len(r["failures"]),
             r["provenance"].get("date", ""),
         ]  # fmt: skip
-        lines.append(Line(tuple(Cell("" if v is None else str(v)) for v in values)))
-    return Table("cells", "Cells", head, tuple(lines))
+        lines.append(TableLine(tuple(TableCell("" if v is None else str(v)) for v in values)))
+    return ReportTable("cells", "Cells", head, tuple(lines))
 
 
-def provenance_table(book: Book) -> Table:
+def provenance_table(book: Book) -> ReportTable:
     """What differs between versions, commands, machines: each value once, with the number of cells."""
     names = ("version", "command", "machine", "python", "torch", "date")
     lines = []
     for name in names:
         for value, count in _counted(r["provenance"].get(name, "") for r in book.rows):
-            lines.append(Line((Cell(name), Cell(value), Cell(str(count)))))
+            lines.append(TableLine((TableCell(name), TableCell(value), TableCell(str(count)))))
     judges = _counted(r["notes"].get("judge", "") for r in book.rows)
-    lines += [Line((Cell("judge"), Cell(value), Cell(str(count)))) for value, count in judges if value]
-    return Table("provenance", "Provenance", ("", "value", "cells"), tuple(lines), "", 2)
+    lines += [
+        TableLine((TableCell("judge"), TableCell(value), TableCell(str(count)))) for value, count in judges if value
+    ]
+    return ReportTable("provenance", "Provenance", ("", "value", "cells"), tuple(lines), "", 2)
 
 
 def duration(seconds: float) -> str:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from .book import Book, labels
-from .table import Cell, Line, Table, metric_head, number
+from .table import ReportTable, TableCell, TableLine, metric_head, number
 from .tables import task_words
 
 
-def passed_tables(book: Book) -> Iterator[Table]:
+def passed_tables(book: Book) -> Iterator[ReportTable]:
     """For tasks whose rows note ``floor.METRIC`` and ``ceiling.METRIC``: one table each."""
     for key in book.keys:
         groups = labels(book.of(key))
@@ -25,19 +25,20 @@ def passed_tables(book: Book) -> Iterator[Table]:
             metric, _, test = rest.partition("@")
             head.append(f"{'mixture' if kind == 'floor' else 'clean'}: {metric_head(metric, test)}")
         lines = [
-            Line((Cell(label), *(_cell(found.get(name, ""), name) for name in names))) for label, found in notes.items()
+            TableLine((TableCell(label), *(_cell(found.get(name, ""), name) for name in names)))
+            for label, found in notes.items()
         ]
         about = (
             "mixture: the noisy or mixed audio through the input and back, no probe (a floor); clean: the clean target "
             "through it (a ceiling, for what codes cannot carry no probe can give back)."
         )
         title = f"What inputs do alone: {task_words(key)}"
-        yield Table("alone-" + "-".join(p for p in key if p), title, tuple(head), tuple(lines), about, 1)
+        yield ReportTable("alone-" + "-".join(p for p in key if p), title, tuple(head), tuple(lines), about, 1)
 
 
-def _cell(value: object, name: str) -> Cell:
+def _cell(value: object, name: str) -> TableCell:
     metric = name.partition(".")[2].partition("@")[0]
     try:
-        return Cell(number(float(str(value)), metric))
+        return TableCell(number(float(str(value)), metric))
     except ValueError:
-        return Cell("-" if value == "" else "N.C.", note=str(value), missing=bool(value))
+        return TableCell("-" if value == "" else "N.C.", note=str(value), missing=bool(value))

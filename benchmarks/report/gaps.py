@@ -10,7 +10,7 @@ from .book import Book, Column
 from .items import metric_of
 from .stats import t_interval
 from .systems import CONTINUOUS, QUANTIZED
-from .table import Cell, Line, Table, number
+from .table import ReportTable, TableCell, TableLine, number
 from .tables import task_words
 
 
@@ -64,7 +64,7 @@ def _gap(column: Column, codes: Figure, features: Figure) -> Gap:
     return Gap(column, codes, features, mean, low, high, pair.adjusted if pair else None)
 
 
-def gap_table(found: list[Gap]) -> Table:
+def gap_table(found: list[Gap]) -> ReportTable:
     """Every gap as a line."""
     lines = []
     for gap in found:
@@ -73,16 +73,16 @@ def gap_table(found: list[Gap]) -> Table:
         gain = metric.goodness(gap.codes.mean or 0.0) - metric.goodness(gap.features.mean or 0.0)
         who = "codes" if gain > 0 else "features" if gain else "neither"
         lines.append(
-            Line(
+            TableLine(
                 (
-                    Cell(task_words(gap.column.key)),
-                    Cell(gap.codes.group.system.label),
-                    Cell(f"{metric.label}{f' {metric.unit}' if metric.unit else ''}"),
-                    Cell(number(gap.codes.mean or 0.0, gap.column.metric)),
-                    Cell(number(gap.features.mean or 0.0, gap.column.metric)),
-                    Cell(f"{gap.mean:+.{metric.decimals}f}", half),
-                    Cell(who),
-                    Cell("no test" if gap.adjusted is None else p_words(gap.adjusted)),
+                    TableCell(task_words(gap.column.key)),
+                    TableCell(gap.codes.group.system.label),
+                    TableCell(f"{metric.label}{f' {metric.unit}' if metric.unit else ''}"),
+                    TableCell(number(gap.codes.mean or 0.0, gap.column.metric)),
+                    TableCell(number(gap.features.mean or 0.0, gap.column.metric)),
+                    TableCell(f"{gap.mean:+.{metric.decimals}f}", half),
+                    TableCell(who),
+                    TableCell("no test" if gap.adjusted is None else p_words(gap.adjusted)),
                 )
             )
         )
@@ -92,7 +92,7 @@ def gap_table(found: list[Gap]) -> Table:
         "seeds; ± is half the 95 % interval over the seeds' differences (Student's t). p: paired test over the same "
         "clips."
     )
-    return Table("gaps", "Discrete minus continuous", head, tuple(lines), about, 3)
+    return ReportTable("gaps", "Discrete minus continuous", head, tuple(lines), about, 3)
 
 
 def p_words(p: float) -> str:

@@ -7,8 +7,8 @@ from html import escape
 
 from codectok.files.page_style import CSS as BASE
 
-from .sound import Heard
-from .table import MARKS, Cell, Table
+from .sound import Renditions
+from .table import MARKS, ReportTable, TableCell
 
 CSS = (
     BASE
@@ -49,7 +49,7 @@ nav { white-space: normal; } nav a { display: inline-block; }
 )
 
 
-def table(found: Table, heading: bool = True) -> str:
+def table(found: ReportTable, heading: bool = True) -> str:
     """A table that scrolls within the page where it is too wide, with remark and footnotes."""
     head = "".join(f"<th{_words(found, i)}>{escape(h)}</th>" for i, h in enumerate(found.head))
     body = []
@@ -66,11 +66,11 @@ def table(found: Table, heading: bool = True) -> str:
     )
 
 
-def _words(found: Table, column: int) -> str:
+def _words(found: ReportTable, column: int) -> str:
     return ' class="words"' if 0 < column < found.wide else ""
 
 
-def _cell(found: Table, column: int, cell: Cell) -> str:
+def _cell(found: ReportTable, column: int, cell: TableCell) -> str:
     classes = [*cell.marks, *(["missing"] if cell.missing else []), *(["words"] if 0 < column < found.wide else [])]
     name = f' class="{" ".join(classes)}"' if classes else ""
     spread = f' <span class="pm">{escape(cell.spread)}</span>' if cell.spread else ""
@@ -118,7 +118,7 @@ def legend(colours: dict[str, tuple[str, str]]) -> str:
     return f'<div class="legend">{names}{lines}<span>✕ random</span><span>grey band: chance</span></div>'
 
 
-def players(heard: Heard) -> str:
+def players(heard: Renditions) -> str:
     """A clip by each system."""
     many = "".join(
         f'<div>{escape(label)}<audio controls preload="none" src="{uri}"></audio></div>'

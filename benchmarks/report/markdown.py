@@ -6,10 +6,10 @@ import csv
 import io
 import unicodedata
 
-from .table import MARKS, Cell, Table
+from .table import MARKS, ReportTable, TableCell
 
 
-def markdown(table: Table) -> str:
+def markdown(table: ReportTable) -> str:
     """A table with its heading, footnotes and remark; columns are aligned, for it is read as text too."""
     head = [_escape(h) for h in table.head]
     lines = [
@@ -27,7 +27,7 @@ def markdown(table: Table) -> str:
     return f"### {table.title}\n\n{text}\n{about}{chr(10) if notes else ''}{notes}\n"
 
 
-def _cell(table: Table, cell: Cell) -> str:
+def _cell(table: ReportTable, cell: TableCell) -> str:
     text = " ".join(_escape(p) for p in (cell.text, cell.spread) if p)
     if "best" in cell.marks:
         text = f"**{text}**"
@@ -47,7 +47,7 @@ def _pad(text: str, width: int) -> str:
     return text + " " * (width - _width(text))
 
 
-def to_csv(table: Table) -> str:
+def to_csv(table: ReportTable) -> str:
     """Heads, then lines: groups as a column of their own in front where there are any; notes behind the figures."""
     grouped = any(line.heading for line in table.lines)
     out = io.StringIO()

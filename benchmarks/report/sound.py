@@ -18,7 +18,7 @@ SECONDS = 6.0
 
 
 @dataclass(frozen=True)
-class Heard:
+class Renditions:
     """One clip of one task by several systems: their labels and ``data:`` URIs."""
 
     task: str
@@ -28,13 +28,13 @@ class Heard:
     versions: tuple[tuple[str, str], ...]
 
 
-def choose(book: Book) -> tuple[list[Heard], int]:
+def choose(book: Book) -> tuple[list[Renditions], int]:
     """Clips by all systems that made them, or not at all; one of each task, then the second of each, while they fit.
 
     Returns:
         The clips, by task; and how many did not fit.
     """
-    clips: list[tuple[int, int, Heard | None]] = []
+    clips: list[tuple[int, int, Renditions | None]] = []
     found: list[tuple[int, int, tuple[str, str, str], str, Sequence[tuple[str, Path]]]] = []
     for place, key in enumerate(book.keys):
         groups = labels(book.of(key))
@@ -52,7 +52,7 @@ def choose(book: Book) -> tuple[list[Heard], int]:
             left_out += 1
             continue
         size += more
-        clips.append((place, turn, Heard(*key, clip, versions)))
+        clips.append((place, turn, Renditions(*key, clip, versions)))
     return [heard for _, _, heard in sorted(clips, key=lambda c: c[:2]) if heard], left_out
 
 

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 
 from .aggregate import Figure, Group
 from .book import RATES, Book
-from .table import Cell, Line, Table, figure_cell, intervals_words, metric_head
+from .table import ReportTable, TableCell, TableLine, figure_cell, intervals_words, metric_head
 
 
-def study_tables(book: Book) -> Iterator[Table]:
+def study_tables(book: Book) -> Iterator[ReportTable]:
     """One table for each name in the notes, rows and columns in the order in which they first come.
 
     A cell has the first metric of its rows; test sets of it stand in it one after the other, "a / b". A table whose
@@ -27,10 +27,12 @@ def study_tables(book: Book) -> Iterator[Table]:
         lines = []
         for row in rows:
             found = [[g for g in groups if g.place[1:] == (row, c)] for c in columns]
-            lines.append(Line((Cell(row), *(_cell([f for g in at for f in shown[id(g)]], over) for at in found))))
+            lines.append(
+                TableLine((TableCell(row), *(_cell([f for g in at for f in shown[id(g)]], over) for at in found)))
+            )
         metric = f" Figures: {heads[columns[0]]}." if one and heads[columns[0]] else ""
         about = f"{words}{metric} ° within the chance interval."
-        yield Table(f"study-{_file(name)}", name, tuple(head), tuple(lines), about.strip(), 1)
+        yield ReportTable(f"study-{_file(name)}", name, tuple(head), tuple(lines), about.strip(), 1)
 
 
 def _shown(book: Book, group: Group) -> list[Figure]:
@@ -52,7 +54,7 @@ def _corner(groups: Sequence[Group]) -> str:
     return probes[0] if len(probes) == 1 else ""
 
 
-def _cell(figures: Sequence[Figure], over: str) -> Cell:
+def _cell(figures: Sequence[Figure], over: str) -> TableCell:
     if len(figures) < 2:
         return figure_cell(figures[0] if figures else None, "", over)
     cells = [figure_cell(f, "", over) for f in figures]
@@ -60,7 +62,7 @@ def _cell(figures: Sequence[Figure], over: str) -> Cell:
     text = " / ".join(" ".join(p for p in (c.text, c.spread) if p) for c in cells)
     marks = tuple(dict.fromkeys(m for c in cells for m in c.marks))
     note = "; ".join(dict.fromkeys(c.note for c in cells if c.note))
-    return Cell(text, marks=marks, note=note, missing=all(c.missing for c in cells))
+    return TableCell(text, marks=marks, note=note, missing=all(c.missing for c in cells))
 
 
 def _file(name: str) -> str:

@@ -13,7 +13,7 @@ MARKS = {"best": "★", "tied": "≈", "chance": "°"}
 
 
 @dataclass(frozen=True)
-class Cell:
+class TableCell:
     """One cell.
 
     Attributes:
@@ -34,15 +34,15 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Line:
+class TableLine:
     """A line of a table: cells, or (with ``heading``) the name of the group that begins."""
 
-    cells: tuple[Cell, ...] = ()
+    cells: tuple[TableCell, ...] = ()
     heading: str = ""
 
 
 @dataclass(frozen=True)
-class Table:
+class ReportTable:
     """A table.
 
     Attributes:
@@ -57,7 +57,7 @@ class Table:
     name: str
     title: str
     head: tuple[str, ...]
-    lines: tuple[Line, ...]
+    lines: tuple[TableLine, ...]
     about: str = ""
     wide: int = 1
     notes: tuple[str, ...] = field(init=False)
@@ -69,7 +69,7 @@ class Table:
         notes = dict.fromkeys(cell.note for line in self.lines for cell in line.cells if cell.note)
         object.__setattr__(self, "notes", tuple(notes))
 
-    def number(self, cell: Cell) -> int:
+    def number(self, cell: TableCell) -> int:
         """Of a cell's footnote, from 1; 0 for none."""
         return self.notes.index(cell.note) + 1 if cell.note else 0
 
@@ -88,12 +88,12 @@ def number(value: float, metric: str) -> str:
     return text[1:] if text.startswith("-") and not float(text) else text
 
 
-def figure_cell(figure: Figure | None, mark: str = "", over: str = "") -> Cell:
+def figure_cell(figure: Figure | None, mark: str = "", over: str = "") -> TableCell:
     """A figure as a cell; ``over`` is what the intervals of the table are over, others are footnoted."""
     if figure is None:
-        return Cell("-")
+        return TableCell("-")
     if figure.mean is None:
-        return Cell(figure.missing, note="; ".join(figure.reasons), missing=True)
+        return TableCell(figure.missing, note="; ".join(figure.reasons), missing=True)
     digits, half = metric_of(figure.metric).decimals, figure.half_width
     least = 10.0**-digits
     spread = "" if half is None else f"± <{least:g}" if half < least / 2 else f"± {half:.{digits}f}"
@@ -109,7 +109,7 @@ def figure_cell(figure: Figure | None, mark: str = "", over: str = "") -> Cell:
         notes.append(f"{figure.failures} of {figure.n + figure.failures} clips failed and are not in the figure")
     if over and figure.over and figure.over != over:
         notes.append(f"interval over {figure.over}")
-    return Cell(number(figure.mean, figure.metric), spread, tuple(found), "; ".join(notes))
+    return TableCell(number(figure.mean, figure.metric), spread, tuple(found), "; ".join(notes))
 
 
 def intervals_words(figures: Sequence[Figure]) -> tuple[str, str]:

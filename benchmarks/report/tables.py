@@ -10,7 +10,7 @@ from .book import RATES, Book, Column, Key, labels
 from .items import metric_of
 from .stats import ranks
 from .systems import FLOOR, System
-from .table import Cell, Line, Table, figure_cell, intervals_words, metric_head, number
+from .table import ReportTable, TableCell, TableLine, figure_cell, intervals_words, metric_head, number
 
 MARKED = (
     "★ best of the codes; ≈ codes not told apart from it (paired test over the same clips, Holm, p ≥ 0.05); "
@@ -32,7 +32,7 @@ def task_label(name: str) -> str:
         return name
 
 
-def headline_tables(book: Book) -> list[Table]:
+def headline_tables(book: Book) -> list[ReportTable]:
     """One table of the tasks that are told right or wrong, one of those that make audio, one of resynthesis."""
     kinds: dict[str, list[Key]] = {}
     for key in book.keys:
@@ -53,7 +53,7 @@ def _kind(task: str) -> str:
     return "resynthesis" if not found.trained else "generative" if found.generative else "discriminative"
 
 
-def _headline(book: Book, name: str, title: str, keys: Sequence[Key]) -> Table:
+def _headline(book: Book, name: str, title: str, keys: Sequence[Key]) -> ReportTable:
     columns = [column for key in keys for column in book.headline(key)]
     systems = {label: g.system for label, g in labels([g for key in keys for g in book.of(key)]).items()}
     rank = rank_column(columns)
@@ -69,7 +69,7 @@ def _headline(book: Book, name: str, title: str, keys: Sequence[Key]) -> Table:
     over, words = intervals_words([f for c in columns for f in c.figures if f.mean is not None])
     cells = {
         label: [figure_cell(c.of(label), c.marks.get(label, ""), over) for c in columns]
-        + ([Cell(rank[label]) if label in rank else Cell("")] if rank else [])
+        + ([TableCell(rank[label]) if label in rank else TableCell("")] if rank else [])
         for label in systems
     }
     about = f"{words} {MARKED}"
@@ -79,7 +79,7 @@ def _headline(book: Book, name: str, title: str, keys: Sequence[Key]) -> Table:
             " ties share ranks; in brackets, how many of the tasks it stands for, where not all."
         )
     chance = _chance_line(columns, ["chance (95 %)", ""], 1 if rank else 0)
-    return Table(name, title, tuple(head), _grouped(systems, cells.__getitem__, chance), about, 1)
+    return ReportTable(name, title, tuple(head), _grouped(systems, cells.__getitem__, chance), about, 1)
 
 
 def rank_column(columns: Sequence[Column]) -> dict[str, str]:
@@ -100,7 +100,7 @@ def rank_column(columns: Sequence[Column]) -> dict[str, str]:
     return {k: f"{sum(v) / len(v):.2f}" + (f" ({len(v)})" if len(v) < most else "") for k, v in means.items()}
 
 
-def task_tables(book: Book) -> Iterator[Table]:
+def task_tables(book: Book) -> Iterator[ReportTable]:
     """One table for each task and probe: every metric, with n and failures."""
     for key in book.keys:
         groups = book.of(key)
@@ -128,40 +128,46 @@ def task_tables(book: Book) -> Iterator[Table]:
             about += f" N.C.: {metric_head(c.metric, c.test).rpartition(' ')[0]} ({reasons})."
         chance = _chance_line(columns, ["chance (95 %)", ""], 3)
         name = "task-" + "-".join(p for p in (key[0], key[1], key[2].replace("/", "_").replace(":", "_")) if p)
-        yield Table(name, task_words(key), tuple(head), _grouped(systems, cells.__getitem__, chance), about, 1)
+        yield ReportTable(name, task_words(key), tuple(head), _grouped(systems, cells.__getitem__, chance), about, 1)
 
 
-def _counts(book: Book, key: Key, label: str) -> list[Cell]:
+def _counts(book: Book, key: Key, label: str) -> list[TableCell]:
     figures = [f for c in book.columns[key] if (f := c.of(label)) and f.mean is not None and c.metric not in RATES]
     if not figures:
-        return [Cell("0"), Cell(""), Cell("")]
+        return [TableCell("0"), TableCell(""), TableCell("")]
     ns = sorted({f.n for f in figures})
     clips = {clip for row in figures[0].group.rows for clip in row["failures"]}
     failed = max([len(clips), *(f.failures for f in figures)])
     reasons = dict.fromkeys(r for row in figures[0].group.rows for r in row["failures"].values())
     note = "; ".join(list(reasons)[:3]) + (f"; and {len(reasons) - 3} other reasons" if len(reasons) > 3 else "")
     many = str(ns[0]) if len(ns) == 1 else f"{ns[0]} to {ns[-1]}"
-    return [Cell(str(max(len(f.values) for f in figures))), Cell(many), Cell(str(failed), note=note if failed else "")]
+    return [
+        TableCell(str(max(len(f.values) for f in figures))),
+        TableCell(many),
+        TableCell(str(failed), note=note if failed else ""),
+    ]
 
 
-def _chance_line(columns: Sequence[Column], start: list[str], more: int) -> Line | None:
-    cells = [Cell(text) for text in start]
+def _chance_line(columns: Sequence[Column], start: list[str], more: int) -> TableLine | None:
+    cells = [TableCell(text) for text in start]
     found = False
     for column in columns:
         # Probes trained on permuted labels have the same test labels: any row's interval will do.
         pair = chance_of((r for f in column.figures for r in f.group.rows), column.metric)
         found |= pair is not None
-        cells.append(Cell(" to ".join(number(v, column.metric) for v in pair) if pair else ""))
-    return Line((*cells, *[Cell("")] * more)) if found else None
+        cells.append(TableCell(" to ".join(number(v, column.metric) for v in pair) if pair else ""))
+    return TableLine((*cells, *[TableCell("")] * more)) if found else None
 
 
-def _grouped(systems: dict[str, System], cells: Callable[[str], list[Cell]], chance: Line | None) -> tuple[Line, ...]:
-    lines: list[Line] = []
+def _grouped(
+    systems: dict[str, System], cells: Callable[[str], list[TableCell]], chance: TableLine | None
+) -> tuple[TableLine, ...]:
+    lines: list[TableLine] = []
     group = ""
     for label, system in systems.items():
         if system.group != group:
             group = system.group
-            lines.append(Line(heading=group))
+            lines.append(TableLine(heading=group))
         rate = (
             ""
             if system.bitrate is None
@@ -169,7 +175,7 @@ def _grouped(systems: dict[str, System], cells: Callable[[str], list[Cell]], cha
             if system.bitrate < 100
             else f"{system.bitrate:.0f}"
         )
-        lines.append(Line((Cell(label), Cell(rate), *cells(label))))
+        lines.append(TableLine((TableCell(label), TableCell(rate), *cells(label))))
     if chance:
-        lines += ([] if group == FLOOR else [Line(heading=FLOOR)]) + [chance]
+        lines += ([] if group == FLOOR else [TableLine(heading=FLOOR)]) + [chance]
     return tuple(lines)

@@ -15,7 +15,7 @@ from .long import figure_table, pair_table
 from .markdown import markdown, to_csv
 from .page import render
 from .study import study_tables
-from .table import Table
+from .table import ReportTable
 from .tables import headline_tables, task_tables
 
 
@@ -42,7 +42,7 @@ def write_report(results: Path, out: Path) -> None:
     _write(out / "report.html", render(book))
 
 
-def _sections(book: Book) -> Iterator[tuple[str, str, list[Table]]]:
+def _sections(book: Book) -> Iterator[tuple[str, str, list[ReportTable]]]:
     """Heading, text and tables of each part of the Markdown."""
     known, missing = words.notes(book), words.missing(book)
     yield "Results", "", headline_tables(book)
@@ -61,7 +61,7 @@ def _sections(book: Book) -> Iterator[tuple[str, str, list[Table]]]:
     yield "Budgets, cost, provenance", "", [t for t in many if t.lines]
 
 
-def _markdown(book: Book, sections: list[tuple[str, str, list[Table]]]) -> str:
+def _markdown(book: Book, sections: list[tuple[str, str, list[ReportTable]]]) -> str:
     parts = [f"# {words.title(book)}", words.about(book), words.counts(book)]
     for heading, text, tables in sections:
         if text or tables:

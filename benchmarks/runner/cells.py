@@ -14,7 +14,7 @@ from ..datasets.splits import audio_files
 from ..inputs import Input, clip_key, fitted_clips
 from ..nouns import Clip, Dataset, InputInfo, LeakageError
 from ..tasks import Task
-from .suite import Entry
+from .suite import SuiteEntry
 
 VERSION = 1
 """Of the harness: raised when what probes are given, or how they are trained, changes the scores."""
@@ -22,7 +22,7 @@ SHUFFLED = "shuffled-labels"
 
 
 @dataclass(frozen=True)
-class Cell:
+class BenchmarkCell:
     """What one worker runs, and one row of results tells of.
 
     Attributes:
@@ -36,7 +36,7 @@ class Cell:
 
     id: str
     suite: str
-    entry: Entry
+    entry: SuiteEntry
     spec: str
     probe: str
     seed: int
@@ -55,12 +55,12 @@ class Cell:
 
 def entry_cells(
     suite: str,
-    entry: Entry,
+    entry: SuiteEntry,
     task: Task,
     dataset: Dataset | None,
     inputs: Mapping[str, Input],
     reasons: Mapping[str, str],
-) -> Iterator[Cell]:
+) -> Iterator[BenchmarkCell]:
     """Cells of one entry, in the order of the table: inputs, probes, floors, seeds.
 
     Args:
@@ -96,7 +96,7 @@ def entry_cells(
                     }
                     cell_id = hashlib.sha256(json.dumps(settles, sort_keys=True, default=str).encode()).hexdigest()
                     info = opened.info if opened else None
-                    yield Cell(cell_id[:16], suite, entry, spec, probe, seed, floor, reason, info, note, data)
+                    yield BenchmarkCell(cell_id[:16], suite, entry, spec, probe, seed, floor, reason, info, note, data)
 
 
 def data_facts(dataset: Dataset) -> dict[str, Any]:
@@ -111,7 +111,7 @@ def data_facts(dataset: Dataset) -> dict[str, Any]:
     }
 
 
-def fitted_note(entry: Entry, dataset: Dataset, opened: Input) -> str:
+def fitted_note(entry: SuiteEntry, dataset: Dataset, opened: Input) -> str:
     """Nothing, or what to know of test clips that the input was fitted on.
 
     Raises:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from statistics import mean
 
-from .cells import Cell
+from .cells import BenchmarkCell
 from .results import Row
 
 UPDATE_SECONDS: Mapping[str, float] = {"linear": 0.02, "xvector": 0.06, "ecapa": 0.25, "bilstm": 0.3, "contextnet": 0.4}
@@ -13,7 +13,7 @@ UPDATE_SECONDS: Mapping[str, float] = {"linear": 0.02, "xvector": 0.06, "ecapa":
 START_SECONDS = 5.0
 
 
-def estimate(cells: Sequence[Cell], rows: Sequence[Row], jobs: int) -> float:
+def estimate(cells: Sequence[BenchmarkCell], rows: Sequence[Row], jobs: int) -> float:
     """Seconds that some cells will take.
 
     Cells of a kind (task, data set, probe) that rows tell of take as long as those did; of others the updates count.

@@ -13,10 +13,10 @@ from ..inputs.spec import FOLDER, parse_spec
 from ..nouns import Dataset, NotComputed
 from ..tasks import Task, get_task
 from .cache import Cache
-from .cells import Cell, entry_cells
+from .cells import BenchmarkCell, entry_cells
 from .row import Place
-from .suite import Entry, Suite
-from .work import Job, needs_cache, root_of, the_dataset
+from .suite import Suite, SuiteEntry
+from .work import CellJob, needs_cache, root_of, the_dataset
 
 
 class SuiteError(CodectokError):
@@ -27,12 +27,12 @@ class SuiteError(CodectokError):
 class Plan:
     """Cells in order, and the jobs that fill the caches they need."""
 
-    cells: tuple[Cell, ...]
+    cells: tuple[BenchmarkCell, ...]
     inputs: Mapping[str, Input]
 
-    def chunks(self, cells: Sequence[Cell], place: Place) -> list[Job]:
+    def chunks(self, cells: Sequence[BenchmarkCell], place: Place) -> list[CellJob]:
         """One job for each file of a cache that these cells need and that is not there."""
-        jobs: dict[tuple[str, int], Job] = {}
+        jobs: dict[tuple[str, int], CellJob] = {}
         for cell in cells:
             task, opened = get_task(cell.entry.task), self.inputs.get(cell.spec)
             if cell.reason or opened is None or not needs_cache(task, opened):
@@ -40,7 +40,7 @@ class Plan:
             dataset = the_dataset(cell.entry.dataset, root_of(cell.entry.dataset, place.data))
             cache = Cache(place.cache, dataset, opened, task.generative)
             for number in cache.missing():
-                jobs.setdefault((str(cache.folder), number), Job(cell, place, number))
+                jobs.setdefault((str(cache.folder), number), CellJob(cell, place, number))
         return list(jobs.values())
 
 
@@ -58,7 +58,7 @@ def make_plan(suite: Suite, place: Place) -> Plan:
     check_folders(suite, place)
     inputs: dict[str, Input] = {}
     reasons: dict[str, str] = {}
-    cells: dict[str, Cell] = {}
+    cells: dict[str, BenchmarkCell] = {}
     for entry in suite.tasks:
         task = get_task(entry.task)
         _check(entry, task)
@@ -74,7 +74,7 @@ def make_plan(suite: Suite, place: Place) -> Plan:
     return Plan(tuple(cells.values()), inputs)
 
 
-def choose(cells: Sequence[Cell], only: Sequence[str]) -> list[Cell]:
+def choose(cells: Sequence[BenchmarkCell], only: Sequence[str]) -> list[BenchmarkCell]:
     """Cells of some tasks or inputs: "si", "si/speech@1.5", "/speech@1.5"; all where nothing is asked for.
 
     Raises:
@@ -97,7 +97,7 @@ def choose(cells: Sequence[Cell], only: Sequence[str]) -> list[Cell]:
     return [c for c in cells if c.id in chosen]
 
 
-def _check(entry: Entry, task: Task) -> None:
+def _check(entry: SuiteEntry, task: Task) -> None:
     """What can be told wrong before anything is opened."""
     for probe in entry.probes:
         if not task.takes(probe) and not probe.startswith("llm:"):

@@ -16,7 +16,7 @@ import numpy as np
 from codectok.files.atomic import atomic_path
 
 from ..nouns import RATE, InputInfo, Outcome
-from .cells import Cell
+from .cells import BenchmarkCell
 from .provenance import today
 from .results import Row
 
@@ -41,7 +41,7 @@ class Place:
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
 
-def empty_row(cell: Cell, place: Place) -> Row:
+def empty_row(cell: BenchmarkCell, place: Place) -> Row:
     """The row of a cell before it has run."""
     entry = cell.entry
     return {
@@ -73,7 +73,7 @@ def empty_row(cell: Cell, place: Place) -> Row:
     }
 
 
-def _info_row(cell: Cell) -> Row:
+def _info_row(cell: BenchmarkCell) -> Row:
     info = cell.info
     if info is None:
         # The same keys as those of an open input.

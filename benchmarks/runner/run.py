@@ -17,7 +17,7 @@ from .provenance import provenance
 from .results import SUITE, Results, Row
 from .row import Place, empty_row
 from .suite import Suite
-from .work import CellWork, Job
+from .work import CellJob, CellWork
 
 CACHE = Path(".cache") / "bench"
 PRELOAD = (CellWork.__module__,)
@@ -25,7 +25,7 @@ PRELOAD = (CellWork.__module__,)
 
 
 @dataclass(frozen=True)
-class Summary:
+class RunSummary:
     """What a run leaves: rows in the order of the plan, and how many of them it made itself."""
 
     rows: list[Row]
@@ -68,7 +68,7 @@ def run_suite(
     dry_run: bool = False,
     setup: str = "",
     watcher: Watcher | None = None,
-) -> Summary:
+) -> RunSummary:
     """Run what a results folder lacks of a suite.
 
     A cell that is done there (the same id: the same data, input, probe, budget and seed) is not run again; those that
@@ -102,7 +102,7 @@ def run_suite(
         done = {row["cell"] for row in results.rows() if row["status"] == "done"}
         todo = [c for c in wanted if c.id not in done]
         watcher.planned(len(wanted), len(todo), estimate(todo, results.rows(), jobs))
-        return Summary(results.rows(), 0)
+        return RunSummary(results.rows(), 0)
     with results.locked(), keeping(results.kept):
         results.write_text(SUITE, suite.text())
         before = results.rows()
@@ -112,12 +112,12 @@ def run_suite(
         done = {row["cell"] for row in rows if row["status"] == "done"}
         todo = [c for c in wanted if c.id not in done]
         watcher.planned(len(wanted), len(todo), estimate(todo, rows, jobs))
-        rows += _run(plan.chunks(todo, place), [Job(c, place) for c in todo], results, jobs, setup, watcher)
-        return Summary(results.order(rows, [c.id for c in plan.cells]), len(todo))
+        rows += _run(plan.chunks(todo, place), [CellJob(c, place) for c in todo], results, jobs, setup, watcher)
+        return RunSummary(results.order(rows, [c.id for c in plan.cells]), len(todo))
 
 
 def _run(
-    chunks: Sequence[Job], cells: Sequence[Job], results: Results, jobs: int, setup: str, watcher: Watcher
+    chunks: Sequence[CellJob], cells: Sequence[CellJob], results: Results, jobs: int, setup: str, watcher: Watcher
 ) -> list[Row]:
     """Caches first, then the cells, by the same workers."""
     rows: list[Row] = []
@@ -125,13 +125,13 @@ def _run(
     shares = dict.fromkeys(range(len(many)), 0.0)
     left = len(chunks)
 
-    def tasks() -> Iterator[tuple[int, Job] | Wait]:
+    def tasks() -> Iterator[tuple[int, CellJob] | Wait]:
         for number, job in enumerate(many):
             while number >= first and left:
                 yield WAIT
             yield number, job
 
-    def heard(task: tuple[int, Job], share: float) -> None:
+    def heard(task: tuple[int, CellJob], share: float) -> None:
         number, job = task
         watcher.advance(share - shares[number], job.cell.name)
         shares[number] = share

@@ -18,7 +18,7 @@ from codectok.settings.explain import Setting, explain
 from codectok.settings.kinds import Count
 from codectok.settings.refusal import unknown
 from codectok.settings.values import Values, read
-from codectok.settings.yaml_text import Keys, Source
+from codectok.settings.yaml_text import Keys, SettingPlace
 
 from ..nouns import Budget
 
@@ -48,7 +48,7 @@ Seeds = Annotated[
 
 
 @dataclass(frozen=True)
-class Entry:
+class SuiteEntry:
     """One task on one data set."""
 
     task: Annotated[str, Len(1)]
@@ -89,7 +89,7 @@ class Suite:
 
     name: Annotated[str, AfterValidator(_folder_name)]
     """Of its results; the file's where it is left out."""
-    tasks: Annotated[tuple[Entry, ...], Len(1)]
+    tasks: Annotated[tuple[SuiteEntry, ...], Len(1)]
     """What is run."""
     about: Annotated[str, AfterValidator(lambda text: " ".join(text.split()))] = ""
     """What it is for."""
@@ -141,7 +141,7 @@ def read_values(name: str, seeds: int | None = None, judge: str | None = None) -
             _add_defaults(values, ("tasks", i), row)
             for key, value in (("seeds", seeds), ("judge", judge)):
                 if value is not None:
-                    values.put(("tasks", i, key), value, {(): Source()})
+                    values.put(("tasks", i, key), value, {(): SettingPlace()})
             for key in [key for key in row if row[key] is None]:
                 del row[key]
     for key in DEFAULTS:

@@ -20,7 +20,7 @@ from ..inputs import Input, open_input
 from ..nouns import RATE, Clip, Dataset, Example, NotComputed, Outcome, Split
 from ..tasks import Assignment, Task, TaskContext, get_task
 from .cache import Cache, Extracted
-from .cells import SHUFFLED, Cell, all_clips
+from .cells import SHUFFLED, BenchmarkCell, all_clips
 from .floors import shuffle_labels
 from .memory import peak_mb, reset_peak
 from .results import Row
@@ -28,15 +28,15 @@ from .row import Place, empty_row, outcome_row, write_files
 
 
 @dataclass(frozen=True)
-class Job:
+class CellJob:
     """A cell to run; or, with a chunk, the part of the cache that a cell will need."""
 
-    cell: Cell
+    cell: BenchmarkCell
     place: Place
     chunk: int | None = None
 
 
-class CellWork(Work[tuple[int, Job], Row | None]):
+class CellWork(Work[tuple[int, CellJob], Row | None]):
     """Runs numbered jobs; see :func:`run`.
 
     Args:
@@ -52,7 +52,7 @@ class CellWork(Work[tuple[int, Job], Row | None]):
             module, _, name = self.setup.partition(":")
             getattr(importlib.import_module(module), name)()
 
-    def finish(self, begun: tuple[int, Job], report: Report) -> Row | None:
+    def finish(self, begun: tuple[int, CellJob], report: Report) -> Row | None:
         """Run one."""
         return run(begun[1], report)
 
@@ -85,7 +85,7 @@ def needs_cache(task: Task, opened: Input) -> bool:
     return task.trained and opened.info.kind != "audio"
 
 
-def run(job: Job, report: Report) -> Row | None:
+def run(job: CellJob, report: Report) -> Row | None:
     """A cell's row, whatever becomes of it; nothing for a chunk."""
     if job.chunk is not None:
         _make_chunk(job)
@@ -106,7 +106,7 @@ def run(job: Job, report: Report) -> Row | None:
     return row
 
 
-def _make_chunk(job: Job) -> None:
+def _make_chunk(job: CellJob) -> None:
     """Errors are left to the cells that need it, which meet them again and have rows to tell them in."""
     cell, place = job.cell, job.place
     try:
@@ -118,7 +118,7 @@ def _make_chunk(job: Job) -> None:
         return
 
 
-def _fill(row: Row, job: Job, report: Report) -> None:
+def _fill(row: Row, job: CellJob, report: Report) -> None:
     cell, place, entry = job.cell, job.place, job.cell.entry
     if cell.reason:
         raise NotComputed(cell.reason)

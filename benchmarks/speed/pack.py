@@ -97,7 +97,7 @@ def pasted(store: Any, model: Path, utterances: int) -> tuple[int, float]:
 def main(utterances: int, frames: int, codebooks: int, task: str, quick: bool, json_file: Path | None) -> None:
     """See the module."""
     from codectok.llm.pack.dataset import PackOptions
-    from codectok.llm.pack.pack_store import Job, pack_store
+    from codectok.llm.pack.pack_store import PackJob, pack_store
 
     torch.set_num_threads(1)
     utterances = min(utterances, 2000) if quick else utterances
@@ -108,7 +108,7 @@ def main(utterances: int, frames: int, codebooks: int, task: str, quick: bool, j
         make_model(folder / "model", codebooks)
         cpu = time.process_time()
         report = pack_store(
-            store, folder / "out", folder / "model", Job(task=task), PackOptions(), texts=folder / "texts.tsv"
+            store, folder / "out", folder / "model", PackJob(task=task), PackOptions(), texts=folder / "texts.tsv"
         )
         cpu = time.process_time() - cpu
         size = sum(path.stat().st_size for path in (folder / "out").rglob("*.parquet"))

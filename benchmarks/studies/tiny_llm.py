@@ -89,7 +89,7 @@ def write_model(texts: Sequence[str], out: Path, vocab: int, dim: int, layers: i
 
 
 @dataclass(frozen=True)
-class Heard:
+class Written:
     """What the model wrote of a prompt: of its own audio, and of another prompt's."""
 
     id: str
@@ -98,7 +98,7 @@ class Heard:
     other: str
 
 
-def transcribe(model_folder: Path, store_folder: Path, table: Path, limit: int | None = None) -> Iterator[Heard]:
+def transcribe(model_folder: Path, store_folder: Path, table: Path, limit: int | None = None) -> Iterator[Written]:
     """Let a model write every prompt of a table (or ``limit`` of them, evenly spread), always the likeliest token."""
     from codectok.llm.generate.events import TextPiece
     from codectok.llm.generate.generation import generate
@@ -127,10 +127,10 @@ def transcribe(model_folder: Path, store_folder: Path, table: Path, limit: int |
     for i in (k * len(ids) // count for k in range(count)):
         turned = ids[i + len(ids) // 2 :] + ids[: i + len(ids) // 2]
         other = next(id for id in turned if normalise(texts[id]) != normalise(texts[ids[i]]))
-        yield Heard(ids[i], texts[ids[i]], write(ids[i]), write(other))
+        yield Written(ids[i], texts[ids[i]], write(ids[i]), write(other))
 
 
-def score(heard: Sequence[Heard]) -> list[dict[str, Any]]:
+def score(heard: Sequence[Written]) -> list[dict[str, Any]]:
     """Word error and share of prompts without one, in per cent: a row for its own audio, a row for another's."""
     from codectok.metrics.intelligibility import error_rate, word_edits
 

@@ -31,7 +31,7 @@ CLIP_METRICS = (
 
 
 @dataclass
-class Passed:
+class Resynthesized:
     """Clips that came back: originals and reconstructions by id, what the input cost, and why others did not."""
 
     originals: dict[str, np.ndarray] = field(default_factory=dict)
@@ -48,13 +48,13 @@ class Passed:
         return sum(map(len, self.decoded.values())) / RATE
 
 
-def resynthesise(opened: Input, clips: Sequence[Clip]) -> Passed:
+def resynthesise(opened: Input, clips: Sequence[Clip]) -> Resynthesized:
     """Pass clips through an input, each as long as before; a group that fails is tried again clip by clip.
 
     Raises:
         NotComputed: the input has no way back.
     """
-    out = Passed()
+    out = Resynthesized()
     for clip in clips:
         try:
             out.originals[clip.id] = read_clip(clip)
@@ -76,7 +76,7 @@ def resynthesise(opened: Input, clips: Sequence[Clip]) -> Passed:
     return out
 
 
-def _pass(opened: Input, ids: Sequence[str], out: Passed) -> None:
+def _pass(opened: Input, ids: Sequence[str], out: Resynthesized) -> None:
     clips = [out.originals[i] for i in ids]
     began = time.perf_counter()
     codes: list[Tensor] = []
@@ -127,7 +127,7 @@ class Resynthesis(Task):
         return gathered.outcome()
 
 
-def _of_input(info: InputInfo, passed: Passed, test: str) -> list[Score]:
+def _of_input(info: InputInfo, passed: Resynthesized, test: str) -> list[Score]:
     """Bitrate as used, bitrate by the entropy of the codes, and computing time, over the clips that came back."""
     n, failed, seconds = len(passed.decoded), len(passed.failures), passed.audio_seconds
     bitrate = passed.kbits / seconds if seconds and passed.measured else None

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from codectok.cli.common import Progress, handle_errors, open_tokenizer
-from codectok.cli.jobs import Done, finished, report, run_jobs
-from codectok.cli.paths import Job, plan
+from codectok.cli.jobs import FileDone, finished, report, run_jobs
+from codectok.cli.paths import FileJob, plan
 from codectok.errors import CodectokError
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def decode(
     report(run_jobs(jobs, partial(_decode_file, tok), "decode"), as_json)
 
 
-def _decode_file(tok: Tokenizer, job: Job, bar: Progress) -> Done:
+def _decode_file(tok: Tokenizer, job: FileJob, bar: Progress) -> FileDone:
     from codectok.cli.streams import decode_file
 
     passed = decode_file(tok, job.source, job.target, lambda s: bar.note(f"{job.source.name} {s:.0f} s"))

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from codectok.cli.common import Progress, handle_errors, open_tokenizer, tokenizer_options
-from codectok.cli.jobs import Done, finished, report, run_jobs
-from codectok.cli.paths import Job, plan
+from codectok.cli.jobs import FileDone, finished, report, run_jobs
+from codectok.cli.paths import FileJob, plan
 
 if TYPE_CHECKING:
     from codectok.tokenizer import Tokenizer
@@ -44,7 +44,7 @@ def encode(
     report(run_jobs(jobs, partial(_encode_file, tok, k), "encode"), as_json)
 
 
-def _encode_file(tok: Tokenizer, k: int, job: Job, bar: Progress) -> Done:
+def _encode_file(tok: Tokenizer, k: int, job: FileJob, bar: Progress) -> FileDone:
     from codectok.cli.streams import encode_file
 
     passed = encode_file(tok, k, job.source, job.target, lambda s: bar.note(f"{job.source.name} {s:.0f} s"))

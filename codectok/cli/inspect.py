@@ -40,7 +40,7 @@ def inspect(
     """
     from codectok.cli.paths import expand
     from codectok.files.atomic import atomic_path
-    from codectok.inspect import Clip, choose_settings, compare, render, summarize
+    from codectok.inspect import InspectedClip, choose_settings, compare, render, summarize
     from codectok.items.item import AUDIO_SUFFIXES
     from codectok.metrics.segments import labels_of_files
     from codectok.tokenizer import load
@@ -54,7 +54,7 @@ def inspect(
     for note in notes:
         click.echo(f"Note: {note}", err=True)
     labels = labels_of_files(phones, files) if phones else {}
-    clips: list[Clip] = []
+    clips: list[InspectedClip] = []
     failed: list[tuple[Path, str]] = []
     with progress(len(files), "inspect") as bar:
         for path in files:

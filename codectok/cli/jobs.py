@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from codectok.cli.common import Progress, describe, finish, print_json, print_table, progress
-from codectok.cli.paths import Job
+from codectok.cli.paths import FileJob
 from codectok.errors import CodectokError
 from codectok.stops import keeping
 
 if TYPE_CHECKING:
-    from codectok.cli.streams import Passed
+    from codectok.cli.streams import Streamed
     from codectok.tokenizer import Tokenizer
 
 _HOPELESS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
@@ -25,7 +25,7 @@ _HOPELESS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 
 
 @dataclass(frozen=True)
-class Done:
+class FileDone:
     """One finished file.
 
     Attributes:
@@ -43,29 +43,29 @@ class Done:
     token_bytes: int
 
 
-def finished(tok: Tokenizer, passed: Passed, target: Path, token_file: Path) -> Done:
+def finished(tok: Tokenizer, passed: Streamed, target: Path, token_file: Path) -> FileDone:
     """The figures of one file that went through a tokenizer."""
     seconds = passed.num_samples / tok.sample_rate
     bits = tok.bitrate(passed.num_codebooks) * 1000 * seconds
-    return Done(target, seconds, passed.num_codebooks * passed.num_columns, bits, token_file.stat().st_size)
+    return FileDone(target, seconds, passed.num_codebooks * passed.num_columns, bits, token_file.stat().st_size)
 
 
 @dataclass
-class Outcome:
+class JobsOutcome:
     """What came of some jobs; ``wall`` in seconds."""
 
-    done: list[Done] = field(default_factory=list)
+    done: list[FileDone] = field(default_factory=list)
     failed: list[tuple[Path, str]] = field(default_factory=list)
     wall: float = 0.0
 
 
-def run_jobs(jobs: Sequence[Job], work: Callable[[Job, Progress], Done], label: str) -> Outcome:
+def run_jobs(jobs: Sequence[FileJob], work: Callable[[FileJob, Progress], FileDone], label: str) -> JobsOutcome:
     """Do every job; those that fail by a deliberate error, or cannot be read or written, are collected.
 
     Raises:
         OSError: the disk is full or read-only.
     """
-    outcome = Outcome()
+    outcome = JobsOutcome()
     start = time.perf_counter()
 
     def kept() -> str:
@@ -85,7 +85,7 @@ def run_jobs(jobs: Sequence[Job], work: Callable[[Job, Progress], Done], label: 
     return outcome
 
 
-def report(outcome: Outcome, as_json: bool) -> NoReturn:
+def report(outcome: JobsOutcome, as_json: bool) -> NoReturn:
     """List failures on stderr, name what was written, print the totals, and leave with the exit status."""
     for source, reason in outcome.failed:
         click.echo(f"failed: {source}: {reason}", err=True)
@@ -110,7 +110,7 @@ _HEADS = {
 }
 
 
-def _totals(outcome: Outcome) -> dict[str, float | int | None]:
+def _totals(outcome: JobsOutcome) -> dict[str, float | int | None]:
     """Figures over all finished files; rates are per second of audio."""
     seconds = sum(d.seconds for d in outcome.done)
     return {

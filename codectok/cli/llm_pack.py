@@ -70,12 +70,12 @@ def pack(
     from dataclasses import asdict
 
     from codectok.llm.pack.dataset import PackOptions
-    from codectok.llm.pack.pack_store import Job, pack_store
+    from codectok.llm.pack.pack_store import PackJob, pack_store
     from codectok.llm.sequence.interleave import read_ratio
     from codectok.store import open_store
 
     opened = open_store(store)
-    job = Job(
+    job = PackJob(
         task=task_name,
         pattern=pattern,
         codebook_weights=None if codebook_weights is None else tuple(codebook_weights.split(",")),

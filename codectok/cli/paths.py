@@ -13,7 +13,7 @@ from codectok.items.item import AUDIO_SUFFIXES
 
 
 @dataclass(frozen=True)
-class Job:
+class FileJob:
     """One file to read and the one to write from it."""
 
     source: Path
@@ -28,7 +28,7 @@ def plan(
     suffix: str,
     file_suffixes: Collection[str],
     overwrite: bool,
-) -> list[Job]:
+) -> list[FileJob]:
     """The jobs of a command with inputs and ``-o OUT``.
 
     A file goes to OUT under its own name; files in a folder keep their path below that folder. OUT is a file where
@@ -51,7 +51,7 @@ def plan(
     if target.suffix.lower() in file_suffixes and not target.is_dir():
         if len(inputs) != 1 or Path(inputs[0]).is_dir():
             raise click.UsageError(f"-o {out} names a file, but there can be several to write: give a folder")
-        jobs = [Job(found[0][0], target)]
+        jobs = [FileJob(found[0][0], target)]
     else:
         if target.exists() and not target.is_dir():
             endings = " or ".join(file_suffixes)
@@ -61,7 +61,7 @@ def plan(
             raise click.UsageError(
                 f"-o {out} is no kind of file written here: give a folder, or a name ending in {endings}"
             )
-        jobs = [Job(source, target / _renamed(name, take, suffix)) for source, name in found]
+        jobs = [FileJob(source, target / _renamed(name, take, suffix)) for source, name in found]
     _refuse_collisions(jobs, overwrite)
     return jobs
 
@@ -93,7 +93,7 @@ def _renamed(name: Path, take: Collection[str], suffix: str) -> Path:
     return name.with_suffix(suffix) if name.suffix.lower() in take else name.with_name(name.name + suffix)
 
 
-def _refuse_collisions(jobs: Sequence[Job], overwrite: bool) -> None:
+def _refuse_collisions(jobs: Sequence[FileJob], overwrite: bool) -> None:
     sources = {os.path.realpath(job.source) for job in jobs}
     seen: dict[str, Path] = {}
     for job in jobs:

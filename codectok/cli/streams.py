@@ -22,7 +22,7 @@ Tell = Callable[[float], None]
 
 
 @dataclass(frozen=True)
-class Passed:
+class Streamed:
     """What went through: samples at the tokenizer's rate, and the codes as [num_codebooks, num_columns]."""
 
     num_samples: int
@@ -30,7 +30,7 @@ class Passed:
     num_codebooks: int
 
 
-def encode_file(tok: Tokenizer, num_codebooks: int, source: Path, target: Path, tell: Tell) -> Passed:
+def encode_file(tok: Tokenizer, num_codebooks: int, source: Path, target: Path, tell: Tell) -> Streamed:
     """An audio file to a .ctk file.
 
     Raises:
@@ -39,7 +39,7 @@ def encode_file(tok: Tokenizer, num_codebooks: int, source: Path, target: Path, 
     if not tok.causal:
         tokens = tok.encode(source, num_codebooks=num_codebooks)
         tokens.save(target)
-        return Passed(tokens.num_samples, tokens.codes.shape[1], num_codebooks)
+        return Streamed(tokens.num_samples, tokens.codes.shape[1], num_codebooks)
     num_samples = num_columns = 0
     sizes = tok.codebook_sizes[:num_codebooks]
     with CtkWriter(target, tok.sample_rate, tok.frame_rate, sizes, tok.fingerprint) as writer:
@@ -49,10 +49,10 @@ def encode_file(tok: Tokenizer, num_codebooks: int, source: Path, target: Path, 
             num_columns += piece.codes.shape[1]
             tell(num_samples / tok.sample_rate)
         writer.finish(num_samples)
-    return Passed(num_samples, num_columns, num_codebooks)
+    return Streamed(num_samples, num_columns, num_codebooks)
 
 
-def decode_file(tok: Tokenizer, source: Path, target: Path, tell: Tell) -> Passed:
+def decode_file(tok: Tokenizer, source: Path, target: Path, tell: Tell) -> Streamed:
     """A .ctk file to an audio file, whose format is that of its suffix.
 
     Raises:
@@ -62,7 +62,7 @@ def decode_file(tok: Tokenizer, source: Path, target: Path, tell: Tell) -> Passe
     if not tok.causal:
         tokens = Tokens.load(source)
         write_audio(target, tok.decode(tokens), tok.sample_rate)
-        return Passed(tokens.num_samples, tokens.codes.shape[1], tokens.num_codebooks)
+        return Streamed(tokens.num_samples, tokens.codes.shape[1], tokens.num_codebooks)
     with CtkReader(source) as reader, AudioWriter(target, tok.sample_rate) as writer:
         missing = reader.num_samples
         for samples in _decoded_blocks(tok, reader):
@@ -74,7 +74,7 @@ def decode_file(tok: Tokenizer, source: Path, target: Path, tell: Tell) -> Passe
             raise FormatError(f"its frames end {missing / tok.sample_rate:.1f} s before its samples: encode again")
         # Tokens made by hand may fall a little short: silence, as offline.
         writer.write(np.zeros(missing, np.float32))
-        return Passed(reader.num_samples, reader.num_columns, len(reader.codebook_sizes))
+        return Streamed(reader.num_samples, reader.num_columns, len(reader.codebook_sizes))
 
 
 def _decoded_blocks(tok: Tokenizer, reader: CtkReader) -> Iterator[np.ndarray]:

@@ -22,13 +22,13 @@ from codectok.stops import keeping
 from codectok.store.names import FORMATS, SINGLE_STREAM
 
 if TYPE_CHECKING:
-    from codectok.corpus.pipeline import Summary
+    from codectok.corpus.pipeline import TokenizeSummary
     from codectok.items.corpus import Corpus
     from codectok.store.base import StoreOptions
     from codectok.tokenizer import Tokenizer
 
 
-class Part(click.ParamType):
+class JobPart(click.ParamType):
     """I/N, from 1."""
 
     name = "I/N"
@@ -74,7 +74,7 @@ SECTIONS = {
     show_default=True,
     help="This machine, or Ray: the cluster of RAY_ADDRESS.",
 )
-@click.option("--shard", type=Part(), help="Make part I of N, for `codectok merge` to join.")
+@click.option("--shard", type=JobPart(), help="Make part I of N, for `codectok merge` to join.")
 @click.option(
     "--shard-size",
     type=click.IntRange(min=1),
@@ -148,7 +148,7 @@ def _refuse_with_dry_run(options: dict[str, Any], workers: int | None) -> None:
         raise click.UsageError("--dry-run cannot see the cluster: give --workers, the cores that it has", context)
 
 
-def _run(corpus: Corpus, tokenizer: Tokenizer, output: Path, **options: Any) -> Summary:
+def _run(corpus: Corpus, tokenizer: Tokenizer, output: Path, **options: Any) -> TokenizeSummary:
     from codectok.corpus.pipeline import tokenize_corpus
 
     done, total = 0, 0
@@ -185,7 +185,7 @@ def _estimate(
     print_table("this would take, judging by a sample, and some seconds to start", found.rows(), as_json)
 
 
-def _report(summary: Summary, as_json: bool) -> None:
+def _report(summary: TokenizeSummary, as_json: bool) -> None:
     for error in summary.first_errors:
         click.echo(f"failed: {error.id}: {error.kind}: {error.message}", err=True)
     if summary.failed > len(summary.first_errors):

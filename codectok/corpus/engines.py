@@ -9,7 +9,7 @@ from itertools import chain
 from typing import Literal
 
 from codectok.corpus.crew import default_workers
-from codectok.corpus.job import Job
+from codectok.corpus.job import TokenizeJob
 from codectok.corpus.local import in_process, in_workers
 from codectok.corpus.scheduler import Finished, Shard
 from codectok.corpus.totals import Totals
@@ -44,7 +44,7 @@ def _devices(device: str | None) -> list[str]:
 
 def run_engine(
     engine: Engine,
-    job: Job,
+    job: TokenizeJob,
     tokenizer: Tokenizer,
     writer: StoreWriter,
     shards: Iterator[Shard],
@@ -100,7 +100,9 @@ def _write(finished: Iterator[Finished], writer: StoreWriter, totals: Totals) ->
             pass
 
 
-def _run_ray(job: Job, writer: StoreWriter, shards: Iterator[Shard], totals: Totals, workers: int | None) -> None:
+def _run_ray(
+    job: TokenizeJob, writer: StoreWriter, shards: Iterator[Shard], totals: Totals, workers: int | None
+) -> None:
     from codectok.corpus.ray_engine import run_shards
 
     if not job.tokenizer:

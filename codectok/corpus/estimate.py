@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from codectok.corpus.job import Job
+from codectok.corpus.job import TokenizeJob
 from codectok.corpus.local import ShardWorker
 from codectok.errors import CodectokError
 from codectok.items.clips import seconds_of
@@ -139,7 +139,7 @@ def estimate(
         raise CodectokError(nothing_in(corpus.source))
     hours = _hours(items, known, sample)
     chosen = generator.sample(sample, min(sample_items, len(sample)))
-    job = Job("", tokenizer.fingerprint, num_codebooks, options.dedup, options.batch_seconds)
+    job = TokenizeJob("", tokenizer.fingerprint, num_codebooks, options.dedup, options.batch_seconds)
     groups, rows, failed, done = _tokenize(ShardWorker(job, tokenizer), chosen)
     if not rows:
         raise CodectokError(f"none of {done} items of {corpus.source} could be tokenized: tokenize one to see why")

@@ -16,7 +16,7 @@ from codectok.tokenizer import Tokenizer, load
 
 
 @dataclass(frozen=True)
-class Job:
+class TokenizeJob:
     """How items are tokenized: all that a worker needs, and quick to send.
 
     Attributes:

@@ -10,10 +10,10 @@ from typing import Any
 
 from codectok import registry
 from codectok.corpus.crew import PRELOAD
-from codectok.corpus.job import Job, ShardResult
+from codectok.corpus.job import ShardResult, TokenizeJob
 from codectok.corpus.scheduler import Finished, Scheduler, Shard
 from codectok.corpus.totals import Totals
-from codectok.corpus.worker import Encode, Task
+from codectok.corpus.worker import Encode, WorkerTask
 from codectok.errors import CodectokError, FingerprintError, UnknownTokenizerError
 from codectok.items.item import Item
 from codectok.processes import Inline, Pool
@@ -55,7 +55,7 @@ class ShardWorker:
         FingerprintError: it is another than the job's.
     """
 
-    def __init__(self, job: Job, tokenizer: Tokenizer | None = None) -> None:
+    def __init__(self, job: TokenizeJob, tokenizer: Tokenizer | None = None) -> None:
         self.job = job
         self.tokenizer = job.open() if tokenizer is None else tokenizer
 
@@ -65,14 +65,14 @@ class ShardWorker:
         return result
 
 
-def in_process(job: Job, tokenizer: Tokenizer, shards: Iterator[Shard], totals: Totals) -> Iterator[Finished]:
+def in_process(job: TokenizeJob, tokenizer: Tokenizer, shards: Iterator[Shard], totals: Totals) -> Iterator[Finished]:
     """Yield shard after shard, tokenized in this process."""
     with Inline(Encode(job, tokenizer)) as pool:
         yield from Scheduler(pool, tokenizer, job.batch_seconds, shards, totals).run()
 
 
 def in_workers(
-    job: Job,
+    job: TokenizeJob,
     tokenizer: Tokenizer,
     devices: Sequence[str],
     shards: Iterator[Shard],
@@ -104,7 +104,9 @@ def in_workers(
         totals.startup_seconds = pool.startup_seconds
 
 
-def _start(job: Job, tokenizer: Tokenizer, devices: Sequence[str], processes: int) -> Pool[Task, Any] | None:
+def _start(
+    job: TokenizeJob, tokenizer: Tokenizer, devices: Sequence[str], processes: int
+) -> Pool[WorkerTask, Any] | None:
     if job.tokenizer:
         pool = _pool([Encode(replace(job, device=d), None, processes) for d in devices])
         try:
@@ -123,7 +125,7 @@ def _start(job: Job, tokenizer: Tokenizer, devices: Sequence[str], processes: in
         return None
 
 
-def _pool(works: Sequence[Encode]) -> Pool[Task, Any]:
+def _pool(works: Sequence[Encode]) -> Pool[WorkerTask, Any]:
     nested = works[0].processes > 0
     ahead = AHEAD * (2 if nested else 1)
     return Pool(works, ahead=ahead, alone=lambda task: task.deaths > 0, preload=PRELOAD, nested=nested)

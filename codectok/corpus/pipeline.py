@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from codectok.corpus.engines import Engine, device_kind, run_engine
-from codectok.corpus.job import Job
+from codectok.corpus.job import TokenizeJob
 from codectok.corpus.local import name_anywhere
 from codectok.corpus.plan import BATCH_SECONDS
 from codectok.corpus.totals import Progress, Totals
@@ -35,7 +35,7 @@ SHOWN_ERRORS = 20
 
 
 @dataclass(frozen=True)
-class Summary:
+class TokenizeSummary:
     """What a run made.
 
     Attributes:
@@ -79,7 +79,7 @@ def tokenize_corpus(
     shard: tuple[int, int] | None = None,
     max_errors: int | None = None,
     device: str | None = None,
-) -> Summary:
+) -> TokenizeSummary:
     """Tokenize a corpus into a store; the same call again goes on with a run that was stopped.
 
     An item that fails is recorded and left out, and takes no other with it. A run that was killed and called again
@@ -142,7 +142,7 @@ def tokenize_corpus(
             return _summary(writer, info, scan, open_store(out).stats, len(writer.numbers))
         sizes = (min(items_per_shard, scan.num_items - n * items_per_shard) for n in writer.numbers)
         totals = Totals(sum(sizes), progress, max_errors)
-        job = Job(name_anywhere(tokenizer), tokenizer.fingerprint, k, dedup, batch_seconds)
+        job = TokenizeJob(name_anywhere(tokenizer), tokenizer.fingerprint, k, dedup, batch_seconds)
         shards = (s for s in _shards(corpus, items_per_shard, scan) if s[0] in writer.numbers)
         run_engine(engine, job, tokenizer, writer, shards, totals, workers, device, corpus)
         wall = time.perf_counter() - started
@@ -185,10 +185,10 @@ def _refuse_inside(corpus: Corpus, out: Path) -> None:
         raise CodectokError(f"{out} is inside the corpus, and all {files} there are read: choose a folder outside")
 
 
-def _summary(writer: StoreWriter, wanted: StoreInfo, scan: Scan, stats: dict[str, Any], resumed: int) -> Summary:
+def _summary(writer: StoreWriter, wanted: StoreInfo, scan: Scan, stats: dict[str, Any], resumed: int) -> TokenizeSummary:
     store = open_store(writer.out)
     errors = list(islice(store.iter_errors(), SHOWN_ERRORS))
     kept_names = () if wanted.labels is None else wanted.labels.types
     lost = tuple(name for name in scan.labels if name not in kept_names)
     lacking = wanted.labels is not None and store.info.labels is None
-    return Summary(writer.out, stats["items"], stats["failed"], errors, resumed, stats, writer.complete, lost, lacking)
+    return TokenizeSummary(writer.out, stats["items"], stats["failed"], errors, resumed, stats, writer.complete, lost, lacking)

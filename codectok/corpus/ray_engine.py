@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from codectok.corpus.job import Job
+from codectok.corpus.job import TokenizeJob
 from codectok.corpus.local import ShardWorker
 from codectok.corpus.reading import Failure
 from codectok.errors import CodectokError
@@ -37,7 +37,7 @@ STORE_BYTES = 200 * 2**20
 
 
 def run_shards(
-    job: Job,
+    job: TokenizeJob,
     info: StoreInfo,
     out: Path,
     shards: Iterator[tuple[int, list[Item], str]],
@@ -75,7 +75,7 @@ def run_shards(
 
 
 def _run(
-    data: Any, job: Job, info: StoreInfo, out: Path, offsets: list[int], done: Done, workers: int | None
+    data: Any, job: TokenizeJob, info: StoreInfo, out: Path, offsets: list[int], done: Done, workers: int | None
 ) -> dict[str, float]:
     gpu = job.device.startswith("cuda")
     # A block, and so a task, a shard: the pool grows by the number of shards that wait.
@@ -107,7 +107,7 @@ def _run(
 class ShardActor:
     """Holds a tokenizer and makes one shard after the other; all that goes wrong comes back as a line of text."""
 
-    def __init__(self, job: Job, info: StoreInfo, out: str, offsets: np.ndarray) -> None:
+    def __init__(self, job: TokenizeJob, info: StoreInfo, out: str, offsets: np.ndarray) -> None:
         self.job, self.info, self.out, self.offsets = job, info, Path(out), offsets
         self.worker: ShardWorker | None = None
         self.bpe: UnitBPE | None = None

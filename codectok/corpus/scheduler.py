@@ -15,9 +15,9 @@ from typing import Any
 from codectok.corpus.job import ShardResult, shard_result
 from codectok.corpus.plan import plan
 from codectok.corpus.reading import Failure
-from codectok.corpus.steps import Done, Outcome
+from codectok.corpus.steps import BatchDone, Outcome
 from codectok.corpus.totals import Totals
-from codectok.corpus.worker import Task
+from codectok.corpus.worker import WorkerTask
 from codectok.items.item import Item
 from codectok.items.sources import describe
 from codectok.processes import WAIT, Inline, Lost, Pool, Raised
@@ -61,7 +61,7 @@ class Scheduler:
 
     def __init__(
         self,
-        pool: Pool[Task, Any] | Inline[Task, Any],
+        pool: Pool[WorkerTask, Any] | Inline[WorkerTask, Any],
         tokenizer: Tokenizer,
         batch_seconds: float,
         shards: Iterator[Shard],
@@ -70,8 +70,8 @@ class Scheduler:
         self._pool, self._tokenizer, self._batch_seconds = pool, tokenizer, batch_seconds
         self._shards, self._totals = shards, totals
         self._open: dict[int, _Open] = {}
-        self._to_measure: deque[Task] = deque()
-        self._waiting: deque[Task] = deque()
+        self._to_measure: deque[WorkerTask] = deque()
+        self._waiting: deque[WorkerTask] = deque()
         self._exhausted = False
 
     def run(self) -> Iterator[Finished]:
@@ -96,7 +96,7 @@ class Scheduler:
             else:
                 yield from self._encoded(task, found)
 
-    def _tasks(self) -> Iterator[Task | Wait]:
+    def _tasks(self) -> Iterator[WorkerTask | Wait]:
         while True:
             self._open_shards()
             # First of all: what is being measured will be work when the batches that wait are done.
@@ -122,7 +122,7 @@ class Scheduler:
             unknown = [i for i in range(len(items)) if i not in known]
             for start in range(0, len(unknown), MEASURED):
                 part = unknown[start : start + MEASURED]
-                self._to_measure.append(Task("measure", number, part, [items[i] for i in part]))
+                self._to_measure.append(WorkerTask("measure", number, part, [items[i] for i in part]))
             self._measured(number, known)
 
     def _measured(self, number: int, lengths: dict[int, float]) -> None:
@@ -134,9 +134,9 @@ class Scheduler:
         ordered = [shard.lengths[i] for i in range(len(shard.items))]
         for batch in plan(ordered, self._batch_seconds, causal=self._tokenizer.causal):
             items = [shard.items[i] for i in batch.indices]
-            self._waiting.append(Task("stream" if batch.streamed else "encode", number, batch.indices, items))
+            self._waiting.append(WorkerTask("stream" if batch.streamed else "encode", number, batch.indices, items))
 
-    def _encoded(self, task: Task, done: Any) -> Iterator[Finished]:
+    def _encoded(self, task: WorkerTask, done: Any) -> Iterator[Finished]:
         shard = self._open[task.shard]
         shard.outcomes |= dict(zip(task.indices, done.outcomes, strict=True))
         shard.timing["read_seconds"] += done.read_seconds
@@ -147,7 +147,7 @@ class Scheduler:
             ordered = [shard.outcomes[i] for i in range(len(shard.items))]
             yield task.shard, shard.digest, shard_result(shard.items, ordered, self._tokenizer, shard.timing)
 
-    def _retry(self, task: Task, death: Lost) -> Any:
+    def _retry(self, task: WorkerTask, death: Lost) -> Any:
         """Have a task done again that a worker died with; what came of it, if it is to be given up."""
         if task.deaths < DEATHS:
             self._waiting.appendleft(task)
@@ -155,7 +155,7 @@ class Scheduler:
         if len(task.items) > 1:
             # Each has died once with its batch, and has one more chance by itself.
             for i, item in reversed(list(zip(task.indices, task.items, strict=True))):
-                self._waiting.appendleft(Task(task.kind, task.shard, [i], [item], DEATHS - 1))
+                self._waiting.appendleft(WorkerTask(task.kind, task.shard, [i], [item], DEATHS - 1))
             return None
         if task.kind == "measure":
             return [math.inf], 0.0
@@ -163,4 +163,4 @@ class Scheduler:
             f"{describe(task.items[0])}: the worker process died twice on it ({death.reason}), of too little memory or "
             "of what is in the file: leave it out, or give fewer --workers"
         )
-        return Done([Failure("WorkerDied", message)])
+        return BatchDone([Failure("WorkerDied", message)])

@@ -22,7 +22,7 @@ from codectok.tokens import Tokens
 
 
 @dataclass(frozen=True, slots=True)
-class Codes:
+class KeptCodes:
     """What is kept of Tokens: ``codes`` int32 [K, T] (int64 for huge codebooks) and ``durations`` int64 [T] or None."""
 
     codes: np.ndarray
@@ -30,11 +30,11 @@ class Codes:
     durations: np.ndarray | None = None
 
     @staticmethod
-    def of(tokens: Tokens) -> Codes:
+    def of(tokens: Tokens) -> KeptCodes:
         """Without what all tokens of one tokenizer have in common."""
         kind = np.int32 if max(tokens.codebook_sizes) <= 2**31 else np.int64
         durations = None if tokens.durations is None else tokens.durations.numpy()
-        return Codes(tokens.codes.numpy().astype(kind), tokens.num_samples, durations)
+        return KeptCodes(tokens.codes.numpy().astype(kind), tokens.num_samples, durations)
 
     def tokens(self, tokenizer: Tokenizer) -> Tokens:
         """The Tokens that ``tokenizer`` made."""
@@ -42,11 +42,11 @@ class Codes:
         return tokens if self.durations is None else replace(tokens, durations=torch.from_numpy(self.durations))
 
 
-Outcome = Codes | Failure
+Outcome = KeptCodes | Failure
 
 
 @dataclass
-class Done:
+class BatchDone:
     """A batch's outcomes in the order of its items, and the CPU seconds that reading and encoding took."""
 
     outcomes: list[Outcome]
@@ -83,7 +83,7 @@ class BatchEncoder:
         rate = self.tokenizer.sample_rate
         return Begun(items, False, [self.readers.submit(read, item, rate) for item in items])
 
-    def finish(self, begun: Begun) -> Done:
+    def finish(self, begun: Begun) -> BatchDone:
         """Encode a batch as soon as it is read.
 
         Raises:
@@ -97,7 +97,7 @@ class BatchEncoder:
         clips = {i: clip for i, (clip, _) in enumerate(found) if not isinstance(clip, Failure)}
         encoded = dict(zip(clips, self._encode(list(clips.values())), strict=True))
         outcomes = [clip if isinstance(clip, Failure) else encoded[i] for i, (clip, _) in enumerate(found)]
-        return Done(outcomes, sum(seconds for _, seconds in found), time.thread_time() - started)
+        return BatchDone(outcomes, sum(seconds for _, seconds in found), time.thread_time() - started)
 
     def _encode(self, clips: list[np.ndarray]) -> list[Outcome]:
         """As one batch; if that fails, one by one, so that a bad clip doesn't take its neighbours."""
@@ -110,8 +110,8 @@ class BatchEncoder:
         )
         return [tokens if isinstance(tokens, Failure) else self._keep(tokens) for tokens in many]
 
-    def _stream(self, item: Item) -> Done:
-        done = Done([])
+    def _stream(self, item: Item) -> BatchDone:
+        done = BatchDone([])
         started = time.thread_time()
 
         def run() -> Outcome:
@@ -131,5 +131,5 @@ class BatchEncoder:
         done.encode_seconds = time.thread_time() - started - done.read_seconds
         return done
 
-    def _keep(self, tokens: Tokens) -> Codes:
-        return Codes.of(tokens.dedup() if self.dedup else tokens)
+    def _keep(self, tokens: Tokens) -> KeptCodes:
+        return KeptCodes.of(tokens.dedup() if self.dedup else tokens)

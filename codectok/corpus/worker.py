@@ -9,9 +9,9 @@ from concurrent.futures import BrokenExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from codectok.corpus.job import Job
+from codectok.corpus.job import TokenizeJob
 from codectok.corpus.reading import measure, readers
-from codectok.corpus.steps import BatchEncoder, Begun, Done
+from codectok.corpus.steps import BatchDone, BatchEncoder, Begun
 from codectok.errors import CodectokError
 from codectok.items.item import Item
 from codectok.processes import Now, Report, Work
@@ -19,7 +19,7 @@ from codectok.tokenizer import Tokenizer
 
 
 @dataclass
-class Task:
+class WorkerTask:
     """Items for one worker.
 
     Attributes:
@@ -37,8 +37,8 @@ class Task:
     deaths: int = 0
 
 
-class Encode(Work[Task, Any]):
-    """Measures items, which gives (lengths, seconds that it took), and encodes batches, which gives ``Done``.
+class Encode(Work[WorkerTask, Any]):
+    """Measures items, which gives (lengths, seconds that it took), and encodes batches, which gives ``BatchDone``.
 
     Audio is read on another thread (or in processes of its own), so that the model never waits for it.
 
@@ -48,7 +48,7 @@ class Encode(Work[Task, Any]):
         processes: that read audio; 0 for a thread.
     """
 
-    def __init__(self, job: Job, tokenizer: Tokenizer | None = None, processes: int = 0) -> None:
+    def __init__(self, job: TokenizeJob, tokenizer: Tokenizer | None = None, processes: int = 0) -> None:
         self.job, self.tokenizer, self.processes = job, tokenizer, processes
 
     def open(self) -> None:
@@ -63,7 +63,7 @@ class Encode(Work[Task, Any]):
         self._readers = self._open.enter_context(readers(self.processes))
         self._encoder = BatchEncoder(tokenizer, self.job.num_codebooks, self.job.dedup, self._readers)
 
-    def begin(self, task: Task) -> Begun | Now:
+    def begin(self, task: WorkerTask) -> Begun | Now:
         """Measure, or have a batch read."""
         if task.kind == "measure":
             return Now(measure(task.items))
@@ -72,7 +72,7 @@ class Encode(Work[Task, Any]):
         except BrokenExecutor:
             os._exit(70)
 
-    def finish(self, begun: Begun, report: Report) -> Done:
+    def finish(self, begun: Begun, report: Report) -> BatchDone:
         """Encode a batch.
 
         Raises:

@@ -26,7 +26,7 @@ OCTAVES = OCTAVE_METRICS
 
 
 @dataclass(frozen=True)
-class Setting:
+class TokenizerSetting:
     """A tokenizer with a number of codebooks: one row of the summary, one row of every clip."""
 
     tokenizer: Tokenizer
@@ -50,10 +50,10 @@ class Setting:
 
 
 @dataclass(frozen=True)
-class Reconstruction:
+class Decoded:
     """One clip through one setting. ``wave`` is float32 [num_samples], None where the tokenizer cannot decode."""
 
-    setting: Setting
+    setting: TokenizerSetting
     tokens: Tokens
     wave: np.ndarray | None
     values: dict[str, float]
@@ -61,14 +61,14 @@ class Reconstruction:
 
 
 @dataclass(frozen=True)
-class Clip:
+class InspectedClip:
     """One input: ``samples`` float32 [S] at ``rate`` Hz, the first part of ``total_seconds`` of audio."""
 
     name: str
     samples: np.ndarray
     rate: int
     total_seconds: float
-    reconstructions: tuple[Reconstruction, ...]
+    reconstructions: tuple[Decoded, ...]
     phones: tuple[Segment, ...] = ()
     """Labels in time, where they are known."""
 
@@ -79,7 +79,7 @@ class Clip:
 
 
 @dataclass(frozen=True)
-class Summary:
+class SettingSummary:
     """One setting over all clips.
 
     Attributes:
@@ -91,7 +91,7 @@ class Summary:
         num_frames: frames counted.
     """
 
-    setting: Setting
+    setting: TokenizerSetting
     scores: dict[str, metrics.Interval | metrics.Spread]
     failures: dict[str, list[str]]
     used: tuple[int, ...]
@@ -115,13 +115,13 @@ class Summary:
 
 def choose_settings(
     tokenizers: Sequence[Tokenizer], codebooks: Sequence[int], bitrates: Sequence[float]
-) -> tuple[list[Setting], list[str]]:
+) -> tuple[list[TokenizerSetting], list[str]]:
     """Every tokenizer at every number of codebooks or bitrate; and notes on those that were lowered to what it has.
 
     Raises:
         CodeRangeError: a bitrate below a tokenizer's first codebook.
     """
-    settings: list[Setting] = []
+    settings: list[TokenizerSetting] = []
     notes: list[str] = []
     for tokenizer in tokenizers:
         top = len(tokenizer.codebook_sizes)
@@ -129,7 +129,7 @@ def choose_settings(
         if any(k > top for k in codebooks):
             many = "s" if top > 1 else ""
             notes.append(f"{tokenizer.name} has {top} codebook{many}: shown with {top} where more were asked for")
-        settings += [Setting(tokenizer, k) for k in dict.fromkeys(wanted or [top])]
+        settings += [TokenizerSetting(tokenizer, k) for k in dict.fromkeys(wanted or [top])]
     return settings, notes
 
 
@@ -145,8 +145,8 @@ def read_start(path: str | os.PathLike[str], seconds: float) -> tuple[np.ndarray
 
 
 def compare(
-    path: str | os.PathLike[str], settings: Sequence[Setting], seconds: float, phones: Sequence[Segment] = ()
-) -> Clip:
+    path: str | os.PathLike[str], settings: Sequence[TokenizerSetting], seconds: float, phones: Sequence[Segment] = ()
+) -> InspectedClip:
     """Run the start of one file through every setting; ``phones`` are its labels, where they are known.
 
     A tokenizer encodes once, at the most codebooks asked of it: fewer codebooks are the first rows of the same codes.
@@ -162,25 +162,25 @@ def compare(
             most = max(s.num_codebooks for s in settings if s.tokenizer is setting.tokenizer)
             full[key] = setting.tokenizer.encode(samples, rate, num_codebooks=most)
     rows = tuple(_reconstruct(s, full[id(s.tokenizer)].first(s.num_codebooks), samples, rate) for s in settings)
-    return Clip(Path(path).name, samples, rate, total, rows, tuple(phones))
+    return InspectedClip(Path(path).name, samples, rate, total, rows, tuple(phones))
 
 
-def _reconstruct(setting: Setting, tokens: Tokens, samples: np.ndarray, rate: int) -> Reconstruction:
+def _reconstruct(setting: TokenizerSetting, tokens: Tokens, samples: np.ndarray, rate: int) -> Decoded:
     tokenizer = setting.tokenizer
     if not tokenizer.can_decode:
-        return Reconstruction(setting, tokens, None, {}, {})
+        return Decoded(setting, tokens, None, {}, {})
     wave = tokenizer.decode(tokens)
     original = _audio.resample(samples, rate, tokenizer.sample_rate)
     found = metrics.compute((*METRICS, *OCTAVES), original, wave, tokenizer.sample_rate)
-    return Reconstruction(setting, tokens, wave, *found)
+    return Decoded(setting, tokens, wave, *found)
 
 
-def summarize(clips: Sequence[Clip]) -> list[Summary]:
+def summarize(clips: Sequence[InspectedClip]) -> list[SettingSummary]:
     """Each setting over all clips, in the order of the settings."""
     return [_summary([clip.reconstructions[i] for clip in clips]) for i in range(len(clips[0].reconstructions))]
 
 
-def _summary(rows: Sequence[Reconstruction]) -> Summary:
+def _summary(rows: Sequence[Decoded]) -> SettingSummary:
     scores, failures = {}, {}
     for name in (*METRICS, *OCTAVES):
         values = [row.values[name] for row in rows if name in row.values]
@@ -190,6 +190,6 @@ def _summary(rows: Sequence[Reconstruction]) -> Summary:
     setting = rows[0].setting
     codes = torch.cat([row.tokens.codes for row in rows], 1)
     used, bits = metrics.code_usage(codes)
-    return Summary(
+    return SettingSummary(
         setting, scores, failures, used, sum(bits) * float(setting.tokenizer.frame_rate) / 1000, codes.shape[1]
     )

@@ -10,7 +10,7 @@ from typing import Any
 from codectok import __version__, metrics
 from codectok.files.page_style import CSS, SCRIPT
 from codectok.files.pages import render as render_page
-from codectok.inspect.comparison import METRICS, OCTAVES, Clip, Reconstruction, Summary
+from codectok.inspect.comparison import METRICS, OCTAVES, InspectedClip, Decoded, SettingSummary
 from codectok.inspect.pictures import (
     audio_uri,
     band_position,
@@ -32,7 +32,7 @@ _TICK_HZ = (0, 500, 1000, 2000, 4000, 8000, 16000)
 _TICK_SECONDS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600)
 
 
-def render(clips: Sequence[Clip], summaries: Sequence[Summary]) -> str:
+def render(clips: Sequence[InspectedClip], summaries: Sequence[SettingSummary]) -> str:
     """The page for some clips, all with the same settings."""
     shown = [metrics.get_metric(name) for name in METRICS]
     return render_page(
@@ -80,7 +80,7 @@ def _octaves(values: Mapping[str, float]) -> list[Values | None]:
 # -- summary ---------------------------------------------------------------------------------------------------------
 
 
-def _summary_row(summary: Summary) -> Values:
+def _summary_row(summary: SettingSummary) -> Values:
     setting, sizes = summary.setting, summary.setting.tokenizer.codebook_sizes
     few, many = min(summary.used), max(summary.used)
     of = sorted(set(sizes[: len(summary.used)]))
@@ -97,7 +97,7 @@ def _summary_row(summary: Summary) -> Values:
     }
 
 
-def _score(summary: Summary, name: str) -> Values:
+def _score(summary: SettingSummary, name: str) -> Values:
     score, reasons = summary.scores.get(name), summary.failures[name]
     if score is None:
         return {"figure": None, "reason": reasons[0] if reasons else ""}
@@ -114,7 +114,7 @@ def _score(summary: Summary, name: str) -> Values:
 # -- one clip --------------------------------------------------------------------------------------------------------
 
 
-def _clip(clip: Clip) -> Values:
+def _clip(clip: InspectedClip) -> Values:
     rates = [r.setting.tokenizer.sample_rate for r in clip.reconstructions if r.wave is not None]
     top_hz = max([clip.rate, *rates]) / 2
     original = spectrogram(clip.samples, clip.rate, top_hz)
@@ -144,7 +144,7 @@ def _clip(clip: Clip) -> Values:
     return {"name": clip.name, "seconds": clip.seconds, "shown": shown, "rows": rows, "axis": _axis(clip.seconds)}
 
 
-def _facts(item: Reconstruction) -> list[Values]:
+def _facts(item: Decoded) -> list[Values]:
     """Rates and metrics of one reconstruction: words, figures, a unit."""
 
     def fact(before: str, figures: Sequence[Values | None] = (), after: str = "") -> Values:
@@ -173,7 +173,7 @@ def _plot(picture: str, top_hz: float, borders: Sequence[float] = ()) -> tuple[s
     return "spectrogram", {"picture": picture, "borders": borders, "labels": labels}
 
 
-def _codes(item: Reconstruction, seconds: float) -> Values:
+def _codes(item: Decoded, seconds: float) -> Values:
     """The codes as a picture as wide as the time they stand for, cut at the end of the clip."""
     codes, step = thin_codes(item.tokens.codes.numpy())
     rate, levels = float(item.tokens.frame_rate), len(codes)

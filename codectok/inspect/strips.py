@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from codectok.inspect.comparison import Reconstruction
+from codectok.inspect.comparison import Decoded
 from codectok.inspect.units import runs, unit_colour
 from codectok.metrics.segments import Segment
 
@@ -19,12 +19,12 @@ _LETTER_SECONDS = 0.0075
 _WIDE_SECONDS = 1.5
 
 
-def is_units(item: Reconstruction) -> bool:
+def is_units(item: Decoded) -> bool:
     """Whether a setting's codes are one row of units, slow enough to be shown as segments."""
     return item.setting.num_codebooks == 1 and float(item.tokens.frame_rate) <= MAX_FRAME_RATE
 
 
-def unit_strip(item: Reconstruction, seconds: float) -> tuple[Strip, list[float]] | None:
+def unit_strip(item: Decoded, seconds: float) -> tuple[Strip, list[float]] | None:
     """The units of a clip as a strip of boxes, and their borders, in percent of the clip; None for no units."""
     if not is_units(item):
         return None

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from codectok.metrics.abx_cells import Cell, across_speakers, grouped, within_speakers
+from codectok.metrics.abx_cells import AbxCell, across_speakers, grouped, within_speakers
 from codectok.metrics.dtw import dtw
 from codectok.metrics.items import AbxItem
 from codectok.metrics.registry import MetricError
@@ -117,8 +117,8 @@ def _check(items: Sequence[AbxItem], frames: Sequence[np.ndarray]) -> None:
         raise MetricError("features are NaN or infinite: leave the clip out and count it")
 
 
-def _chunks(cells: Iterable[Cell]) -> Iterator[list[Cell]]:
-    some: list[Cell] = []
+def _chunks(cells: Iterable[AbxCell]) -> Iterator[list[AbxCell]]:
+    some: list[AbxCell] = []
     size = 0
     for cell in cells:
         some.append(cell)
@@ -137,7 +137,7 @@ def _pairs(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarra
 
 
 def _distances(
-    cells: Sequence[Cell], frames: list[np.ndarray], distance: Callable[[np.ndarray, np.ndarray], np.ndarray]
+    cells: Sequence[AbxCell], frames: list[np.ndarray], distance: Callable[[np.ndarray, np.ndarray], np.ndarray]
 ) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
     """A function that looks up the distance of all pairs of these cells, each of which is computed once."""
     keys = []
@@ -190,7 +190,7 @@ def _identical(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return (x[:, :, None] != y[:, None, :]).astype(np.float32)
 
 
-def _error(cell: Cell, look_up: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> float:
+def _error(cell: AbxCell, look_up: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> float:
     """1 - the share of the cell's triples that are right."""
     to_a, to_b = look_up(cell.x, cell.a), look_up(cell.x, cell.b)
     right = (to_a[:, :, None] < to_b[:, None, :]) + 0.5 * (to_a[:, :, None] == to_b[:, None, :])

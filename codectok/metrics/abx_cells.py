@@ -15,7 +15,7 @@ Groups = dict[tuple[str, str], dict[str, dict[str, np.ndarray]]]
 
 
 @dataclass(frozen=True)
-class Cell:
+class AbxCell:
     """Items of A, B and X in one context; ``within``: A and X are the same items, each compared with the others."""
 
     key: tuple[str, str, str]
@@ -55,17 +55,17 @@ def _draw(count: int, most: int | None, seed: int, names: Iterable[str]) -> np.n
     return np.sort(np.random.default_rng([seed, key]).permutation(count)[:most])
 
 
-def within_speakers(groups: Groups) -> Iterator[Cell]:
+def within_speakers(groups: Groups) -> Iterator[AbxCell]:
     """Cells of one speaker each: at least two items of A's phone, one of B's."""
     for speakers in groups.values():
         for speaker, phones in speakers.items():
             for a, x in phones.items():
                 for b, other in phones.items():
                     if a != b and len(x) > 1:
-                        yield Cell((a, b, speaker), x, other, x, True)
+                        yield AbxCell((a, b, speaker), x, other, x, True)
 
 
-def across_speakers(groups: Groups, most: int | None, seed: int) -> Iterator[Cell]:
+def across_speakers(groups: Groups, most: int | None, seed: int) -> Iterator[AbxCell]:
     """Cells whose X is of another speaker, at most ``most`` such speakers for each A and B."""
     for context, speakers in groups.items():
         for speaker, phones in speakers.items():
@@ -74,4 +74,4 @@ def across_speakers(groups: Groups, most: int | None, seed: int) -> Iterator[Cel
                 for b in phones:
                     if a != b:
                         for n in _draw(len(others), most, seed, (*context, speaker, a, b)):
-                            yield Cell((a, b, speaker), phones[a], phones[b], speakers[others[n]][a], False)
+                            yield AbxCell((a, b, speaker), phones[a], phones[b], speakers[others[n]][a], False)

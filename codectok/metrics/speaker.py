@@ -50,7 +50,7 @@ class GE2E:
         return np.asarray(self._model.embed_utterance(voiced))
 
 
-class XVector:
+class XVectorModel:
     """A speaker model of transformers (WavLM, wav2vec 2.0, UniSpeech-SAT with an x-vector head), e.g. wavlm-base-sv.
 
     Args:
@@ -95,7 +95,7 @@ def open_speaker_encoder(name: str = DEFAULT, device: str = "cpu") -> SpeakerEnc
         MetricUnavailable: its package is missing.
         MetricError: no such model.
     """
-    return GE2E(device) if name == DEFAULT else XVector(name, device)
+    return GE2E(device) if name == DEFAULT else XVectorModel(name, device)
 
 
 def speaker_similarity(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast, get_type_hints
 from codectok.errors import FormatError
 from codectok.settings.refusal import refusal
 from codectok.settings.values import Values
-from codectok.settings.yaml_text import Keys, Source
+from codectok.settings.yaml_text import Keys, SettingPlace
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -123,7 +123,7 @@ def _as_written(values: Values, places: list[Keys]) -> bool:
     texts = {keys: text for keys in places if (text := values.source(keys).text) is not None}
     for keys, text in texts.items():
         source = values.source(keys)
-        values.put(keys, text, {(): Source(source.file, source.line)})
+        values.put(keys, text, {(): SettingPlace(source.file, source.line)})
     return bool(texts)
 
 

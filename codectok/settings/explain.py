@@ -15,7 +15,7 @@ from typing import Any
 from codectok.settings.build import shape_of
 from codectok.settings.refusal import allowed, schema_at
 from codectok.settings.values import Values
-from codectok.settings.yaml_text import Keys, Source, dotted
+from codectok.settings.yaml_text import Keys, SettingPlace, dotted
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Setting:
     key: str
     """As it is given on the command line."""
     value: Any
-    source: Source | None
+    source: SettingPlace | None
     """Where it was given; None for a default."""
     meaning: str
     allowed: str

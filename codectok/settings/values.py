@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from codectok.errors import FormatError
-from codectok.settings.yaml_text import Keys, Source, dotted, parse
+from codectok.settings.yaml_text import Keys, SettingPlace, dotted, parse
 
 MAX_BYTES = 1 << 16
 """Of a file of settings; the longest that ships has 7 KB."""
@@ -21,19 +21,19 @@ class Values:
 
     plain: dict[str, Any] = field(default_factory=dict)
     """Nested dicts and lists of text, numbers, truth values and None."""
-    sources: dict[Keys, Source] = field(default_factory=dict)
+    sources: dict[Keys, SettingPlace] = field(default_factory=dict)
     """Where each value in ``plain`` was given, by its path."""
     where: str = "settings"
     """What was read, for messages."""
 
-    def get(self, keys: Keys) -> tuple[Any, dict[Keys, Source]]:
+    def get(self, keys: Keys) -> tuple[Any, dict[Keys, SettingPlace]]:
         """The value at a path, and the sources within it."""
         held: Any = self.plain
         for key in keys:
             held = held[key]
         return held, {path[len(keys) :]: s for path, s in self.sources.items() if path[: len(keys)] == keys}
 
-    def put(self, keys: Keys, value: Any, sources: dict[Keys, Source]) -> None:
+    def put(self, keys: Keys, value: Any, sources: dict[Keys, SettingPlace]) -> None:
         """Set the value at a path; ``sources`` are those within it.
 
         Raises:
@@ -58,11 +58,11 @@ class Values:
         self._forget((key,))
         return self.plain.pop(key, None)
 
-    def source(self, keys: Keys) -> Source:
+    def source(self, keys: Keys) -> SettingPlace:
         """Of the value at a path, or of the nearest that holds it."""
         while keys and keys not in self.sources:
             keys = keys[:-1]
-        return self.sources.get(keys, Source(self.where))
+        return self.sources.get(keys, SettingPlace(self.where))
 
     def _forget(self, keys: Keys) -> None:
         self.sources = {path: s for path, s in self.sources.items() if path[: len(keys)] != keys}
@@ -84,7 +84,7 @@ def read(files: Sequence[str], overrides: Iterable[str], packaged: Path | None =
     for name in files:
         file = find(name, packaged, noun)
         called = str(file) if file == Path(name) else file.name
-        plain, sources = parse(_text(file), Source(called))
+        plain, sources = parse(_text(file), SettingPlace(called))
         if not isinstance(plain or {}, dict):
             raise FormatError(f"{called} is not a {noun}: write key: value lines")
         for key, value in (plain or {}).items():
@@ -97,7 +97,7 @@ def read(files: Sequence[str], overrides: Iterable[str], packaged: Path | None =
         if not sign or not name:
             raise FormatError(f"{item!r} is not key=value")
         keys = tuple(int(key) if key.isdecimal() else key for key in name.split("."))
-        values.put(keys, *(parse(text, Source(), item) if text else ("", {(): Source()})))
+        values.put(keys, *(parse(text, SettingPlace(), item) if text else ("", {(): SettingPlace()})))
     return values
 
 

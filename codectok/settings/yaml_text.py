@@ -29,7 +29,7 @@ def dotted(keys: Keys) -> str:
 
 
 @dataclass(frozen=True)
-class Source:
+class SettingPlace:
     """A place where a setting is given."""
 
     file: str = ""
@@ -52,7 +52,7 @@ _Loader.add_implicit_resolver(
 )
 
 
-def parse(text: str, source: Source, called: str = "this") -> tuple[Any, dict[Keys, Source]]:
+def parse(text: str, source: SettingPlace, called: str = "this") -> tuple[Any, dict[Keys, SettingPlace]]:
     """The value of a YAML document (None where it is empty), and where each value within stands: () is all of it.
 
     Raises:
@@ -70,7 +70,7 @@ def parse(text: str, source: Source, called: str = "this") -> tuple[Any, dict[Ke
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         reason = " ".join(str(getattr(error, "problem", None) or getattr(error, "reason", error)).split())
-        place = Source(source.file, mark.line + 1) if mark and source.file else source
+        place = SettingPlace(source.file, mark.line + 1) if mark and source.file else source
         raise FormatError(f"{place}: {called} is not YAML ({reason})") from None
     return value, {(): source} | reader.sources
 
@@ -80,7 +80,7 @@ class _Reader:
 
     def __init__(self, loader: _Loader, file: str) -> None:
         self.loader, self.file, self.count = loader, file, 0
-        self.sources: dict[Keys, Source] = {}
+        self.sources: dict[Keys, SettingPlace] = {}
 
     def value(self, node: yaml.Node, path: Keys) -> Any:
         """The node's value, whose sources are kept."""
@@ -125,5 +125,5 @@ class _Reader:
             self.sources = {at: s for at, s in self.sources.items() if at[: len(path) + 1] not in anew}
         return values | {name: self.value(value, (*path, name)) for name, value in named.items()}
 
-    def _place(self, node: yaml.Node, text: str | None = None) -> Source:
-        return Source(self.file, node.start_mark.line + 1 if self.file else 0, text)
+    def _place(self, node: yaml.Node, text: str | None = None) -> SettingPlace:
+        return SettingPlace(self.file, node.start_mark.line + 1 if self.file else 0, text)

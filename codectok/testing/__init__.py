@@ -13,8 +13,8 @@ pcm
   bad input    holds
 """
 
-from codectok.testing.check import CLAUSES, ContractError, Outcome, check_tokenizer, run_contract
+from codectok.testing.check import CLAUSES, ClauseOutcome, ContractError, check_tokenizer, run_contract
 from codectok.testing.clauses.base import NotApplicable
 from codectok.testing.voice import voice
 
-__all__ = ["CLAUSES", "ContractError", "NotApplicable", "Outcome", "check_tokenizer", "run_contract", "voice"]
+__all__ = ["CLAUSES", "ClauseOutcome", "ContractError", "NotApplicable", "check_tokenizer", "run_contract", "voice"]

@@ -34,7 +34,7 @@ class ContractError(AssertionError):
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ClauseOutcome:
     """How one clause came out.
 
     Attributes:
@@ -46,23 +46,23 @@ class Outcome:
     reason: str = ""
 
 
-def run_clause(clause: str, tok: Tokenizer) -> Outcome:
+def run_clause(clause: str, tok: Tokenizer) -> ClauseOutcome:
     """One clause of :data:`CLAUSES` over one tokenizer; nothing is raised that the tokenizer is to blame for."""
     try:
         CLAUSES[clause](tok)
     except NotApplicable as reason:
-        return Outcome("n/a", str(reason))
+        return ClauseOutcome("n/a", str(reason))
     except (AssertionError, CodectokError) as error:
-        return Outcome("fails", str(error) or type(error).__name__)
-    return Outcome("holds")
+        return ClauseOutcome("fails", str(error) or type(error).__name__)
+    return ClauseOutcome("holds")
 
 
-def run_contract(tok: Tokenizer) -> dict[str, Outcome]:
+def run_contract(tok: Tokenizer) -> dict[str, ClauseOutcome]:
     """Every clause over one tokenizer; about a minute for a small model."""
     return {clause: run_clause(clause, tok) for clause in CLAUSES}
 
 
-def check_tokenizer(tok: Tokenizer, show: Callable[[str], object] = print) -> dict[str, Outcome]:
+def check_tokenizer(tok: Tokenizer, show: Callable[[str], object] = print) -> dict[str, ClauseOutcome]:
     """Run the contract, print a line a clause, and raise if one is broken: for a test of your own tokenizer.
 
     Args:

@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks.nouns import Budget
 from benchmarks.runner import Suite, read_suite, run_suite
-from benchmarks.runner.suite import Entry
+from benchmarks.runner.suite import SuiteEntry
 from benchmarks.tasks import get_task
 
 CELLS = [(entry, probe) for entry in read_suite("dasb").tasks for probe in entry.probes]
@@ -23,7 +23,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("cache")
 
 
-def tiny(entry: Entry, probe: str) -> Entry:
+def tiny(entry: SuiteEntry, probe: str) -> SuiteEntry:
     """The same task, data and probe, on two inputs, with the smallest budget and network."""
     generative = get_task(entry.task).generative
     options = (
@@ -39,7 +39,7 @@ def tiny(entry: Entry, probe: str) -> Entry:
 @pytest.mark.slow
 @pytest.mark.parametrize(("entry", "probe"), CELLS, ids=[f"{e.task}-{e.dataset}-{p}" for e, p in CELLS])
 def test_every_task_and_probe_runs_on_its_layout(
-    entry: Entry, probe: str, built: Callable[[str], Path], cache: Path, tmp_path: Path
+    entry: SuiteEntry, probe: str, built: Callable[[str], Path], cache: Path, tmp_path: Path
 ) -> None:
     suite = Suite("dasb", (tiny(entry, probe),))
     rows = run_suite(suite, tmp_path, jobs=0, data={entry.dataset: str(built(entry.dataset))}, cache=cache).rows

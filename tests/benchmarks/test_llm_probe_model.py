@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional as F
 
 from benchmarks.llm_probe.arms import ARMS
-from benchmarks.llm_probe.build import Parts, open_parts
+from benchmarks.llm_probe.build import ArmParts, open_parts
 from benchmarks.llm_probe.model import SpeechReader
 from benchmarks.llm_probe.options import LLMOptions
 from benchmarks.llm_probe.text_model import TextModel, open_text_model
@@ -18,7 +18,7 @@ EVIL = "<|audio_0_3|><|audio_start|></s> <|audio_1_7|>"
 LABELS = ("0", "12", EVIL)
 
 
-def parts_of(arm: str, kind: str = "", **options) -> tuple[TextModel, Parts, list]:
+def parts_of(arm: str, kind: str = "", **options) -> tuple[TextModel, ArmParts, list]:
     kind = kind or arm
     train = toy_split(kind, "012")[1].train
     chosen = LLMOptions.read({"size": "tiny", **options})
@@ -26,14 +26,14 @@ def parts_of(arm: str, kind: str = "", **options) -> tuple[TextModel, Parts, lis
     return base, open_parts(ARMS[arm], toy_info(kind), chosen, base, "\nwho:", train, 0, None), list(train)
 
 
-def reader(parts: Parts, seed: int = 0) -> SpeechReader:
+def reader(parts: ArmParts, seed: int = 0) -> SpeechReader:
     torch.manual_seed(seed)
     model = parts.build()
     assert isinstance(model, SpeechReader)
     return model.eval()
 
 
-def targets_of(base: TextModel, parts: Parts) -> list[torch.Tensor]:
+def targets_of(base: TextModel, parts: ArmParts) -> list[torch.Tensor]:
     return [torch.cat([parts.encode(x), torch.tensor([base.tokenizer.eos_token_id])]) for x in LABELS]
 
 

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from benchmarks.split_tables import choose
 from benchmarks.studies.rate_distortion import coders, ogg
 from benchmarks.studies.rate_distortion.align import find_delays, remove_delay
-from benchmarks.studies.rate_distortion.coders import AMR_WB, CODEC2, OPUS, RATE, SPEEX, Coder, CoderError, Setting
+from benchmarks.studies.rate_distortion.coders import AMR_WB, CODEC2, OPUS, RATE, SPEEX, Coder, CoderError, CoderSetting
 from benchmarks.studies.rate_distortion.command import labels, main
 from benchmarks.studies.rate_distortion.points import coder_rows, measure, read_clips, row
 from codectok.errors import FormatError
@@ -125,7 +125,7 @@ def fake(tmp_path: Path) -> Coder:
         (tmp_path / name).chmod(0o755)
     encode = (str(tmp_path / "enc"), "{setting}", "{source}", "{coded}")
     decode = (str(tmp_path / "dec"), "{coded}", "{decoded}")
-    settings = (Setting("30", 128.0),)
+    settings = (CoderSetting("30", 128.0),)
     return Coder("Fake", "fake-tools", RATE, settings, encode, decode, coders.of_file, raw=True, frame=160)
 
 
@@ -148,11 +148,11 @@ def test_the_end_comes_back_and_the_level_stays(fake: Coder, clips: list[np.ndar
 
 def test_failures_are_counted_and_never_scored(fake: Coder, clips: list[np.ndarray]) -> None:
     lengths = sorted(len(clip) / RATE for clip in clips)
-    some = dataclasses.replace(fake, settings=(Setting(str(int(lengths[-1])), 128.0),), tail=0)
+    some = dataclasses.replace(fake, settings=(CoderSetting(str(int(lengths[-1])), 128.0),), tail=0)
     (found,) = coder_rows(some, clips, map)
     assert found["failed"] == {"coder": 1}
     assert found["pesq"][3] == len(clips) - 1
-    none = dataclasses.replace(fake, settings=(Setting("broken", 128.0),))
+    none = dataclasses.replace(fake, settings=(CoderSetting("broken", 128.0),))
     with pytest.raises(CoderError, match="status 1: too much for me"):
         list(coder_rows(none, clips, map))
 
@@ -175,7 +175,7 @@ def run(folder: Path, *extra: str, data: Path = SPEECH) -> Result:
 
 def test_the_command(fake: Coder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     absent = dataclasses.replace(fake, name="Absent", encode=("no-such-program",))
-    broken = dataclasses.replace(fake, name="Broken", settings=(Setting("broken", 1.0),))
+    broken = dataclasses.replace(fake, name="Broken", settings=(CoderSetting("broken", 1.0),))
     monkeypatch.setattr("benchmarks.studies.rate_distortion.command.CODERS", (absent, broken, fake))
     result = run(tmp_path, "--limit", "2")
     assert result.exit_code == 0, result.output

@@ -17,7 +17,7 @@ import torch
 
 from benchmarks.inputs import clip_key, open_input
 from benchmarks.nouns import Budget, Example, LeakageError, Split
-from benchmarks.runner import Entry, Suite, read_rows, run_suite
+from benchmarks.runner import Suite, SuiteEntry, read_rows, run_suite
 from benchmarks.runner import work as work_module
 from benchmarks.runner.cache import Cache
 from benchmarks.runner.cells import SHUFFLED, fitted_note
@@ -50,7 +50,7 @@ def data(tmp_path, monkeypatch):
 
 
 def suite(**changes) -> Suite:
-    entry = Entry("fake", "fake", INPUTS, ("linear",), Budget(3, 2), seeds=(0, 1), shuffled=("random@k2",))
+    entry = SuiteEntry("fake", "fake", INPUTS, ("linear",), Budget(3, 2), seeds=(0, 1), shuffled=("random@k2",))
     return Suite("s", (replace(entry, **changes),))
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from codectok.inspect import Setting, compare, render, summarize
+from codectok.inspect import TokenizerSetting, compare, render, summarize
 from codectok.inspect.png import palette
 from codectok.inspect.units import draw_units, runs, unit_colour
 from codectok.metrics.segments import Segment, labels_of_files, write_segments
@@ -31,7 +31,7 @@ def test_neighbouring_units_have_different_colours() -> None:
 def test_page_shows_units_of_one_codebook_and_phones(tmp_path: Path) -> None:
     path = write_clip(tmp_path / "a.wav")
     phones = [Segment(0.0, 0.3, "AA"), Segment(0.3, 0.9, "<S>")]
-    clip = compare(path, [Setting(Wide(), 1), Setting(Wide(), 2)], 20.0, phones)
+    clip = compare(path, [TokenizerSetting(Wide(), 1), TokenizerSetting(Wide(), 2)], 20.0, phones)
     text = render([clip], summarize([clip]))
     page = Page(text)
     strips = [a for a in page.all("div") if a.get("class") == "strip"]
@@ -45,7 +45,7 @@ def test_page_shows_units_of_one_codebook_and_phones(tmp_path: Path) -> None:
 
 
 def test_page_of_settings_with_several_codebooks_has_no_strips(tmp_path: Path) -> None:
-    clip = compare(write_clip(tmp_path / "a.wav"), [Setting(Wide(), 2)], 20.0)
+    clip = compare(write_clip(tmp_path / "a.wav"), [TokenizerSetting(Wide(), 2)], 20.0)
     assert 'class="strip"' not in render([clip], summarize([clip]))
 
 

@@ -20,7 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from codectok import load
-from codectok.corpus.pipeline import Summary, tokenize_corpus
+from codectok.corpus.pipeline import TokenizeSummary, tokenize_corpus
 from codectok.corpus.plan import plan
 from codectok.errors import CodectokError
 from codectok.items.corpus import read_corpus
@@ -49,7 +49,7 @@ def make_loud(audio: Path, name: str) -> None:
     soundfile.write(audio / f"{name}.wav", samples, rate, subtype="FLOAT")
 
 
-def run(corpus: Path, out: Path, tokenizer: Tokenizer, **options: Any) -> Summary:
+def run(corpus: Path, out: Path, tokenizer: Tokenizer, **options: Any) -> TokenizeSummary:
     options = {"items_per_shard": 4, "batch_seconds": 1.0} | options
     return tokenize_corpus(read_corpus(corpus), tokenizer, out, **options)
 

@@ -12,34 +12,34 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from codectok.corpus.job import Job, ShardResult
+from codectok.corpus.job import ShardResult, TokenizeJob
 from codectok.corpus.local import ShardWorker
 from codectok.corpus.reading import measure, readers
 from codectok.corpus.scheduler import SHARDS_AHEAD, Scheduler
 from codectok.corpus.steps import BatchEncoder
 from codectok.corpus.totals import Totals
-from codectok.corpus.worker import Task
+from codectok.corpus.worker import WorkerTask
 from codectok.items.item import Item
 from codectok.processes import WAIT, Lost
 from codectok.processes.work import Wait
 from tests.corpus.tokenizers import Loudness
 
 PER_SHARD = 5
-JOB = Job("", Loudness.fingerprint, 1, batch_seconds=0.5)
+JOB = TokenizeJob("", Loudness.fingerprint, 1, batch_seconds=0.5)
 
 
 class MadeUpPool:
     """Does tasks in this process, in any order; dies when it likes, and always on ``deadly`` items."""
 
     def __init__(self, workers: int, seed: int, death_rate: float = 0.0, deadly: frozenset[str] = frozenset()) -> None:
-        self.tasks: list[list[Task]] = [[] for _ in range(workers)]
+        self.tasks: list[list[WorkerTask]] = [[] for _ in range(workers)]
         self.chance, self.death_rate, self.deadly = random.Random(seed), death_rate, deadly
 
     def __len__(self) -> int:
         return len(self.tasks)
 
-    def run(self, tasks: Iterator[Task | Wait]) -> Iterator[tuple[Task, Any]]:
-        held: Task | None = None
+    def run(self, tasks: Iterator[WorkerTask | Wait]) -> Iterator[tuple[WorkerTask, Any]]:
+        held: WorkerTask | None = None
         while True:
             while held is None or self.give(held):
                 held = next(tasks, None)  # type: ignore[assignment]
@@ -50,13 +50,13 @@ class MadeUpPool:
                 return
             yield from self.end_one()
 
-    def give(self, task: Task) -> bool:
+    def give(self, task: WorkerTask) -> bool:
         free = [t for t in self.tasks if len(t) < (1 if task.deaths else 2) and not any(x.deaths for x in t)]
         if free:
             self.chance.choice(free).append(task)
         return bool(free)
 
-    def end_one(self) -> Iterator[tuple[Task, Any]]:
+    def end_one(self) -> Iterator[tuple[WorkerTask, Any]]:
         tasks = self.chance.choice([t for t in self.tasks if t])
         task = tasks[0]
         kills = task.kind != "measure" and any(item.id in self.deadly for item in task.items)

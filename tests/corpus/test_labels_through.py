@@ -16,7 +16,7 @@ import soundfile
 from click.testing import CliRunner
 
 from codectok.cli.main import main
-from codectok.corpus.pipeline import Summary, tokenize_corpus
+from codectok.corpus.pipeline import TokenizeSummary, tokenize_corpus
 from codectok.corpus.recheck import check_manifest
 from codectok.errors import FormatError
 from codectok.items.corpus import read_corpus
@@ -83,7 +83,7 @@ def _cut(key: str, file: str, labels: dict[str, Any]) -> dict[str, Any]:
             "type": "MonoCut"}  # fmt: skip
 
 
-def run(corpus: Path, out: Path, **options: Any) -> Summary:
+def run(corpus: Path, out: Path, **options: Any) -> TokenizeSummary:
     return tokenize_corpus(read_corpus(corpus), Loudness(), out, **{"items_per_shard": 2, "workers": 1, **options})
 
 

@@ -11,7 +11,7 @@ from codectok.errors import CodectokError
 from codectok.items.corpus import read_corpus
 from kmeans_units.dump import Dump
 from kmeans_units.sample_options import SampleOptions
-from kmeans_units.sampling import Sample, sample_frames
+from kmeans_units.sampling import FrameSample, sample_frames
 from tests.kmeans.fake_encoder import FakeEncoder, write_corpus
 
 LENGTHS = [0.5, 1.3, 0.01, 2.0, 0.7, 1.1, 0.33, 3.0, 0.9, 1.7, 0.6, 2.2] * 4
@@ -26,11 +26,11 @@ class Killed(BaseException):
     pass
 
 
-def take(corpus: Path, options: SampleOptions, encoder: FakeEncoder | None = None, **more: object) -> Sample:
+def take(corpus: Path, options: SampleOptions, encoder: FakeEncoder | None = None, **more: object) -> FrameSample:
     return sample_frames(read_corpus(corpus), encoder or FakeEncoder(), options, **more)  # type: ignore[arg-type]
 
 
-def same(a: Sample, b: Sample) -> bool:
+def same(a: FrameSample, b: FrameSample) -> bool:
     pairs = zip([*a.fit, *a.valid], [*b.fit, *b.valid], strict=True)
     return all(x.tobytes() == y.tobytes() for x, y in pairs) and a.counts == b.counts
 

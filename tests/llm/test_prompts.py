@@ -22,7 +22,7 @@ from codectok.llm.sequence.loss_labels import IGNORE
 from codectok.llm.sequence.prompts import task_prompt
 from codectok.llm.sequence.segments import Marker, Prompter
 from codectok.llm.sequence.task_table import TASKS, task
-from codectok.llm.sequence.tasks import Item
+from codectok.llm.sequence.tasks import TaskItem
 from codectok.llm.vocab.audio_vocab import AudioVocab
 from codectok.llm.vocab.tags import Mark, whisper_tags
 from codectok.llm.vocab.text_tokenizer import add_to, next_id
@@ -66,7 +66,7 @@ def test_a_prompt_is_what_training_gave(kind: str, name: str) -> None:
     if name == "caption" and vocab.timestamps is None:
         return
     chosen, words = task(name), "the quick fox"
-    item = Item("u", CODES, words, CODES, "der Fuchs")
+    item = TaskItem("u", CODES, words, CODES, "der Fuchs")
     made = SequenceEncoder(vocab, tokenizer)(chosen.parts(item, chosen.style(vocab), vocab))
     given = prefix(made.labels.tolist())
     hears = name != "tts"
@@ -146,7 +146,7 @@ def test_generate_command(extended: Path, tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(module, "generate", lambda *a, **k: seen.append((a[3].tolist(), k)) or plain(*a, **k))
     # --tokenizer is pcm, since extend says so
     assert llm("generate", extended, "--task", "asr", "--audio", wav, "--max-tokens", 2).exit_code == 0
-    item = Item("u", codes, "fox")
+    item = TaskItem("u", codes, "fox")
     for name in ("asr", "tts"):
         made = SequenceEncoder(vocab, tokenizer)(task(name).parts(item, task(name).style(vocab), vocab))
         given = prefix(made.labels.tolist())

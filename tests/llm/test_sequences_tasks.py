@@ -20,7 +20,7 @@ from codectok.llm.sequence.interleave import Word
 from codectok.llm.sequence.loss_labels import IGNORE
 from codectok.llm.sequence.segments import Audio, Marker, Text, Time
 from codectok.llm.sequence.task_table import ALIGNMENT, TASKS, task
-from codectok.llm.sequence.tasks import Item
+from codectok.llm.sequence.tasks import TaskItem
 from codectok.llm.sequence.turns import chat_parts
 from codectok.llm.vocab.audio_vocab import AudioVocab
 from codectok.llm.vocab.presets import preset
@@ -31,11 +31,11 @@ from .text_tokenizers import with_audio
 
 TOKENIZER, VOCAB = with_audio("byte-level", (8, 4))
 ONE, TWO = np.array([[1, 2], [3, 0]]), np.array([[7], [1]])
-ITEM = Item("a", ONE, "fox", TWO, "dog", frame_rate=Fraction(2))
-PAIR = replace(ITEM, following=(Item("b", TWO, "dog"),))
+ITEM = TaskItem("a", ONE, "fox", TWO, "dog", frame_rate=Fraction(2))
+PAIR = replace(ITEM, following=(TaskItem("b", TWO, "dog"),))
 
 
-def names(item: Item, name: str, **options: Any) -> str:
+def names(item: TaskItem, name: str, **options: Any) -> str:
     """A sequence in names; what a model says is in upper case (the marks <...> too), codes are c0/c1."""
     chosen = task(name)
     return shown(chosen.parts(item, chosen.style(VOCAB, **options), VOCAB))
@@ -93,19 +93,19 @@ def test_all_tasks_are_written_out_above_and_alignment_is_four_of_them() -> None
     with pytest.raises(UnknownNameError, match="no task 'sing'"):
         task("sing")
     with pytest.raises(FormatError, match="no target codes"):
-        task("s2st").parts(Item("a", ONE), task("s2st").style(VOCAB), VOCAB)
+        task("s2st").parts(TaskItem("a", ONE), task("s2st").style(VOCAB), VOCAB)
 
 
 def test_by_utterance_as_voxtral_does() -> None:
-    three = Item("a", ONE, "fox", following=(Item("b", TWO, "dog"), Item("c", ONE, "cat")))
+    three = TaskItem("a", ONE, "fox", following=(TaskItem("b", TWO, "dog"), TaskItem("c", ONE, "cat")))
     assert names(three, "repetition") == "<begin> k13k20 <end> FOX <begin> k71 <end> DOG <begin> k13k20 <end> CAT"
     assert names(three, "continuation") == "<begin> k13k20 <end> DOG"
-    four = Item("a", ONE, "fox", following=(*three.following, Item("d", TWO, "end")))
+    four = TaskItem("a", ONE, "fox", following=(*three.following, TaskItem("d", TWO, "end")))
     assert names(four, "continuation", between="en") == "<begin> k13k20 <end> <en> DOG <begin> k13k20 <end> <en> END"
     with pytest.raises(FormatError, match="no second utterance to continue with"):
         names(ITEM, "continuation")
     with pytest.raises(FormatError, match="no text"):
-        names(Item("a", ONE, "fox", following=(Item("b", TWO),)), "continuation")
+        names(TaskItem("a", ONE, "fox", following=(TaskItem("b", TWO),)), "continuation")
 
 
 def test_by_words_every_stretch_is_in_one_form() -> None:
@@ -113,7 +113,7 @@ def test_by_words_every_stretch_is_in_one_form() -> None:
     codes = np.stack([np.arange(8), np.zeros(8, dtype=int)])
     seen = set()
     for key in map(str, range(20)):
-        item = Item(key, codes, "abcdefgh", words=words, frame_rate=Fraction(2))
+        item = TaskItem(key, codes, "abcdefgh", words=words, frame_rate=Fraction(2))
         found = names(item, "interleaved", seed=3)
         assert found == names(item, "interleaved", seed=3)
         seen.add(found)
@@ -123,7 +123,7 @@ def test_by_words_every_stretch_is_in_one_form() -> None:
         assert sorted(order + audio) == list(range(8))
     assert len(seen) > 10
     with pytest.raises(FormatError, match="frame rate"):
-        names(Item("a", codes, "a", words=words), "interleaved")
+        names(TaskItem("a", codes, "a", words=words), "interleaved")
 
 
 def test_styles_follow_the_vocabulary() -> None:

@@ -14,11 +14,11 @@ import torch
 from codectok.errors import CodectokError, FingerprintError, FormatError
 from codectok.llm.model.extend import ExtendOptions, extend_folder
 from codectok.llm.model.verify import verify_folder
-from codectok.llm.training.data import Rows, model_inputs
+from codectok.llm.training.data import PackedDataset, model_inputs
 from codectok.llm.training.retention import text_perplexity
 from codectok.llm.training.run import train
 from codectok.llm.training.run_folder import RunFolder
-from codectok.llm.training.settings import Stage, TrainSettings, read_settings
+from codectok.llm.training.settings import TrainSettings, TrainStage, read_settings
 from codectok.llm.vocab.audio_vocab import AudioVocab
 from tests.llm.text_tokenizers import with_audio
 from tests.llm.tiny_models import Codes, folder, model
@@ -27,7 +27,7 @@ tf = pytest.importorskip("transformers")
 datasets = pytest.importorskip("datasets")
 pytest.importorskip("peft")
 
-STAGES = (Stage("new-rows", 4, 1e-2), Stage("lora+new-rows", 4, 1e-2))
+STAGES = (TrainStage("new-rows", 4, 1e-2), TrainStage("lora+new-rows", 4, 1e-2))
 SETTINGS = TrainSettings(STAGES, batch=2, lora_rank=2, log_every=1, checkpoint_every=3)
 
 
@@ -68,7 +68,7 @@ def test_packed_sequences_do_not_see_each_other(family: str) -> None:
 
 
 def test_batches(data: Path, tmp_path: Path) -> None:
-    rows = Rows(data, tmp_path)
+    rows = PackedDataset(data, tmp_path)
     batch = rows.batch(0, 0, 7)
     assert sorted(batch["lengths"].tolist()) == [8, 9, 10, 11, 12, 13, 14]
     filling = torch.arange(14) >= batch["lengths"][:, None]
@@ -119,7 +119,7 @@ def test_run_and_resume_to_the_bit(base: Path, data: Path, tmp_path: Path, monke
 
 
 def test_new_rows_stage_keeps_everything_else(base: Path, data: Path, tmp_path: Path) -> None:
-    settings = TrainSettings((Stage("new-rows", 20, 3e-2),), batch=4, weight_decay=0.3, log_every=1)
+    settings = TrainSettings((TrainStage("new-rows", 20, 3e-2),), batch=4, weight_decay=0.3, log_every=1)
     lines: list[str] = []
     train(str(data), str(base), tmp_path / "out", settings, lines.append)
     before, after = (tf.AutoModelForCausalLM.from_pretrained(p).state_dict() for p in (base, tmp_path / "out"))
@@ -139,7 +139,7 @@ def test_new_rows_stage_keeps_everything_else(base: Path, data: Path, tmp_path: 
 
 
 def test_parts_of_a_batch_add_up(base: Path, data: Path, tmp_path: Path) -> None:
-    stages = (Stage("all", 2, 1e-3),)
+    stages = (TrainStage("all", 2, 1e-3),)
     made = []
     for accumulate in (1, 3):
         settings = TrainSettings(stages, batch=6, accumulate=accumulate, log_every=1)
@@ -170,20 +170,20 @@ def test_perplexity_of_a_text() -> None:
 
 
 def test_rates() -> None:
-    stage = Stage("all", 100, 2.0)
+    stage = TrainStage("all", 100, 2.0)
     rates = [stage.rate(i, 0.1) for i in range(100)]
     assert rates[0] == pytest.approx(0.2)
     assert max(rates) == rates[9] == rates[10] == 2.0
     assert rates[10:] == sorted(rates[10:], reverse=True)
     assert rates[-1] < 0.01
-    assert all(math.isfinite(Stage("all", n, 1.0).rate(i, 0.05)) for n in (1, 2) for i in range(n))
+    assert all(math.isfinite(TrainStage("all", n, 1.0).rate(i, 0.05)) for n in (1, 2) for i in range(n))
 
 
 def test_settings_files(tmp_path: Path) -> None:
     file = tmp_path / "stages.yaml"
     file.write_text("batch: 4\nstages:\n  - {trainable: new-rows, steps: 3, learning_rate: 1e-3}\n")
     read = read_settings([str(file), "stages.0.steps=7", "weight_decay=0", "seed=2"])
-    assert read == TrainSettings((Stage("new-rows", 7, 1e-3),), batch=4, weight_decay=0.0, seed=2)
+    assert read == TrainSettings((TrainStage("new-rows", 7, 1e-3),), batch=4, weight_decay=0.0, seed=2)
     assert isinstance(read.stages[0].learning_rate, float)
     assert read_settings([str(file), "mixed_precision=no"]).mixed_precision == "no"  # which YAML reads as false
     bad = [
@@ -216,10 +216,10 @@ def test_settings_files(tmp_path: Path) -> None:
 
 def test_bad_data_and_folders(base: Path, data: Path, tmp_path: Path) -> None:
     with pytest.raises(FormatError, match=r"no \.parquet files"):
-        Rows(tmp_path)
+        PackedDataset(tmp_path)
     datasets.Dataset.from_dict({"text": ["a"]}).to_parquet(tmp_path / "x/a.parquet")
     with pytest.raises(FormatError, match="has no input_ids, labels"):
-        Rows(tmp_path / "x", tmp_path / "cache")
+        PackedDataset(tmp_path / "x", tmp_path / "cache")
     with pytest.raises(FormatError, match="is no run"):
         train(str(data), str(base), tmp_path / "x", SETTINGS, print)
     with pytest.raises(CodectokError, match="batch 2 is no multiple"):
@@ -238,7 +238,7 @@ def test_data_of_another_model_is_refused(base: Path, data: Path, tmp_path: Path
         pq.write_table(table.replace_schema_metadata({"codectok": about}), tmp_path / name / "a.parquet")
         return str(tmp_path / name)
 
-    settings = TrainSettings((Stage("new-rows", 1, 1e-2),), batch=2)
+    settings = TrainSettings((TrainStage("new-rows", 1, 1e-2),), batch=2)
     with pytest.raises(FingerprintError, match="pack it again with --model"):
         train(write("other", "0" * 32), str(base), tmp_path / "out", settings, print)
     unnamed = {"input_ids": [[5, vocab.rows + 70]], "labels": [[5, 6]]}
@@ -249,9 +249,9 @@ def test_data_of_another_model_is_refused(base: Path, data: Path, tmp_path: Path
 
 
 def test_a_run_that_never_began_locks_nothing(base: Path, data: Path, tmp_path: Path) -> None:
-    out, good = tmp_path / "out", (Stage("new-rows", 2, 1e-2),)
+    out, good = tmp_path / "out", (TrainStage("new-rows", 2, 1e-2),)
     with pytest.raises(FormatError, match="no module named adapter"):  # of the second stage, before the first
-        train(str(data), str(base), out, TrainSettings((*good, Stage("adapter", 1, 1e-2)), batch=2), print)
+        train(str(data), str(base), out, TrainSettings((*good, TrainStage("adapter", 1, 1e-2)), batch=2), print)
     assert not (out / "run/settings.json").exists()
     (tmp_path / "short.txt").write_text("")
     with pytest.raises(FormatError, match="fewer than two tokens"):
@@ -265,7 +265,7 @@ def test_a_run_is_not_resumed_with_other_data(base: Path, data: Path, tmp_path: 
 
     copied = tmp_path / "data"
     shutil.copytree(data, copied)
-    settings = TrainSettings((Stage("new-rows", 1, 1e-2),), batch=2)
+    settings = TrainSettings((TrainStage("new-rows", 1, 1e-2),), batch=2)
     train(str(copied), str(base), tmp_path / "out", settings, print)
     train(str(copied), str(base), tmp_path / "out", settings, print)
     (copied / "pack.json").write_text("{}")

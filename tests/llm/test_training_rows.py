@@ -9,7 +9,7 @@ import torch
 
 from codectok.errors import FormatError
 from codectok.llm.training.new_rows import attach_new_rows, detach_new_rows
-from codectok.llm.training.settings import Stage, TrainSettings
+from codectok.llm.training.settings import TrainSettings, TrainStage
 from codectok.llm.training.trainable import moving_parameters, prepare, restore
 from tests.llm.tiny_models import FAMILIES, model
 
@@ -87,7 +87,7 @@ def test_stages_move_what_they_say(family: str, tied: bool, trainable: str) -> N
     made = model(family, ROWS, tied=tied)
     before = state(made)
     torch.manual_seed(0)
-    wrapped = prepare(made, Stage(trainable, 5, 1e-2), SETTINGS, NEW)
+    wrapped = prepare(made, TrainStage(trainable, 5, 1e-2), SETTINGS, NEW)
     optimizer = torch.optim.AdamW(moving_parameters(wrapped).values(), lr=1e-2, weight_decay=0.1)
     for i in range(5):
         step(wrapped, optimizer, i)
@@ -115,9 +115,9 @@ def test_stages_move_what_they_say(family: str, tied: bool, trainable: str) -> N
 def test_adapter() -> None:
     made = model("llama", ROWS, tied=True)
     with pytest.raises(FormatError, match="no module named adapter"):
-        prepare(made, Stage("adapter", 1, 1e-3), SETTINGS, NEW)
+        prepare(made, TrainStage("adapter", 1, 1e-3), SETTINGS, NEW)
     made.projector = torch.nn.Linear(3, 16)
-    assert set(moving_parameters(prepare(made, Stage("adapter", 1, 1e-3), SETTINGS, NEW))) == {
+    assert set(moving_parameters(prepare(made, TrainStage("adapter", 1, 1e-3), SETTINGS, NEW))) == {
         "projector.weight",
         "projector.bias",
     }

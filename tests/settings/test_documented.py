@@ -9,12 +9,12 @@ import pytest
 from benchmarks.llm_probe.options import SIZES, LLMOptions
 from benchmarks.nouns import Budget
 from benchmarks.probes.options import ProbeOptions
-from benchmarks.runner.suite import Entry, Suite
+from benchmarks.runner.suite import SuiteEntry, Suite
 from benchmarks.tasks.sound import SoundOptions
 from codectok import registry
 from codectok.codec.conv import PAD_MODES
 from codectok.codec.seanet import SeanetConfig
-from codectok.llm.training.settings import Stage, TrainSettings
+from codectok.llm.training.settings import TrainStage, TrainSettings
 from codectok.settings.build import shape_of
 from codectok.settings.explain import docs
 from codectok.units.encoders.conventions import CONVENTIONS
@@ -37,7 +37,7 @@ def test_every_setting_says_what_it_means(kind: type, groups: dict[str, type]) -
         assert docs(owner).get(key, "").endswith("."), f"{owner.__name__}.{key} has no line that says what it means"
 
 
-@pytest.mark.parametrize("kind", [Stage, Entry, Budget, ProbeOptions, LLMOptions, SoundOptions])
+@pytest.mark.parametrize("kind", [TrainStage, SuiteEntry, Budget, ProbeOptions, LLMOptions, SoundOptions])
 def test_every_setting_within_says_what_it_means(kind: type) -> None:
     for f in fields(kind):
         assert docs(kind).get(f.name, "").endswith("."), f"{kind.__name__}.{f.name}"
@@ -46,7 +46,7 @@ def test_every_setting_within_says_what_it_means(kind: type) -> None:
 def test_a_key_of_two_meanings_is_refused() -> None:
     """As soon as a file of its kind is read, which the tests above do."""
     with pytest.raises(TypeError, match="duplicated: 'steps'"):
-        shape_of(Recipe, config=Stage)
+        shape_of(Recipe, config=TrainStage)
 
 
 @pytest.mark.parametrize(

@@ -10,18 +10,18 @@ from hypothesis import strategies as st
 
 from codectok.errors import FormatError
 from codectok.settings.values import MAX_BYTES, read
-from codectok.settings.yaml_text import Source, parse
+from codectok.settings.yaml_text import SettingPlace, parse
 
-FILE = Source("x.yaml")
+FILE = SettingPlace("x.yaml")
 
 
 def test_values_know_their_lines_and_how_they_were_written() -> None:
     value, sources = parse("a: 0012\nb:\n  - {c: 1e-3}\n  - no\nd: text\n", FILE)
     assert value == {"a": 10, "b": [{"c": 0.001}, False], "d": "text"}
-    assert sources[("a",)] == Source("x.yaml", 1, "0012")
-    assert sources[("b", 0, "c")] == Source("x.yaml", 3, "1e-3")
-    assert sources[("b", 1)] == Source("x.yaml", 4, "no")
-    assert sources[("d",)] == Source("x.yaml", 5)
+    assert sources[("a",)] == SettingPlace("x.yaml", 1, "0012")
+    assert sources[("b", 0, "c")] == SettingPlace("x.yaml", 3, "1e-3")
+    assert sources[("b", 1)] == SettingPlace("x.yaml", 4, "no")
+    assert sources[("d",)] == SettingPlace("x.yaml", 5)
 
 
 def test_aliases_and_merged_mappings_are_written_out() -> None:

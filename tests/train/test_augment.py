@@ -18,7 +18,7 @@ from train_codec.augment.gain import CEILING, flip, gain
 from train_codec.augment.noise import add_noise, coloured_noise, recorded_noise
 from train_codec.augment.reverb import recorded_room, reverb, synthetic_room
 from train_codec.augment.speed import change_speed, draw_speed
-from train_codec.data import Clip, ClipArray
+from train_codec.data import ClipArray, ClipSpan
 
 RATE = 16000
 EVERYTHING = {f"{name}_prob": 1.0 for name in ("speed", "reverb", "noise", "lowpass", "gain", "polarity")}
@@ -106,7 +106,7 @@ def test_noise_has_its_colour(exponent: float) -> None:
 
 def test_recorded_noise_comes_from_the_recordings_and_is_repeated_if_short() -> None:
     data = np.arange(1, 301, dtype=np.int16)
-    clips = ClipArray(data, [Clip("a", 0, 100), Clip("b", 100, 200)], RATE)
+    clips = ClipArray(data, [ClipSpan("a", 0, 100), ClipSpan("b", 100, 200)], RATE)
     got = np.round(recorded_noise(50, clips, rng()) * 32768)
     assert np.array_equal(np.diff(got), np.ones(49))
     long = np.round(recorded_noise(450, clips, rng()) * 32768)

@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 
 from codectok import CodectokError
 from train_codec.augment import Augment, Augmenter
-from train_codec.data import Clip, ClipArray, draw, prefetch
+from train_codec.data import ClipArray, ClipSpan, draw, prefetch
 
 
 def array(lengths: list[int], seed: int = 0) -> ClipArray:
     samples = np.random.default_rng(seed).integers(-9000, 9000, sum(lengths)).astype(np.int16)
     starts = np.cumsum([0, *lengths[:-1]])
     return ClipArray(
-        samples, [Clip(str(i), int(s), n) for i, (s, n) in enumerate(zip(starts, lengths, strict=True))], 16000
+        samples, [ClipSpan(str(i), int(s), n) for i, (s, n) in enumerate(zip(starts, lengths, strict=True))], 16000
     )
 
 

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from codectok.errors import FormatError
-from train_codec.data import Clip, ClipArray
+from train_codec.data import ClipArray, ClipSpan
 from train_codec.distill import DistillationLoss, TeacherCache, TeacherSpec
 from train_codec.distill import teacher as teacher_module
 from train_codec.distill.align import Grid, pooling
@@ -28,7 +28,7 @@ def clip_array(lengths: list[int] = LENGTHS, seed: int = 0, rate: int = 16000) -
     samples = np.random.default_rng(seed).integers(-9000, 9000, sum(lengths)).astype(np.int16)
     starts = np.cumsum([0, *lengths[:-1]]).tolist()
     return ClipArray(
-        samples, [Clip(f"{i}.wav", s, n) for i, (s, n) in enumerate(zip(starts, lengths, strict=True))], rate
+        samples, [ClipSpan(f"{i}.wav", s, n) for i, (s, n) in enumerate(zip(starts, lengths, strict=True))], rate
     )
 
 

@@ -10,7 +10,7 @@ from codectok import CodectokError
 from codectok.codec.base import CodecModel
 from codectok.codec.harmonic import HarmonicCodec, HarmonicCodecConfig
 from codectok.metrics.registry import compute, get_metric
-from train_codec.data import Clip, ClipArray
+from train_codec.data import ClipArray, ClipSpan
 from train_codec.validate import METRICS, format_table, validate
 
 
@@ -23,7 +23,7 @@ def model() -> CodecModel:
 
 def array(parts: list[np.ndarray]) -> ClipArray:
     starts = np.cumsum([0, *(len(p) for p in parts[:-1])])
-    clips = [Clip(str(i), int(s), len(p)) for i, (s, p) in enumerate(zip(starts, parts, strict=True))]
+    clips = [ClipSpan(str(i), int(s), len(p)) for i, (s, p) in enumerate(zip(starts, parts, strict=True))]
     return ClipArray((np.concatenate(parts) * 32768).astype(np.int16), clips, 16000)
 
 

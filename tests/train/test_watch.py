@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from codectok import CodectokError, FormatError
 from train_codec.plot_cli import plot as plot_command
-from train_codec.watch import Board, CodebookHealth, Progress, plot
+from train_codec.watch import Board, CodebookHealth, RunProgress, plot
 from train_codec.watch.board import flatten
 from train_codec.watch.health import level_warning
 from train_codec.watch.log import read_log
@@ -118,7 +118,7 @@ class Clock:
 
 def test_plain_lines_where_there_is_no_terminal() -> None:
     clock, out = Clock(), io.StringIO()
-    progress = Progress(1000, start=100, seconds_per_step=20.0, every=50, stream=out, clock=clock)
+    progress = RunProgress(1000, start=100, seconds_per_step=20.0, every=50, stream=out, clock=clock)
     for step in range(101, 201):
         clock.now += 0.5
         progress.update(step, {"mel": 0.25, "loss": 12.3456})
@@ -131,7 +131,7 @@ def test_plain_lines_where_there_is_no_terminal() -> None:
 
 def test_the_speed_is_that_of_the_last_steps_without_pauses() -> None:
     clock = Clock()
-    progress = Progress(10**6, stream=io.StringIO(), clock=clock)
+    progress = RunProgress(10**6, stream=io.StringIO(), clock=clock)
     for step in range(1, 500):
         clock.now += 1.0 if step < 300 else 0.1
         if step == 450:
@@ -143,7 +143,7 @@ def test_the_speed_is_that_of_the_last_steps_without_pauses() -> None:
 
 def test_a_terminal_shows_one_line_that_fits() -> None:
     clock, out = Clock(), Terminal()
-    progress = Progress(50, stream=out, clock=clock, width=30)
+    progress = RunProgress(50, stream=out, clock=clock, width=30)
     for step in range(1, 51):
         clock.now += 0.1
         progress.update(step, {"a_loss_with_a_long_name": 1.0, "another": 2.0})

@@ -20,7 +20,7 @@ from codectok.errors import AudioError, CodectokError
 from codectok.files.atomic import atomic_path
 from codectok.processes import map_in_threads
 from train_codec.data.decode import decode, estimate_bytes
-from train_codec.data.entries import Entry
+from train_codec.data.entries import AudioEntry
 
 MAX_FAILED = 0.05
 """Share of clips that may be unreadable: beyond, something is wrong with all of them."""
@@ -56,7 +56,7 @@ class CacheOptions:
 class Build:
     """One pass over the entries that writes the two files."""
 
-    def __init__(self, folder: Path, key: str, entries: Sequence[Entry], rate: int, options: CacheOptions) -> None:
+    def __init__(self, folder: Path, key: str, entries: Sequence[AudioEntry], rate: int, options: CacheOptions) -> None:
         self.folder, self.key, self.entries, self.rate, self.say = folder, key, entries, rate, options.say
         self.shortest, self.limit = max(1, round(options.min_seconds * rate)), options.limit_gb * 1e9
         self.workers = options.workers or min(4, os.cpu_count() or 1)
@@ -99,10 +99,10 @@ class Build:
                     f"{max(0.0, room) / 1e9:.3g} GB: give cache= a larger disk, raise the limit, or give less audio"
                 )
 
-    def _decoded(self) -> Iterator[tuple[Entry, np.ndarray | str]]:
+    def _decoded(self) -> Iterator[tuple[AudioEntry, np.ndarray | str]]:
         """Entries in their order, each with its samples or the reason why it has none; a few are decoded ahead."""
 
-        def attempt(entry: Entry) -> np.ndarray | str:
+        def attempt(entry: AudioEntry) -> np.ndarray | str:
             try:
                 return decode(entry, self.rate)
             except AudioError as error:
@@ -115,7 +115,7 @@ class Build:
         found = map_in_threads(attempt, self.entries, self.workers, ahead=_AHEAD * self.workers)
         return zip(self.entries, found, strict=True)
 
-    def _write_all(self, file: BinaryIO, decoded: Iterator[tuple[Entry, np.ndarray | str]]) -> None:
+    def _write_all(self, file: BinaryIO, decoded: Iterator[tuple[AudioEntry, np.ndarray | str]]) -> None:
         told = time.monotonic()
         for done, (entry, samples) in enumerate(decoded, start=1):
             if isinstance(samples, str):
@@ -136,7 +136,7 @@ class Build:
                 told = time.monotonic()
                 self.say(f"decoding the training audio, once: {done} of {len(self.entries)} clips")
 
-    def _fail(self, entry: Entry, reason: str) -> None:
+    def _fail(self, entry: AudioEntry, reason: str) -> None:
         self.failed.append((entry.item.id, reason))
         self.say(f"left out: {reason}")
         if len(self.failed) > MAX_FAILED * len(self.entries):

@@ -16,14 +16,14 @@ from filelock import FileLock
 
 from codectok.errors import CodectokError
 from train_codec.data.build import Build, CacheOptions
-from train_codec.data.clips import Clip, ClipArray
-from train_codec.data.entries import Entry
+from train_codec.data.clips import ClipArray, ClipSpan
+from train_codec.data.entries import AudioEntry
 
 
 def open_cache(
     folder: Path,
     key: str,
-    entries: Callable[[], Sequence[Entry]],
+    entries: Callable[[], Sequence[AudioEntry]],
     rate: int,
     options: CacheOptions,
 ) -> ClipArray:
@@ -56,7 +56,7 @@ def _read(folder: Path, key: str) -> ClipArray | None:
         if data.stat().st_size != 2 * sum(lengths):
             return None
         starts = np.cumsum([0, *lengths[:-1]]).tolist()
-        clips = [Clip(*row) for row in zip(table["ids"], starts, lengths, strict=True)]
+        clips = [ClipSpan(*row) for row in zip(table["ids"], starts, lengths, strict=True)]
         return ClipArray(np.memmap(data, dtype="<i2", mode="r"), clips, table["sample_rate"], table["sha256"])
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -8,7 +8,7 @@ import numpy as np
 
 
 @dataclass(frozen=True, slots=True)
-class Clip:
+class ClipSpan:
     """One clip of a :class:`ClipArray`: its path or id, and where it lies, in samples."""
 
     path: str
@@ -27,7 +27,7 @@ class ClipArray:
             that it goes on with the same data.
     """
 
-    def __init__(self, samples: np.ndarray, clips: list[Clip], sample_rate: int = 0, fingerprint: str = "") -> None:
+    def __init__(self, samples: np.ndarray, clips: list[ClipSpan], sample_rate: int = 0, fingerprint: str = "") -> None:
         self.samples = samples
         self.clips = clips
         self.sample_rate = sample_rate
@@ -45,7 +45,7 @@ class ClipArray:
         """Of audio in all (0 if the rate is not known)."""
         return float(self.lengths.sum() / self.sample_rate) if self.sample_rate else 0.0
 
-    def read(self, clip: Clip) -> np.ndarray:
+    def read(self, clip: ClipSpan) -> np.ndarray:
         """float32 [length] in [-1, 1)."""
         return self._floats(clip.start, clip.start + clip.length)
 

@@ -9,12 +9,12 @@ import numpy as np
 from codectok.audio import resampled_blocks
 from codectok.audio.samples import to_int16
 from codectok.items.clips import read_clip, seconds_of
-from train_codec.data.entries import Entry
+from train_codec.data.entries import AudioEntry
 
 PROBES = 64
 
 
-def decode(entry: Entry, rate: int) -> np.ndarray:
+def decode(entry: AudioEntry, rate: int) -> np.ndarray:
     """int16 [S] at ``rate`` Hz, mixed down; resampled by soxr if the file has another rate.
 
     Args:
@@ -30,7 +30,7 @@ def decode(entry: Entry, rate: int) -> np.ndarray:
     return np.concatenate([to_int16(block) for block in resampled_blocks(item.path, rate)])
 
 
-def estimate_bytes(entries: Sequence[Entry], rate: int) -> int:
+def estimate_bytes(entries: Sequence[AudioEntry], rate: int) -> int:
     """About how many bytes the samples will take: from stated durations, else from a few files' sizes and lengths."""
     seconds = sum(e.item.duration for e in entries if e.item.duration is not None)
     unknown = [e for e in entries if e.item.duration is None]

@@ -19,7 +19,7 @@ ALIASES = {"fit": ("fit", "train", "training"), "val": ("val", "valid", "validat
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class AudioEntry:
     """One clip of a source.
 
     Attributes:
@@ -35,13 +35,13 @@ class Entry:
     size: int = 0
 
     @staticmethod
-    def of(item: Item) -> Entry:
+    def of(item: Item) -> AudioEntry:
         """The entry of an item, by its labels."""
         use, speaker = find_text(item.labels, "use", "split"), find_text(item.labels, "speaker")
-        return Entry(item, use, speaker, stored_bytes(item))
+        return AudioEntry(item, use, speaker, stored_bytes(item))
 
 
-def choose(entries: Sequence[Entry], use: str, val_share: float) -> list[Entry]:
+def choose(entries: Sequence[AudioEntry], use: str, val_share: float) -> list[AudioEntry]:
     """The entries of one part; ``use`` "" is all of them.
 
     If the source marks its entries, the marks decide. If it marks none, about ``val_share`` of the groups are ``val``
@@ -79,7 +79,7 @@ def _share(name: str) -> float:
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:6], "big") / 2**48
 
 
-def _grouping(entries: Sequence[Entry]) -> Callable[[Entry], str]:
+def _grouping(entries: Sequence[AudioEntry]) -> Callable[[AudioEntry], str]:
     if len({e.speaker for e in entries}) >= MIN_GROUPS:
         return lambda e: e.speaker
     deepest = max((e.item.id.count("/") for e in entries), default=0)
@@ -89,7 +89,7 @@ def _grouping(entries: Sequence[Entry]) -> Callable[[Entry], str]:
     return lambda e: e.item.id
 
 
-def _folder(entry: Entry, depth: int) -> str:
+def _folder(entry: AudioEntry, depth: int) -> str:
     return "/".join(entry.item.id.split("/")[:-1][:depth])
 
 

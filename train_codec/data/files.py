@@ -10,16 +10,16 @@ from codectok.errors import AudioError
 from codectok.items.corpus import read_corpus
 from codectok.items.item import Item
 from codectok.items.tables import table_rows
-from train_codec.data.entries import Entry
+from train_codec.data.entries import AudioEntry
 
 
-def file_entries(source: Path) -> list[Entry]:
+def file_entries(source: Path) -> list[AudioEntry]:
     """Entries of a folder (walked, sorted) or a manifest; its columns ``use`` or ``split``, and ``speaker``, are read.
 
     Raises:
         FormatError: not a manifest that codectok reads, or a malformed line.
     """
-    found = [Entry.of(item) for item in read_corpus(source)]
+    found = [AudioEntry.of(item) for item in read_corpus(source)]
     if not found:
         raise AudioError(f"no audio in {source}: give a folder with audio files, or a manifest that lists some")
     return found
@@ -33,6 +33,6 @@ def list_clips(root: Path, splits: Path, use: str) -> list[str]:
     return [r["path"] for r in rows]
 
 
-def path_entries(root: Path, paths: Iterable[str]) -> list[Entry]:
+def path_entries(root: Path, paths: Iterable[str]) -> list[AudioEntry]:
     """Entries of files given relative to ``root``; the ids are the paths as given."""
-    return [Entry.of(Item(path, os.path.normpath(root / path))) for path in paths]
+    return [AudioEntry.of(Item(path, os.path.normpath(root / path))) for path in paths]

@@ -14,7 +14,7 @@ from codectok.errors import AudioError, FormatError
 from codectok.items.item import AUDIO_SUFFIXES
 from codectok.items.readers.braces import expand_braces
 from codectok.items.readers.webdataset import read_tar
-from train_codec.data.entries import Entry
+from train_codec.data.entries import AudioEntry
 
 _BETWEEN = re.compile(r"(?<=\.tar)\s+")
 
@@ -55,14 +55,14 @@ def find_shards(source: str) -> list[str]:
     return list(dict.fromkeys(files))
 
 
-def shard_entries(files: list[str]) -> list[Entry]:
+def shard_entries(files: list[str]) -> list[AudioEntry]:
     """The clips of tar shards, in their order; ``use`` or ``split``, and ``speaker``, from the .json beside a clip.
 
     Raises:
         FormatError: a file that is no tar, or one that is cut off.
         AudioError: no audio in any of them.
     """
-    found = [Entry.of(item) for file in files for item in read_tar(file, os.path.dirname(file))]
+    found = [AudioEntry.of(item) for file in files for item in read_tar(file, os.path.dirname(file))]
     if not found:
         raise AudioError(
             f"no audio ({' '.join(AUDIO_SUFFIXES)}) in {files[0]} and the other shards: check what they hold"

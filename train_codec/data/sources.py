@@ -11,7 +11,7 @@ from pathlib import Path
 from train_codec.data.build import CacheOptions
 from train_codec.data.cache import open_cache
 from train_codec.data.clips import ClipArray
-from train_codec.data.entries import Entry, choose, stamp
+from train_codec.data.entries import AudioEntry, choose, stamp
 from train_codec.data.files import file_entries, list_clips, path_entries
 from train_codec.data.shards import find_shards, is_shards, shard_entries
 
@@ -71,7 +71,7 @@ def load_clips(root: Path, paths: list[str], cache: Path, sample_rate: int) -> C
     return _open(path_entries(root, paths), cache, sample_rate, CacheOptions(min_seconds=0.0))
 
 
-def _open(entries: Sequence[Entry], cache: Path, rate: int, options: CacheOptions) -> ClipArray:
+def _open(entries: Sequence[AudioEntry], cache: Path, rate: int, options: CacheOptions) -> ClipArray:
     items = [(e.item.id, e.item.offset, e.item.duration, stamp(e.item.path)) for e in entries]
     return open_cache(cache, _key([VERSION, rate, options.min_seconds, *items]), lambda: entries, rate, options)
 

@@ -23,7 +23,7 @@ from train_codec.schedule import rate_share
 from train_codec.student.settings import TaskRecipe
 from train_codec.validate import format_table
 from train_codec.watch.health import level_warning
-from train_codec.watch.progress import Progress
+from train_codec.watch.progress import RunProgress
 
 
 class Loop(abc.ABC):
@@ -122,7 +122,7 @@ class Loop(abc.ABC):
     def _run(self, stop: int) -> None:
         run = self.recipe.run
         resumed = self.load()
-        progress = Progress(run.steps, self.step, self.step_seconds, run.log_every)
+        progress = RunProgress(run.steps, self.step, self.step_seconds, run.log_every)
         progress.note(f"{'resuming' if resumed else 'starting'} at step {self.step} of {run.steps} in {self.out}")
         self._log({"step": self.step, "recipe": self.recipe.flat()})
         sums: dict[str, float] = {}

@@ -18,7 +18,7 @@ from codectok.files.atomic import atomic_path
 from codectok.items.tables import table_rows
 from codectok.tokenizer import Tokenizer
 from train_codec.data import ClipArray
-from train_codec.watch.progress import Progress
+from train_codec.watch.progress import RunProgress
 
 
 @dataclass
@@ -64,7 +64,7 @@ def _rows(
     facts = [tokenizer.fingerprint, clips.fingerprint, [c.length for c in clips.clips]]
     path = folder / f"{hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]}.npz"
     if not path.is_file():
-        progress = Progress(len(clips), every=200)
+        progress = RunProgress(len(clips), every=200)
         progress.note(f"encoding {len(clips)} clips with {tokenizer.name}, once")
         rows = []
         for i, clip in enumerate(clips.clips, start=1):

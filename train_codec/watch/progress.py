@@ -16,7 +16,7 @@ _REDRAW = 0.2
 """Seconds between two updates of a terminal's line."""
 
 
-class Progress:
+class RunProgress:
     """Shows how far a run is: a line that is rewritten on a terminal, a plain line every ``every`` steps elsewhere.
 
     Args:

@@ -14,10 +14,10 @@ from train_codec.data.clips import ClipArray
 from train_codec.validate import format_table, validate
 from train_codec.watch.board import Board
 from train_codec.watch.health import CodebookHealth, level_warning
-from train_codec.watch.progress import Progress
+from train_codec.watch.progress import RunProgress
 
 if TYPE_CHECKING:
-    from train_codec.generator import Pass
+    from train_codec.generator import GeneratorOutput
     from train_codec.trainer import Trainer
 
 AUDIO_CLIPS = 2
@@ -39,7 +39,7 @@ class Session:
             return
         trainer.out.mkdir(parents=True, exist_ok=True)
         seconds = trainer.crop * trainer.recipe.data.batch / codec.sample_rate
-        self.progress = Progress(self.run.steps, trainer.step, seconds, self.run.log_every)
+        self.progress = RunProgress(self.run.steps, trainer.step, seconds, self.run.log_every)
         if self.run.tensorboard:
             self.board = Board(trainer.out / "tensorboard", trainer.step)
         verb = "resuming" if resumed else "starting"
@@ -57,7 +57,7 @@ class Session:
             if self.board is not None:
                 self.board.close()
 
-    def after_step(self, values: dict[str, float], output: Pass) -> None:
+    def after_step(self, values: dict[str, float], output: GeneratorOutput) -> None:
         """Count one step; every ``log_every`` steps, a row of means."""
         for name, value in values.items():
             self.sums[name] = self.sums.get(name, 0.0) + value

@@ -34,7 +34,7 @@ class CoderError(CodectokError):
 
 
 @dataclass(frozen=True)
-class Setting:
+class CoderSetting:
     """One operating point: ``argument`` goes on the command line, ``nominal`` is its kbit/s by the coder's manual."""
 
     argument: str
@@ -65,7 +65,7 @@ class Coder:
     name: str
     package: str
     rate: int
-    settings: tuple[Setting, ...]
+    settings: tuple[CoderSetting, ...]
     encode: tuple[str, ...]
     decode: tuple[str, ...]
     payload: Callable[[Path, float], float]
@@ -82,7 +82,7 @@ class Coder:
         absent += [f"lib{name}" for name in self.libraries if find_library(name) is None]
         return absent[0] if absent else None
 
-    def run(self, clip: np.ndarray, setting: Setting) -> tuple[np.ndarray, float]:
+    def run(self, clip: np.ndarray, setting: CoderSetting) -> tuple[np.ndarray, float]:
         """Encode and decode float32 [S] at 16 kHz.
 
         Returns:
@@ -146,7 +146,7 @@ OPUS = Coder(
     name="Opus",
     package="opus-tools",
     rate=16000,
-    settings=tuple(Setting(str(n), n) for n in (6, 9, 12, 16, 24)),
+    settings=tuple(CoderSetting(str(n), n) for n in (6, 9, 12, 16, 24)),
     # Variable bitrate, complexity 10 and 20 ms frames are opusenc's defaults.
     encode=("opusenc", "--quiet", "--vbr", "--bitrate", "{setting}", "{source}", "{coded}"),
     decode=("opusdec", "--quiet", "--rate", "16000", "--no-dither", "{coded}", "{decoded}"),
@@ -158,11 +158,11 @@ CODEC2 = Coder(
     package="codec2",
     rate=8000,
     settings=(
-        Setting("700C", 0.7),
-        Setting("1300", 1.3),
-        Setting("1600", 1.6),
-        Setting("2400", 2.4),
-        Setting("3200", 3.2),
+        CoderSetting("700C", 0.7),
+        CoderSetting("1300", 1.3),
+        CoderSetting("1600", 1.6),
+        CoderSetting("2400", 2.4),
+        CoderSetting("3200", 3.2),
     ),
     encode=("c2enc", "{setting}", "{source}", "{coded}"),
     decode=("c2dec", "{setting}", "{coded}", "{decoded}"),
@@ -175,7 +175,7 @@ SPEEX = Coder(
     package="speex",
     rate=16000,
     settings=tuple(
-        Setting(str(q), n) for q, n in ((0, 3.95), (1, 5.75), (2, 7.75), (3, 9.8), (4, 12.8), (5, 16.8), (7, 23.8))
+        CoderSetting(str(q), n) for q, n in ((0, 3.95), (1, 5.75), (2, 7.75), (3, 9.8), (4, 12.8), (5, 16.8), (7, 23.8))
     ),
     encode=("speexenc", "--wideband", "--quality", "{setting}", "{source}", "{coded}"),
     decode=("speexdec", "{coded}", "{decoded}"),
@@ -186,7 +186,7 @@ AMR_WB = Coder(
     name="AMR-WB",
     package="libvo-amrwbenc0 libopencore-amrwb0",
     rate=16000,
-    settings=tuple(Setting(f"{kbits:.2f}", kbits) for kbits in (6.60, 8.85, 12.65, 15.85, 23.85)),
+    settings=tuple(CoderSetting(f"{kbits:.2f}", kbits) for kbits in (6.60, 8.85, 12.65, 15.85, 23.85)),
     encode=("{python}", "{amrwb}", "encode", "{setting}", "{source}", "{coded}"),
     decode=("{python}", "{amrwb}", "decode", "{setting}", "{coded}", "{decoded}"),
     payload=of_file,

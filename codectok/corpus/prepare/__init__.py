@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from codectok.corpus.prepare.run import CORPORA, Prepared, Split, prepare
+from codectok.corpus.prepare.run import CORPORA, Prepared, SplitTotals, prepare
 
-__all__ = ["CORPORA", "Prepared", "Split", "prepare"]
+__all__ = ["CORPORA", "Prepared", "SplitTotals", "prepare"]

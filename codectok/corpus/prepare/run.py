@@ -29,7 +29,7 @@ CORPORA: registry.Table[Lister] = registry.Table("corpora")
 
 
 @dataclass
-class Split:
+class SplitTotals:
     """What one manifest has: clips, seconds of audio (of those whose length is known) and speakers."""
 
     clips: int = 0
@@ -49,7 +49,7 @@ class Prepared:
         problems: lines of ``missing.jsonl``.
     """
 
-    splits: dict[str, Split] = field(default_factory=dict)
+    splits: dict[str, SplitTotals] = field(default_factory=dict)
     unlisted: int = 0
     problems: int = 0
 
@@ -96,7 +96,7 @@ def prepare(
 
         for number, found in enumerate(read(root), start=1):
             name, item = found.split, found.item
-            split = result.splits.setdefault(name, Split())
+            split = result.splits.setdefault(name, SplitTotals())
             if name not in writers:
                 writers[name] = _open(stack, target / f"{name}.jsonl")
             seen.append(short_hash(printable(item.path)))
@@ -153,7 +153,7 @@ def _line(found: Listed, seconds: float | None, folder: Path) -> dict[str, objec
     return {key: value for key, value in fields.items() if value is not None}
 
 
-def _count(split: Split, item: Item, seconds: float | None) -> None:
+def _count(split: SplitTotals, item: Item, seconds: float | None) -> None:
     split.clips += 1
     split.seconds += seconds or 0.0
     if "speaker" in item.labels:

@@ -13,7 +13,7 @@ from codectok.llm.continuous.qformer import check_heads
 
 @dataclass(frozen=True)
 class ResamplerConfig(ProjectorConfig):
-    """Options of :class:`Resampler`.
+    """Options of :class:`PerceiverResampler`.
 
     Attributes:
         latents: soft tokens of a clip (Flamingo: 64).
@@ -36,7 +36,7 @@ class ResamplerConfig(ProjectorConfig):
         check_heads(self.dim, self.heads)
 
 
-class Resampler(Projector):
+class PerceiverResampler(Projector):
     """``z += Attn(z; [x, z])``, ``z += FF(z)``, norms before (algorithm 1 of Flamingo's appendix)."""
 
     Config = ResamplerConfig

@@ -9,16 +9,16 @@ from typing import Any, NamedTuple
 from codectok.errors import CodectokError, CodeRangeError, FingerprintError, FormatError
 from codectok.fingerprint import same
 from codectok.llm.pack.code_rows import code_rows
-from codectok.llm.pack.texts import Line, stored_line
+from codectok.llm.pack.texts import TextLine, stored_line
 from codectok.llm.sequence.loss_labels import Part
 from codectok.llm.sequence.segments import Audio, Marker, Segment, Text
-from codectok.llm.sequence.task_table import Task
-from codectok.llm.sequence.tasks import Item, Style
+from codectok.llm.sequence.task_table import SequenceTask
+from codectok.llm.sequence.tasks import TaskItem, Style
 from codectok.llm.sequence.turns import chat_parts
 from codectok.llm.vocab.audio_vocab import AudioVocab
 from codectok.store.reader import Store
 
-NO_LINE = Line()
+NO_LINE = TextLine()
 
 
 class Made(NamedTuple):
@@ -51,10 +51,10 @@ def check_store(store: Store, vocab: AudioVocab) -> None:
 
 def made_items(
     store: Store,
-    task: Task,
+    task: SequenceTask,
     style: Style,
     vocab: AudioVocab,
-    texts: Mapping[str, Line],
+    texts: Mapping[str, TextLine],
     target: Store | None = None,
     group: int = 4,
 ) -> Iterator[Made]:
@@ -81,19 +81,19 @@ def made_items(
 
 
 def _items(
-    store: Store, vocab: AudioVocab, texts: Mapping[str, Line], target: Store | None, task: Task
-) -> Iterator[tuple[Item, str | None]]:
+    store: Store, vocab: AudioVocab, texts: Mapping[str, TextLine], target: Store | None, task: SequenceTask
+) -> Iterator[tuple[TaskItem, str | None]]:
     """Items and the groups that they belong to."""
     k, rate = vocab.num_codebooks, store.info.frame_rate
     for row in code_rows(store):
         line = texts.get(row.id, NO_LINE).over(stored_line(row.labels))
         codes = row.expanded() if task.slices else row.codes
         answer = target[row.id].codes[:k] if target is not None and row.id in target else None
-        yield Item(row.id, codes[:k], line.text, answer, line.target_text, line.words, rate), line.group
+        yield TaskItem(row.id, codes[:k], line.text, answer, line.target_text, line.words, rate), line.group
 
 
-def _grouped(items: Iterator[tuple[Item, str | None]], size: int) -> Iterator[Item]:
-    held: list[Item] = []
+def _grouped(items: Iterator[tuple[TaskItem, str | None]], size: int) -> Iterator[TaskItem]:
+    held: list[TaskItem] = []
     last = None
     for item, given in items:
         name = given or item.id.rpartition("/")[0]
@@ -107,7 +107,7 @@ def _grouped(items: Iterator[tuple[Item, str | None]], size: int) -> Iterator[It
 
 
 def made_dialogues(
-    store: Store, tokenizer: Any, vocab: AudioVocab, style: Style, texts: Mapping[str, Line]
+    store: Store, tokenizer: Any, vocab: AudioVocab, style: Style, texts: Mapping[str, TextLine]
 ) -> Iterator[Made]:
     """The dialogues of a table: contents are strings, or lists of {"text": ...} and {"audio": id of the store}."""
     for key, line in texts.items():

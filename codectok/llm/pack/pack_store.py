@@ -14,7 +14,7 @@ from codectok.errors import CodectokError, FormatError
 from codectok.llm.model.folder import open_text_tokenizer
 from codectok.llm.pack.dataset import PackOptions, PackReport, write_dataset
 from codectok.llm.pack.items import check_store, made_dialogues, made_items
-from codectok.llm.pack.texts import TARGETS, Line, read_texts
+from codectok.llm.pack.texts import TARGETS, TextLine, read_texts
 from codectok.llm.patterns import Flatten, Pattern, Sections, from_dict, to_dict
 from codectok.llm.sequence.encoder import SequenceEncoder
 from codectok.llm.sequence.task_table import CHAT, task
@@ -23,7 +23,7 @@ from codectok.store.reader import Store
 
 
 @dataclass(frozen=True)
-class Job:
+class PackJob:
     """What to make of a store.
 
     Attributes:
@@ -62,7 +62,7 @@ def pack_store(
     store: Store,
     out: str | os.PathLike[str],
     model: str | os.PathLike[str],
-    job: Job,
+    job: PackJob,
     options: PackOptions | None = None,
     *,
     tokenizer: str | os.PathLike[str] | None = None,
@@ -107,7 +107,7 @@ def pack_store(
     ends = False if chat else None
     encoder = SequenceEncoder(vocab, text_tokenizer, pattern=pattern, bos=ends, eos=ends, weights=weights)
     style = chosen.style(vocab, **job.style)
-    lines: dict[str, Line] = {} if texts is None else read_texts(texts)
+    lines: dict[str, TextLine] = {} if texts is None else read_texts(texts)
     if chat and text_tokenizer is None:
         raise FormatError("chat needs a text tokenizer: give one with --tokenizer")
     made = (

@@ -94,7 +94,7 @@ def longest_stretch(cuts: np.ndarray) -> int:
 
 
 @dataclass(frozen=True, eq=False)
-class Rows:
+class PackedRows:
     """Packed rows, end to end; all arrays [N] but the last three.
 
     Attributes:
@@ -121,7 +121,7 @@ class Rows:
         return len(self.offsets) - 1
 
 
-def pack(given: Sequences, capacity: int, *, cut: bool = False) -> Rows:
+def pack(given: Sequences, capacity: int, *, cut: bool = False) -> PackedRows:
     """All of a batch in rows of at most ``capacity`` tokens. Empty sequences are left out.
 
     Raises:
@@ -138,7 +138,7 @@ def pack(given: Sequences, capacity: int, *, cut: bool = False) -> Rows:
     return _rows(given, rows)
 
 
-def _rows(given: Sequences, rows: list[list[Piece]]) -> Rows:
+def _rows(given: Sequences, rows: list[list[Piece]]) -> PackedRows:
     pieces = [piece for row in rows for piece in row]
     begin = given.offsets.tolist()
     spans = [slice(begin[p.sequence] + p.start, begin[p.sequence] + p.stop) for p in pieces]
@@ -156,7 +156,7 @@ def _rows(given: Sequences, rows: list[list[Piece]]) -> Rows:
     total = int(lengths.sum())
     number = np.arange(len(pieces)) - np.repeat(np.cumsum(per_row) - per_row, per_row)
     ends = np.concatenate([[0], np.cumsum(lengths)])[np.concatenate([[0], np.cumsum(per_row)])]
-    return Rows(
+    return PackedRows(
         ids=take(given.ids),
         labels=labels,
         weights=weights,

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from codectok.llm.pack.packing import Rows
+from codectok.llm.pack.packing import PackedRows
 from codectok.llm.sequence.loss_labels import IGNORE
 from codectok.store.base import need_pyarrow
 
@@ -60,7 +60,7 @@ class RowWriter:
             name: {"feature": {"dtype": kind, "_type": "Value"}, "_type": "List"} for name, kind in self._kinds.items()
         }
 
-    def write(self, rows: Rows, names: Sequence[str]) -> None:
+    def write(self, rows: PackedRows, names: Sequence[str]) -> None:
         """Append rows; ``names`` are the ids of the sequences that were packed."""
         import pyarrow as pa
 

@@ -17,7 +17,7 @@ TARGETS = ("target_text", "translation", "answer", "caption")
 
 
 @dataclass(frozen=True)
-class Line:
+class TextLine:
     """One line of a table.
 
     Attributes:
@@ -34,12 +34,12 @@ class Line:
     group: str | None = None
     messages: tuple[Mapping[str, Any], ...] = ()
 
-    def over(self, below: Line) -> Line:
+    def over(self, below: TextLine) -> TextLine:
         """This line, and where it says nothing, what ``below`` says."""
-        return Line(*(mine or theirs for mine, theirs in zip(_fields(self), _fields(below), strict=True)))
+        return TextLine(*(mine or theirs for mine, theirs in zip(_fields(self), _fields(below), strict=True)))
 
 
-def read_texts(path: str | os.PathLike[str]) -> dict[str, Line]:
+def read_texts(path: str | os.PathLike[str]) -> dict[str, TextLine]:
     """Lines by id, from any manifest that :func:`codectok.items.label_files.labelled_items` reads.
 
     Columns are text (or transcript, sentence, ...), target_text (or translation, answer, caption), group, words
@@ -48,7 +48,7 @@ def read_texts(path: str | os.PathLike[str]) -> dict[str, Line]:
     Raises:
         FormatError: another kind of file, a line that cannot be read, or an id that comes twice.
     """
-    found: dict[str, Line] = {}
+    found: dict[str, TextLine] = {}
     for number, item in labelled_items(path):
         if item.id in found:
             raise FormatError(f"line {number} of {path}: the id {item.id!r} comes twice")
@@ -61,14 +61,14 @@ def read_texts(path: str | os.PathLike[str]) -> dict[str, Line]:
     return found
 
 
-def line_of(labels: Labels) -> Line:
+def line_of(labels: Labels) -> TextLine:
     """What the labels of an utterance say.
 
     Raises:
         TypeError, ValueError, KeyError: words or messages that are none.
     """
     words, messages = _listed(labels.get("words")), _listed(labels.get("messages"))
-    return Line(
+    return TextLine(
         text=as_text(labels.get("text")),
         target_text=next((t for name in TARGETS if (t := as_text(labels.get(name))) is not None), None),
         words=tuple(Word(str(w), float(start), float(end)) for w, start, end in words),
@@ -77,7 +77,7 @@ def line_of(labels: Labels) -> Line:
     )
 
 
-def stored_line(labels: Labels) -> Line:
+def stored_line(labels: Labels) -> TextLine:
     """What the labels of a store say; words and messages of another form than here are somebody else's."""
     try:
         return line_of(labels)
@@ -85,7 +85,7 @@ def stored_line(labels: Labels) -> Line:
         return line_of({name: value for name, value in labels.items() if name not in ("words", "messages")})
 
 
-def _fields(line: Line) -> tuple[Any, ...]:
+def _fields(line: TextLine) -> tuple[Any, ...]:
     return line.text, line.target_text, line.words, line.group, line.messages
 
 

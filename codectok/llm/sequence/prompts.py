@@ -12,7 +12,7 @@ from codectok.errors import FormatError
 from codectok.llm.sequence.interleave import Mixed
 from codectok.llm.sequence.segments import Audio, Marker, Segment, Text
 from codectok.llm.sequence.task_table import task
-from codectok.llm.sequence.tasks import Item
+from codectok.llm.sequence.tasks import TaskItem
 from codectok.llm.vocab.audio_vocab import AudioVocab
 
 WHOLE, RATE = 1e9, Fraction(1)
@@ -42,9 +42,9 @@ def task_prompt(
     chosen = task(name)
     style = chosen.style(vocab, prompt_seconds=WHOLE)
     nothing = torch.zeros(vocab.num_codebooks, 0, dtype=torch.int64)
-    following = (Item("", nothing, "", nothing, ""),) if chosen.group else ()
+    following = (TaskItem("", nothing, "", nothing, ""),) if chosen.group else ()
     heard = nothing if codes is None else codes
-    parts = chosen.parts(Item("", heard, text, nothing, "", (), RATE, following), style, vocab)
+    parts = chosen.parts(TaskItem("", heard, text, nothing, "", (), RATE, following), style, vocab)
     given: list[Segment] = [part.segment for part in takewhile(lambda part: not part.predict, parts)]
     said = [part.segment for part in parts[len(given) :]]
     reads = any(isinstance(s, Text) for s in given[len(style.cue) :])

@@ -11,12 +11,12 @@ from codectok.errors import FormatError, UnknownNameError
 from codectok.llm.sequence import tasks
 from codectok.llm.sequence.loss_labels import Part
 from codectok.llm.sequence.segments import Marker, Segment, Text
-from codectok.llm.sequence.tasks import Item, Style
+from codectok.llm.sequence.tasks import Style, TaskItem
 from codectok.llm.vocab.audio_vocab import AudioVocab
 
 
 @dataclass(frozen=True)
-class Task:
+class SequenceTask:
     """A task by name.
 
     Attributes:
@@ -31,7 +31,7 @@ class Task:
     """
 
     name: str
-    make: Callable[[Item, Style, AudioVocab], list[Part]]
+    make: Callable[[TaskItem, Style, AudioVocab], list[Part]]
     needs: tuple[str, ...]
     cue_roles: tuple[str, ...] = ()
     cue_text: str = ""
@@ -39,7 +39,7 @@ class Task:
     group: bool = False
     slices: bool = False
 
-    def parts(self, item: Item, style: Style, vocab: AudioVocab) -> list[Part]:
+    def parts(self, item: TaskItem, style: Style, vocab: AudioVocab) -> list[Part]:
         """The parts of one item's sequence.
 
         Raises:
@@ -75,43 +75,43 @@ def _around(vocab: AudioVocab, use: str) -> tuple[str, ...]:
 CHAT = "chat"
 """A task of its own: its items are dialogues (see ``turns``)."""
 ASR, TTS, TRANSLATE = ("transcribe", "task_asr"), ("speak", "task_tts"), ("translate", "task_st")
-SPEECH = Task("speech", tasks.speech, ("codes",))
+SPEECH = SequenceTask("speech", tasks.speech, ("codes",))
 """Speech alone."""
-TEXT = Task("text", tasks.text, ("text",))
+TEXT = SequenceTask("text", tasks.text, ("text",))
 """Text alone."""
-SPEECH_TO_TEXT = Task("speech-to-text", tasks.speech_to_text, ("codes", "text"))
+SPEECH_TO_TEXT = SequenceTask("speech-to-text", tasks.speech_to_text, ("codes", "text"))
 """Speech, then its text, with nothing that says so."""
-TEXT_TO_SPEECH = Task("text-to-speech", tasks.text_to_speech, ("text", "codes"))
+TEXT_TO_SPEECH = SequenceTask("text-to-speech", tasks.text_to_speech, ("text", "codes"))
 """Text, then its speech, with nothing that says so."""
-INTERLEAVED = Task("interleaved", tasks.interleaved, ("text", "codes"), slices=True)
+INTERLEAVED = SequenceTask("interleaved", tasks.interleaved, ("text", "codes"), slices=True)
 """Text and frames of its speech in turn."""
-ASR_TASK = Task("asr", tasks.speech_to_text, ("codes", "text"), ASR, "Transcribe the speech:\n")
+ASR_TASK = SequenceTask("asr", tasks.speech_to_text, ("codes", "text"), ASR, "Transcribe the speech:\n")
 """What is said, asked for by a cue."""
-TTS_TASK = Task("tts", tasks.text_to_speech, ("text", "codes"), TTS, "Say the text:\n")
+TTS_TASK = SequenceTask("tts", tasks.text_to_speech, ("text", "codes"), TTS, "Say the text:\n")
 """A text, to be said, asked for by a cue."""
-SPEECH_CONTINUATION = Task("speech-continuation", tasks.speech_continuation, ("codes",), slices=True)
+SPEECH_CONTINUATION = SequenceTask("speech-continuation", tasks.speech_continuation, ("codes",), slices=True)
 """The beginning of an utterance, then its rest."""
-TEXT_CONTINUATION = Task("text-continuation", tasks.text_continuation, ("text", "target_text"))
+TEXT_CONTINUATION = SequenceTask("text-continuation", tasks.text_continuation, ("text", "target_text"))
 """A text, then another that follows it."""
-S2ST = Task("s2st", tasks.speech_translation, ("codes", "target_codes"), TRANSLATE, "Translate into speech:\n")
+S2ST = SequenceTask("s2st", tasks.speech_translation, ("codes", "target_codes"), TRANSLATE, "Translate into speech:\n")
 """Speech, then the speech of its translation."""
-S2TT = Task("s2tt", tasks.text_translation, ("codes", "target_text"), TRANSLATE, "Translate into text:\n")
+S2TT = SequenceTask("s2tt", tasks.text_translation, ("codes", "target_text"), TRANSLATE, "Translate into text:\n")
 """Speech, then the text of its translation."""
-SPOKEN_QA = Task("spoken-qa", tasks.spoken_qa, ("codes", "target_text"), ("answer",), "Answer the question:\n")
+SPOKEN_QA = SequenceTask("spoken-qa", tasks.spoken_qa, ("codes", "target_text"), ("answer",), "Answer the question:\n")
 """A spoken question, then the answer as text."""
-CAPTION = Task("caption", tasks.caption, ("codes", "target_text"), ("caption",), "Describe the audio:\n")
+CAPTION = SequenceTask("caption", tasks.caption, ("codes", "target_text"), ("caption",), "Describe the audio:\n")
 """Audio, then a description of it."""
-REPETITION = Task("repetition", tasks.repetition, ("codes", "text"), between="repeat", group=True)
+REPETITION = SequenceTask("repetition", tasks.repetition, ("codes", "text"), between="repeat", group=True)
 """Several utterances, each said again."""
-CONTINUATION = Task("continuation", tasks.continuation, ("codes", "text"), between="next", group=True)
+CONTINUATION = SequenceTask("continuation", tasks.continuation, ("codes", "text"), between="next", group=True)
 """Several utterances of one recording, one after the other."""
-TASKS: registry.Table[Task] = registry.Table("llm_tasks")
+TASKS: registry.Table[SequenceTask] = registry.Table("llm_tasks")
 """By the name that a dataset's description gives."""
 ALIGNMENT = ("speech", "speech-to-text", "text-to-speech", "interleaved")
 """The four formats of modality alignment, by name."""
 
 
-def task(name: str) -> Task:
+def task(name: str) -> SequenceTask:
     """A task by name.
 
     Raises:

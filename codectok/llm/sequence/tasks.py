@@ -1,6 +1,6 @@
 """Tasks: what a training sequence is made of, and which of it a model learns to say.
 
-Each task is a short function from an ``Item`` to parts. Parts given stand first, parts said follow; a model that is
+Each task is a short function from an ``TaskItem`` to parts. Parts given stand first, parts said follow; a model that is
 prompted with the former goes on with the latter. Beginning and end of sequence are added by ``SequenceEncoder``.
 """
 
@@ -21,7 +21,7 @@ from codectok.llm.vocab.audio_vocab import AudioVocab
 
 
 @dataclass(frozen=True, eq=False)
-class Item:
+class TaskItem:
     """One utterance, and what goes with it. A task names what it needs.
 
     Attributes:
@@ -42,7 +42,7 @@ class Item:
     target_text: str | None = None
     words: tuple[Word, ...] = ()
     frame_rate: Fraction | None = None
-    following: tuple[Item, ...] = ()
+    following: tuple[TaskItem, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -77,27 +77,27 @@ def _speech(codes: Any, roles: Sequence[str], predict: bool) -> list[Part]:
     return [Part(segment, predict) for segment in (*first, Audio(codes), *last)]
 
 
-def speech(item: Item, style: Style, vocab: AudioVocab) -> list[Part]:
+def speech(item: TaskItem, style: Style, vocab: AudioVocab) -> list[Part]:
     """Speech alone, all of it said."""
     return _speech(item.codes, style.spoken, True)
 
 
-def text(item: Item, style: Style, vocab: AudioVocab) -> list[Part]:
+def text(item: TaskItem, style: Style, vocab: AudioVocab) -> list[Part]:
     """Text alone, all of it said."""
     return said(Text(item.text or ""))
 
 
-def speech_to_text(item: Item, style: Style, vocab: AudioVocab) -> list[Part]:
+def speech_to_text(item: TaskItem, style: Style, vocab: AudioVocab) -> list[Part]:
     """Speech given, its words said."""
     return [*given(*style.cue), *_speech(item.codes, style.heard, False), *said(Text(item.text or ""))]
 
 
-def text_to_speech(item: Item, style: Style, vocab: AudioVocab) -> list[Part]:
+def text_to_speech(item: TaskItem, style: Style, vocab: AudioVocab) -> list[Part]:
     """Words given, the speech said, its start marker included: the model decides to speak."""
     return [*given(*style.cue, Text(item.text or "")), *_speech(item.codes, style.spoken, True)]
 
 
-def interleaved(item: Item, style: Style, vocab: AudioVocab) -> list[Part]:
+def interleaved(item: TaskItem, style: Style, vocab: AudioVocab) -> list[Part]:
     """Words and speech in turns, all said: stretches by aligned words where there are any, else both by ratio.
 
     By words each stretch of speech stands between markers. By ratio there are none, as in the papers, and generation
@@ -123,7 +123,7 @@ def interleaved(item: Item, style: Style, vocab: AudioVocab) -> list[Part]:
     return parts
 
 
-def speech_continuation(item: Item, style: Style, vocab: AudioVocab) -> list[Part]:
+def speech_continuation(item: TaskItem, style: Style, vocab: AudioVocab) -> list[Part]:
     """The first seconds of speech given, the rest said."""
     codes = _columns(item.codes)
     held = codes.shape[1] // 2
@@ -133,12 +133,12 @@ def speech_continuation(item: Item, style: Style, vocab: AudioVocab) -> list[Par
     return [*given(*first, Audio(codes[:, :held])), *said(Audio(codes[:, held:]), *last)]
 
 
-def text_continuation(item: Item, style: Style, vocab: AudioVocab) -> list[Part]:
+def text_continuation(item: TaskItem, style: Style, vocab: AudioVocab) -> list[Part]:
     """A text given, another said."""
     return [*given(Text(item.text or "")), *said(Text(item.target_text or ""))]
 
 
-def speech_translation(item: Item, style: Style, vocab: AudioVocab) -> list[Part]:
+def speech_translation(item: TaskItem, style: Style, vocab: AudioVocab) -> list[Part]:
     """Speech given, speech of another language (or an answer) said."""
     return [
         *given(*style.cue),
@@ -147,18 +147,18 @@ def speech_translation(item: Item, style: Style, vocab: AudioVocab) -> list[Part
     ]
 
 
-def text_translation(item: Item, style: Style, vocab: AudioVocab) -> list[Part]:
+def text_translation(item: TaskItem, style: Style, vocab: AudioVocab) -> list[Part]:
     """Speech given, text of another language said."""
     return [*given(*style.cue), *_speech(item.codes, style.heard, False), *said(Text(item.target_text or ""))]
 
 
-def spoken_qa(item: Item, style: Style, vocab: AudioVocab) -> list[Part]:
+def spoken_qa(item: TaskItem, style: Style, vocab: AudioVocab) -> list[Part]:
     """A spoken question given; the answer said as text, then as speech where there is any (SpeechGPT's order)."""
     answer = [] if item.target_codes is None else _speech(item.target_codes, style.spoken, True)
     return [*text_translation(item, style, vocab), *answer]
 
 
-def caption(item: Item, style: Style, vocab: AudioVocab) -> list[Part]:
+def caption(item: TaskItem, style: Style, vocab: AudioVocab) -> list[Part]:
     """Audio given, a caption said in which "1.12s" is a time token of weight ``time_weight``."""
     if vocab.timestamps is None:
         raise FormatError(f"vocabulary {vocab.name} has no timestamps: extend the model with --timestamps")
@@ -166,7 +166,7 @@ def caption(item: Item, style: Style, vocab: AudioVocab) -> list[Part]:
     return [*given(*style.cue), *_speech(item.codes, style.heard, False), *written]
 
 
-def repetition(item: Item, style: Style, vocab: AudioVocab) -> list[Part]:
+def repetition(item: TaskItem, style: Style, vocab: AudioVocab) -> list[Part]:
     """Audio 1, text 1, audio 2, text 2, ...; texts said (Voxtral, Liu et al., 2025)."""
     parts: list[Part] = []
     for one in (item, *item.following):
@@ -175,7 +175,7 @@ def repetition(item: Item, style: Style, vocab: AudioVocab) -> list[Part]:
     return parts
 
 
-def continuation(item: Item, style: Style, vocab: AudioVocab) -> list[Part]:
+def continuation(item: TaskItem, style: Style, vocab: AudioVocab) -> list[Part]:
     """Audio 1, text 2, audio 3, text 4, ...; texts said (Voxtral, Liu et al., 2025). An odd last audio is left out.
 
     Raises:

@@ -2,6 +2,6 @@
 
 from codectok.llm.training.new_rows import attach_new_rows, detach_new_rows
 from codectok.llm.training.retention import text_perplexity
-from codectok.llm.training.settings import Stage, TrainSettings, read_settings
+from codectok.llm.training.settings import TrainSettings, TrainStage, read_settings
 
-__all__ = ["Stage", "TrainSettings", "attach_new_rows", "detach_new_rows", "read_settings", "text_perplexity"]
+__all__ = ["TrainSettings", "TrainStage", "attach_new_rows", "detach_new_rows", "read_settings", "text_perplexity"]

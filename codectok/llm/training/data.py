@@ -21,7 +21,7 @@ from codectok.llm.vocab.audio_vocab import AudioVocab
 COLUMNS = ("input_ids", "labels", "loss_weights", "position_ids")
 
 
-class Rows:
+class PackedDataset:
     """A folder of parquet files with a row for each sequence, or several sequences packed.
 
     Columns: ``input_ids`` and ``labels`` (as the inputs, -100 where nothing is learned; not shifted), and where they

@@ -22,10 +22,10 @@ from codectok.files.folder_lock import FolderLock
 from codectok.llm.model.extend_report import FILE, SAMPLE_TEXT
 from codectok.llm.model.folder import open_model, open_text_tokenizer, save_model
 from codectok.llm.sequence.loss_labels import IGNORE, weighted_loss
-from codectok.llm.training.data import Rows, model_inputs, pack_hash
+from codectok.llm.training.data import PackedDataset, model_inputs, pack_hash
 from codectok.llm.training.retention import text_perplexity
 from codectok.llm.training.run_folder import RunFolder
-from codectok.llm.training.settings import Stage, TrainSettings
+from codectok.llm.training.settings import TrainSettings, TrainStage
 from codectok.llm.training.trainable import check_stage, moving_parameters, new_ids, prepare, restore
 from codectok.llm.vocab.audio_vocab import AudioVocab
 from codectok.stops import holding, keeping
@@ -87,7 +87,7 @@ def _train(
     if folder.finished:
         report(f"{output} is finished")
         return folder.output
-    data = {name: Rows(name or dataset, folder.path / "data") for name in named}
+    data = {name: PackedDataset(name or dataset, folder.path / "data") for name in named}
     with keeping(folder.kept):
         return _train_stages(accelerator, folder, model_name, vocab, data, settings, report)
 
@@ -97,7 +97,7 @@ def _train_stages(
     folder: RunFolder,
     model_name: str,
     vocab: AudioVocab,
-    data: dict[str, Rows],
+    data: dict[str, PackedDataset],
     settings: TrainSettings,
     report: Report,
 ) -> Path:
@@ -152,7 +152,7 @@ class _StageRun:
             raise CodectokError(f"batch {settings.batch} is no multiple of processes times accumulate, {per_step}")
         self.part = settings.batch // per_step
 
-    def train(self, model: Any, stage: Stage, rows: Rows, ids: Tensor) -> Any:
+    def train(self, model: Any, stage: TrainStage, rows: PackedDataset, ids: Tensor) -> Any:
         """All steps of the stage that are left; returns the plain model."""
         settings, accelerator = self.settings, self.accelerator
         self._seed(-1)

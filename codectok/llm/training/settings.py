@@ -17,7 +17,7 @@ TRAINABLE = ("adapter", "new-rows", "lora", "all")
 
 
 @dataclass(frozen=True)
-class Stage:
+class TrainStage:
     """One stage of training."""
 
     trainable: str
@@ -52,7 +52,7 @@ class Stage:
 class TrainSettings:
     """The run as a whole."""
 
-    stages: tuple[Stage, ...] = ()
+    stages: tuple[TrainStage, ...] = ()
     """One after the other."""
     seed: Natural = 0
     """Of everything that is drawn."""

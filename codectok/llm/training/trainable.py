@@ -9,12 +9,12 @@ from torch import Tensor, nn
 
 from codectok.errors import FormatError
 from codectok.llm.training.new_rows import attach_new_rows, detach_new_rows, is_attached
-from codectok.llm.training.settings import Stage, TrainSettings
+from codectok.llm.training.settings import TrainSettings, TrainStage
 
 ADAPTERS = ("adapter", "projector")
 
 
-def check_stage(model: Any, stage: Stage) -> None:
+def check_stage(model: Any, stage: TrainStage) -> None:
     """Check that a plain model has what a stage trains.
 
     Raises:
@@ -28,7 +28,7 @@ def _adapters(model: Any) -> list[nn.Parameter]:
     return [p for name, p in model.named_parameters() if set(name.split(".")) & set(ADAPTERS)]
 
 
-def prepare(model: Any, stage: Stage, settings: TrainSettings, new_ids: Tensor) -> Any:
+def prepare(model: Any, stage: TrainStage, settings: TrainSettings, new_ids: Tensor) -> Any:
     """Let move what the stage says, freeze the rest; returns the model, wrapped where there is LoRA.
 
     LoRA is peft's (Hu et al. 2021), over all linear layers but the head, its first values drawn from torch's generator.

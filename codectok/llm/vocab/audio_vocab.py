@@ -19,7 +19,7 @@ from codectok.llm.vocab.checks import check_vocab
 from codectok.llm.vocab.description import VocabDescription
 from codectok.llm.vocab.id_layout import Codes
 from codectok.llm.vocab.tags import Mark, Tag, TimeTags
-from codectok.llm.vocab.token_names import Entry
+from codectok.llm.vocab.token_names import TokenEntry
 from codectok.tokens import Tokens
 
 
@@ -173,7 +173,7 @@ class AudioVocab(VocabDescription):
         """
         return token_names.tokens(self)
 
-    def entries(self) -> list[Entry]:
+    def entries(self) -> list[TokenEntry]:
         """All tokens in the order of ids. Codes are not special (decoding keeps them), markers and tags are.
 
         Raises:

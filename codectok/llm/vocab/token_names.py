@@ -11,7 +11,7 @@ from codectok.llm.vocab.description import VocabDescription
 from codectok.llm.vocab.name_templates import read_name, token_name
 
 
-class Entry(NamedTuple):
+class TokenEntry(NamedTuple):
     """One token to add to a text tokenizer."""
 
     id: int
@@ -41,12 +41,12 @@ def tokens(vocab: VocabDescription) -> list[str]:
     return [_code_name(vocab, block, code, number) for number, (block, code) in enumerate(pairs)]
 
 
-def entries(vocab: VocabDescription) -> list[Entry]:
+def entries(vocab: VocabDescription) -> list[TokenEntry]:
     """All tokens in the order of ids; see ``AudioVocab.entries``."""
-    found = [Entry(vocab.base_id + i, token, False) for i, token in enumerate(tokens(vocab))]
-    found += [Entry(mark.id, mark.token, mark.kind != "attribute") for mark in vocab.marks]
+    found = [TokenEntry(vocab.base_id + i, token, False) for i, token in enumerate(tokens(vocab))]
+    found += [TokenEntry(mark.id, mark.token, mark.kind != "attribute") for mark in vocab.marks]
     if times := vocab.timestamps:
-        found += [Entry(id, times.token(id), True) for id in range(times.base_id, times.base_id + times.count)]
+        found += [TokenEntry(id, times.token(id), True) for id in range(times.base_id, times.base_id + times.count)]
     return sorted(found)
 
 
