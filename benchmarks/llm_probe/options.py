@@ -46,8 +46,8 @@ class LLMOptions:
     bpe: bool | Natural = False
     """Codes are merged by the tokenizer's BPE; a number takes the first merges, up to that vocabulary."""
     init: str = ""
-    """Of the rows of codes, see ``codectok.llm.initialise``; empty is ``normal`` for a model made here, whose rows are
-    random, and ``mean+noise`` for a trained one."""
+    """Of the rows of codes, see ``codectok.llm.model.initialise``; empty is ``normal`` for a model made here, whose
+    rows are random, and ``mean+noise`` for a trained one."""
     choice: Literal["mean", "sum"] = "mean"
     """A class is chosen by its log-likelihood, the sum over the tokens of its name and end, or their mean."""
     cue: str = ""

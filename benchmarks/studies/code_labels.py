@@ -13,7 +13,7 @@ import numpy as np
 from codectok.audio.samples import to_int16
 from codectok.errors import FormatError
 from codectok.items.tables import table_rows
-from train_codec.data import Clip, ClipArray
+from train_codec.data import ClipArray, ClipSpan
 from train_codec.distill.align import Grid, pooling
 from train_codec.distill.teacher import TeacherCache
 
@@ -50,7 +50,9 @@ def as_clips(audios: Sequence[np.ndarray]) -> ClipArray:
     lengths = [len(a) for a in audios]
     samples = np.concatenate([to_int16(a) for a in audios])
     starts = np.cumsum([0, *lengths[:-1]]).tolist()
-    return ClipArray(samples, [Clip(str(i), s, n) for i, (s, n) in enumerate(zip(starts, lengths, strict=True))], RATE)
+    return ClipArray(
+        samples, [ClipSpan(str(i), s, n) for i, (s, n) in enumerate(zip(starts, lengths, strict=True))], RATE
+    )
 
 
 def on_frames(cache: TeacherCache, grid: FrameGrid) -> list[np.ndarray]:

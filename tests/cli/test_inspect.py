@@ -17,7 +17,7 @@ from click.testing import CliRunner
 from codectok.cli.main import main
 from codectok.controls import PcmTokenizer, RandomTokenizer
 from codectok.errors import CodeRangeError
-from codectok.inspect import Setting, choose_settings, compare, render, summarize
+from codectok.inspect import TokenizerSetting, choose_settings, compare, render, summarize
 from codectok.inspect.comparison import METRICS, OCTAVES
 from codectok.inspect.pictures import audio_uri, codes_uri, spectrogram, thin_codes
 from codectok.inspect.png import palette, write_png
@@ -106,14 +106,14 @@ def test_page_escapes_names(report):
 
 def test_page_is_reproducible(tmp_path):
     write_clip(tmp_path / "a.wav")
-    settings = [Setting(PcmTokenizer(), 1)]
+    settings = [TokenizerSetting(PcmTokenizer(), 1)]
     pages = [render(c, summarize(c)) for c in ([compare(tmp_path / "a.wav", settings, 20.0)] for _ in range(2))]
     assert pages[0] == pages[1]
 
 
 def test_page_codes_are_the_codes(tmp_path):
     write_clip(tmp_path / "a.wav")
-    clip = compare(tmp_path / "a.wav", [Setting(RandomTokenizer(), 3)], 20.0)
+    clip = compare(tmp_path / "a.wav", [TokenizerSetting(RandomTokenizer(), 3)], 20.0)
     plot = next(a for a in Page(render([clip], summarize([clip]))).all("div") if a.get("class") == "plot codes")
     codes = np.frombuffer(base64.b64decode(plot["data-codes"]), "<u4").reshape(int(plot["data-levels"]), -1)
     assert np.array_equal(codes, clip.reconstructions[0].tokens.codes.numpy())
@@ -165,7 +165,7 @@ def test_missing_metric_package_is_said_with_its_remedy(tmp_path, monkeypatch):
     known = registry.get_metric("pesq")
     monkeypatch.setattr("codectok.metrics.signal.PESQ", replace(known, function=missing))
     write_clip(tmp_path / "a.wav")
-    clip = compare(tmp_path / "a.wav", [Setting(PcmTokenizer(), 1)], 20.0)
+    clip = compare(tmp_path / "a.wav", [TokenizerSetting(PcmTokenizer(), 1)], 20.0)
     assert "pip install &#39;codectok[bench]&#39;" in render([clip], summarize([clip]))
 
 
@@ -190,7 +190,7 @@ class Wide(Tokenizer):
 
 def test_other_rates_and_summary(tmp_path):
     write_clip(tmp_path / "a.wav", rate=44100)
-    clip = compare(tmp_path / "a.wav", [Setting(Wide(), 2)], 20.0)
+    clip = compare(tmp_path / "a.wav", [TokenizerSetting(Wide(), 2)], 20.0)
     (row,) = clip.reconstructions
     assert len(row.wave) == row.tokens.num_samples == round(0.7 * 24000)
     assert set(row.values) | set(row.failures) == {*METRICS, *OCTAVES}
@@ -285,7 +285,7 @@ class TooLoud(PcmTokenizer):
 
 def test_what_is_too_loud_is_red_and_what_is_right_is_not(tmp_path):
     soundfile.write(tmp_path / "a.wav", np.random.default_rng(0).normal(0, 0.15, RATE), RATE)
-    settings = [Setting(PcmTokenizer(), 1), Setting(TooLoud(), 1)]
+    settings = [TokenizerSetting(PcmTokenizer(), 1), TokenizerSetting(TooLoud(), 1)]
     clip = compare(tmp_path / "a.wav", settings, 20.0)
     right, wrong = clip.reconstructions
     assert abs(right.values["level"]) < 0.1

@@ -9,12 +9,12 @@ import pytest
 from benchmarks.llm_probe.options import SIZES, LLMOptions
 from benchmarks.nouns import Budget
 from benchmarks.probes.options import ProbeOptions
-from benchmarks.runner.suite import SuiteEntry, Suite
+from benchmarks.runner.suite import Suite, SuiteEntry
 from benchmarks.tasks.sound import SoundOptions
 from codectok import registry
 from codectok.codec.conv import PAD_MODES
 from codectok.codec.seanet import SeanetConfig
-from codectok.llm.training.settings import TrainStage, TrainSettings
+from codectok.llm.training.settings import TrainSettings, TrainStage
 from codectok.settings.build import shape_of
 from codectok.settings.explain import docs
 from codectok.units.encoders.conventions import CONVENTIONS

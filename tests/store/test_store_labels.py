@@ -230,7 +230,7 @@ def test_labels_that_are_not_those_of_the_description(tmp_path: Path) -> None:
     first, *rest = path.read_text(encoding="utf-8").split("\n")
     for labels in (3, ["text"], {"text": 5}, {"speaker": "x"}, {"text": {"a": 1}}):
         path.write_text("\n".join([json.dumps({**json.loads(first), "labels": labels}), *rest]), encoding="utf-8")
-        with pytest.raises(FormatError, match="line 1 .* is damaged"):
+        with pytest.raises(FormatError, match=r"line 1 .* is damaged"):
             list(store.read_shard(0))
 
 

@@ -13,7 +13,7 @@ from codectok.llm.pack.texts import TextLine, stored_line
 from codectok.llm.sequence.loss_labels import Part
 from codectok.llm.sequence.segments import Audio, Marker, Segment, Text
 from codectok.llm.sequence.task_table import SequenceTask
-from codectok.llm.sequence.tasks import TaskItem, Style
+from codectok.llm.sequence.tasks import Style, TaskItem
 from codectok.llm.sequence.turns import chat_parts
 from codectok.llm.vocab.audio_vocab import AudioVocab
 from codectok.store.reader import Store
