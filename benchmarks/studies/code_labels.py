@@ -50,7 +50,8 @@ def as_clips(audios: Sequence[np.ndarray]) -> ClipArray:
     lengths = [len(a) for a in audios]
     samples = np.concatenate([to_int16(a) for a in audios])
     starts = np.cumsum([0, *lengths[:-1]]).tolist()
-    return ClipArray(
+    spans = [ClipSpan(str(i), s, n) for i, (s, n) in enumerate(zip(starts, lengths, strict=True))]
+    return ClipArray(samples, spans, RATE)
         samples, [ClipSpan(str(i), s, n) for i, (s, n) in enumerate(zip(starts, lengths, strict=True))], RATE
     )
 
