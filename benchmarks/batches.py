@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from .nouns import Example
+from .contract import Example
 
 POOL = 8
 """Batches whose clips are sorted by length together: little padding, and still another mix in each epoch."""

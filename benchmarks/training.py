@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from codectok.errors import CodectokError
 
 from .batches import Batches, num_frames
-from .nouns import Budget, Example
+from .contract import Budget, Example
 
 Loss = Callable[[nn.Module, list[Example], torch.Generator], Tensor]
 """(model, examples of a batch, source of randomness on the CPU) -> mean loss, one number with a gradient."""

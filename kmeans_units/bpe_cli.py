@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from codectok.cli.common import handle_errors, print_json, print_table
+from codectok.cli.console import handle_errors, print_json, print_table
 from codectok.errors import CodectokError
 from codectok.fingerprint import same
 

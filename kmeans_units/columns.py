@@ -18,7 +18,7 @@ from kmeans_units.names import clip_name, relative
 
 
 @dataclass(frozen=True)
-class Row:
+class ClipRow:
     """A clip and its columns, by their names in lower case; text, speaker and language are called that."""
 
     item: Item
@@ -35,7 +35,7 @@ class Row:
         return self.columns.get("speaker") or self.item.id
 
 
-def read_rows(corpus: Corpus, join: Path | None = None, where: Sequence[str] = ()) -> list[Row]:
+def read_rows(corpus: Corpus, join: Path | None = None, where: Sequence[str] = ()) -> list[ClipRow]:
     """The clips of a corpus with the columns of its manifest.
 
     Args:
@@ -48,7 +48,7 @@ def read_rows(corpus: Corpus, join: Path | None = None, where: Sequence[str] = (
         FormatError: a table without the column ``path``.
         CodectokError: no clip is left, or a pattern without a column.
     """
-    rows = [Row(item, _columns(item.labels)) for item in corpus]
+    rows = [ClipRow(item, _columns(item.labels)) for item in corpus]
     if join is not None:
         _join(rows, join, corpus.root)
     for condition in where:
@@ -73,12 +73,12 @@ def _own_name(name: str) -> str:
     return next((own for own, names in ALIASES.items() if lower in names), lower)
 
 
-def _cell(row: Row, column: str, root: str) -> str:
+def _cell(row: ClipRow, column: str, root: str) -> str:
     own = {"id": row.item.id, "path": relative(row.item, root)}
     return row.columns.get(column, own.get(column, ""))
 
 
-def _join(rows: list[Row], path: Path, root: str) -> None:
+def _join(rows: list[ClipRow], path: Path, root: str) -> None:
     by_path = {row["path"]: _columns(labels_of(row, ("path",))) for _, row in table_rows(path, ("path",))}
     names = ClipNames(by_path)
     for row in rows:

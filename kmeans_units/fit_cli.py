@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from codectok.cli.common import finish, handle_errors, print_json, print_table
+from codectok.cli.console import finish, handle_errors, print_json, print_table
 from codectok.cli.explain import explain_option, needed, print_settings
 
 

@@ -19,7 +19,7 @@ from codectok.metrics.segments import ClipNames, Segment, frame_labels
 from codectok.metrics.unit_report import phone_scores, usage
 from codectok.tokenizer import Tokenizer
 from codectok.transforms.unit_bpe import bpe_of
-from kmeans_units.columns import Row
+from kmeans_units.columns import ClipRow
 from kmeans_units.names import by_clip, clip_name
 
 _BATCH_SECONDS = 60.0
@@ -56,7 +56,7 @@ class Encoded:
 
 def encode(
     tokenizer: Tokenizer,
-    rows: Sequence[Row],
+    rows: Sequence[ClipRow],
     root: str,
     *,
     num_codebooks: int,
@@ -89,9 +89,9 @@ def encode(
 
 
 def _batches(
-    tokenizer: Tokenizer, rows: Sequence[Row], root: str, failed: dict[str, str], progress: Progress
-) -> Iterator[tuple[list[Row], list[np.ndarray]]]:
-    done: list[Row] = []
+    tokenizer: Tokenizer, rows: Sequence[ClipRow], root: str, failed: dict[str, str], progress: Progress
+) -> Iterator[tuple[list[ClipRow], list[np.ndarray]]]:
+    done: list[ClipRow] = []
     clips: list[np.ndarray] = []
     for row in rows:
         try:
@@ -202,7 +202,7 @@ def abx_scores(
 
 def robustness_scores(
     tokenizer: Tokenizer,
-    rows: Sequence[Row],
+    rows: Sequence[ClipRow],
     num_codebooks: int,
     most: int,
     seed: int,

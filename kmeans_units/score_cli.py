@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from codectok.cli.common import finish, handle_errors, print_json, progress
+from codectok.cli.console import finish, handle_errors, print_json, progress
 from codectok.errors import CodectokError
 
 if TYPE_CHECKING:
     from codectok.metrics.segments import Segment
-    from kmeans_units.columns import Row
+    from kmeans_units.columns import ClipRow
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 NEW = click.Path(dir_okay=False, path_type=Path)
@@ -104,7 +104,7 @@ def _number(text: str) -> int:
 
 
 def _labels(
-    rows: list[Row], root: str, path: Path | None, align: bool
+    rows: list[ClipRow], root: str, path: Path | None, align: bool
 ) -> tuple[dict[str, list[Segment]] | None, dict[str, Any] | None]:
     """Labels by clip, and what is known of them."""
     from codectok.metrics.segments import read_segments, write_segments
@@ -123,7 +123,7 @@ def _labels(
     if not spoken:
         raise CodectokError("no clip has a transcript to align: the manifest needs a column transcript or text")
 
-    def reader(row: Row) -> Callable[[], Any]:
+    def reader(row: ClipRow) -> Callable[[], Any]:
         return lambda: read_clip(row.item, RATE)
 
     with progress(len(spoken), "align") as bar:
@@ -136,7 +136,7 @@ def _labels(
     return made.clips, facts | {"phones": made.num_phones, "without_transcript": len(rows) - len(spoken)}
 
 
-def _items(rows: list[Row], root: str, phones: dict[str, list[Segment]] | None, options: dict[str, Any]) -> Any:
+def _items(rows: list[ClipRow], root: str, phones: dict[str, list[Segment]] | None, options: dict[str, Any]) -> Any:
     """Items of the file, or of the labels; None where there is neither."""
     from codectok.metrics.items import items_from_segments, read_items
     from kmeans_units.names import by_clip, names_of
@@ -157,7 +157,7 @@ def _check_plot(path: Path | None) -> None:
         raise click.UsageError(f"--plot {path}: a picture is a PNG; give a name that ends in .png")
 
 
-def _drawn(rows: list[Row], root: str, name: str | None) -> Row | None:
+def _drawn(rows: list[ClipRow], root: str, name: str | None) -> ClipRow | None:
     """The clip that --plot-clip names."""
     from codectok.metrics.segments import ClipNames
     from kmeans_units.names import names_of
@@ -171,7 +171,7 @@ def _drawn(rows: list[Row], root: str, name: str | None) -> Row | None:
     return next(r for r in rows if names[r.item.id] == chosen)
 
 
-def _plot(path: Path, tokenizer: Any, rows: list[Row], root: str, phones: dict[str, list[Segment]] | None) -> None:
+def _plot(path: Path, tokenizer: Any, rows: list[ClipRow], root: str, phones: dict[str, list[Segment]] | None) -> None:
     """Draw the first clip that has labels, or the first."""
     from codectok.files.atomic import atomic_path
     from codectok.inspect.units import draw_units

@@ -7,7 +7,7 @@ from contextlib import nullcontext
 
 import click
 
-from codectok.cli.common import handle_errors
+from codectok.cli.console import handle_errors
 from codectok.cli.explain import explain_option, json_option, print_settings
 from codectok.files.folder_lock import FolderLock
 

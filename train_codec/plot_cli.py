@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from codectok.cli.common import handle_errors
+from codectok.cli.console import handle_errors
 
 
 @click.command()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from codectok import load
-from codectok.codec.base import CodecModel
+from codectok.codec.model import CodecModel
 from codectok.codec.tokenizer import CodecTokenizer
 from codectok.errors import FormatError
 

@@ -12,8 +12,8 @@ from accelerate.utils import set_seed
 from torch import Tensor
 
 from codectok import registry
-from codectok.codec.base import CodecModel
 from codectok.codec.folder import save_codec
+from codectok.codec.model import CodecModel
 from codectok.errors import AudioError, CodectokError, FormatError
 from train_codec.adversarial import AdversarialStep
 from train_codec.allocator import keep_buffers

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from codectok.codec.base import CodecModel
+from codectok.codec.model import CodecModel
 from codectok.codec.tokenizer import CodecTokenizer
 from codectok.errors import CodectokError
 from codectok.metrics.level import OCTAVE_METRICS, OCTAVES

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from codectok.cli.common import Row, handle_errors, print_table
+from codectok.cli.console import Row, handle_errors, print_table
 
 KINDS = ("suites", "tasks", "inputs", "probes", "metrics", "datasets")
 

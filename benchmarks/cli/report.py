@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from codectok.cli.common import handle_errors, print_table
+from codectok.cli.console import handle_errors, print_table
 
 RESULTS = click.Path(exists=True, path_type=Path)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from codectok.cli.common import Progress, finish, handle_errors, print_table, progress
+from codectok.cli.console import Progress, finish, handle_errors, print_table, progress
 from codectok.cli.explain import explain_option, json_option, print_settings
 from codectok.errors import CodectokError
 

@@ -11,7 +11,7 @@ import numpy as np
 from codectok.audio import AudioReader, resample
 from codectok.errors import AudioError
 
-from ..nouns import RATE, Clip, Mix
+from ..contract import RATE, Clip, Mix
 
 PEAK = 0.99
 

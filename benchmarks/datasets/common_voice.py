@@ -6,7 +6,7 @@ from pathlib import Path
 
 from codectok.items.tables import table_rows
 
-from ..nouns import Clip, Dataset
+from ..contract import Clip, Dataset
 from .entry import DatasetEntry
 from .layout import apart, inside, need, notes, words
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from ..nouns import Dataset
+from ..contract import Dataset
 
 
 @dataclass(frozen=True)

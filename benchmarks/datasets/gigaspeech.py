@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..nouns import Clip, Dataset
+from ..contract import Clip, Dataset
 from .entry import DatasetEntry
 from .layout import apart, need, notes, share, words
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from ..nouns import Clip, Dataset
+from ..contract import Clip, Dataset
 from .entry import DatasetEntry
 from .layout import inside, lines, need
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from codectok.errors import CodectokError
 
-from ..nouns import Clip
+from ..contract import Clip
 
 
 def inside(root: Path, *names: str) -> Path:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..nouns import Clip, Dataset
+from ..contract import Clip, Dataset
 from .entry import DatasetEntry
 from .layout import inside, need
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from codectok.errors import CodectokError
 
-from ..nouns import Clip, Dataset
+from ..contract import Clip, Dataset
 from .entry import DatasetEntry
 from .layout import inside, lines
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from codectok.errors import FormatError
 from codectok.items.tables import table_rows
 
-from ..nouns import Clip, Dataset, Mix, NotComputed, Trial
+from ..contract import Clip, Dataset, Mix, NotComputed, Trial
 from .entry import DatasetEntry
 
 FOLDER = Path(__file__).parents[1] / "mini"

@@ -7,7 +7,7 @@ from pathlib import Path
 from codectok import registry
 from codectok.errors import CodectokError
 
-from ..nouns import Dataset
+from ..contract import Dataset
 from .entry import DatasetEntry
 from .splits import check_splits
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from codectok.audio import AudioReader
 from codectok.errors import CodectokError
 
-from ..nouns import Clip, Dataset
+from ..contract import Clip, Dataset
 from .entry import DatasetEntry
 from .layout import lines, need, share
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from codectok.errors import CodectokError
 
-from ..nouns import Clip, Dataset, LeakageError
+from ..contract import Clip, Dataset, LeakageError
 
 Splits = dict[str, tuple[Clip, ...]]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..nouns import Clip, Dataset, Trial
+from ..contract import Clip, Dataset, Trial
 from .entry import DatasetEntry
 from .layout import apart, lines, need, notes, share
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from .base import Input
 from .fitted import clip_key
 from .fitted import fitted_clips as _fitted_clips
+from .input import Input
 from .spec import CODERS, Spec, parse_spec
 
 __all__ = ["INPUTS", "Input", "clip_key", "fitted_clips", "open_input", "parse_spec"]

@@ -10,10 +10,10 @@ import numpy as np
 from codectok.errors import CodectokError
 from codectok.fingerprint import fingerprint
 
-from ..nouns import RATE, InputInfo, NotComputed
+from ..contract import RATE, InputInfo, NotComputed
 from ..studies.rate_distortion.align import find_delays, remove_delay
 from ..studies.rate_distortion.coders import CODERS, Coder, CoderSetting
-from .base import Input
+from .input import Input
 
 BY_NAME = {coder.name.lower(): coder for coder in CODERS}
 LOWEST, HIGHEST = 6.0, 256.0

@@ -12,8 +12,8 @@ from torch import Tensor
 from codectok.fingerprint import fingerprint
 from codectok.metrics.mel import log_mel
 
-from ..nouns import RATE, InputInfo
-from .base import Input
+from ..contract import RATE, InputInfo
+from .input import Input
 from .spec import Spec
 
 BANDS, WINDOW, TOP_HZ = 80, 400, 8000.0

@@ -16,7 +16,7 @@ from codectok.errors import CodectokError
 from codectok.tokenizer import Tokenizer
 from codectok.tokens.rates import SLACK
 
-from ..nouns import NotComputed
+from ..contract import NotComputed
 
 View = Literal["tokens", "quantized", "features"]
 PLAIN = ("logmel", "original")

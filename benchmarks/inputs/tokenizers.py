@@ -16,9 +16,9 @@ from codectok.errors import CodectokError
 from codectok.metrics.registry import as_file
 from codectok.tokenizer import Tokenizer
 
-from ..nouns import RATE, InputInfo, InputKind, NotComputed
-from .base import Input
+from ..contract import RATE, InputInfo, InputKind, NotComputed
 from .fitted import fitted_words
+from .input import Input
 from .spec import Spec, choose_codebooks
 
 KINDS: dict[str, InputKind] = {"tokens": "discrete", "quantized": "quantized", "features": "continuous"}

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ..batches import num_frames
-from ..nouns import Example, InputInfo, InputKind, NotComputed
-from ..tasks.base import TaskError
+from ..contract import Example, InputInfo, InputKind, NotComputed
+from ..tasks.task import TaskError
 
 
 @dataclass(frozen=True)

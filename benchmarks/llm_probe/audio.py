@@ -14,7 +14,7 @@ from codectok.fingerprint import same
 from codectok.llm.vocab.audio_vocab import AudioVocab
 from codectok.transforms.unit_bpe import bpe_of
 
-from ..nouns import Example, InputInfo, NotComputed
+from ..contract import Example, InputInfo, NotComputed
 from .options import LLMOptions
 
 

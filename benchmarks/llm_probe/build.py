@@ -19,7 +19,7 @@ from codectok.llm.training.trainable import new_ids, prepare
 from codectok.llm.vocab.audio_vocab import AudioVocab
 from codectok.llm.vocab.text_tokenizer import add_to, next_id
 
-from ..nouns import Example, InputInfo, NotComputed
+from ..contract import Example, InputInfo, NotComputed
 from .arms import Arm
 from .audio import CodeIds, Features, Hearing, Nothing
 from .model import SpeechReader

@@ -13,7 +13,7 @@ from codectok.errors import FormatError
 from codectok.settings.build import build_from
 from codectok.settings.kinds import Count, Natural
 
-from ..nouns import InputInfo
+from ..contract import InputInfo
 
 SIZES: Mapping[str, tuple[int, int]] = {"tiny": (64, 2), "small": (128, 4), "base": (256, 6)}
 """Width and layers of language models made here."""

@@ -11,11 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from ..batches import num_frames
-from ..nouns import RATE, Example, NotComputed, Outcome
-from ..tasks.base import Assignment, Task, TaskError, answers
+from ..contract import RATE, Example, NotComputed, Outcome
 from ..tasks.classification import Classification
 from ..tasks.discriminative import Answers, labelled
 from ..tasks.recognition import Recognition
+from ..tasks.task import Assignment, Task, TaskError, answers
 from ..tasks.translation import Translation
 from ..training import Fitted
 from .arms import read_arm, swap_audio
@@ -26,7 +26,7 @@ from .text_model import TextModel, open_text_model
 
 
 def run(task: Task, given: Assignment) -> Outcome:
-    """Train and score one arm of a task, as :meth:`benchmarks.tasks.base.Task.run` does; the probe is "llm:ARM".
+    """Train and score one arm of a task, as :meth:`benchmarks.tasks.task.Task.run` does; the probe is "llm:ARM".
 
     Classes are chosen: the name of the highest log-likelihood among those of the training clips. Texts are written,
     always the likeliest token. Learning rate and state are settled on the validation clips, by accuracy of classes and

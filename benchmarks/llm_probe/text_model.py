@@ -11,7 +11,7 @@ import torch
 
 from codectok.errors import FormatError
 
-from ..nouns import NotComputed
+from ..contract import NotComputed
 from .options import SIZES, LLMOptions
 
 END = "</s>"

@@ -7,7 +7,7 @@ from dataclasses import replace
 import torch
 
 from ..batches import num_frames
-from ..nouns import Example, InputInfo
+from ..contract import Example, InputInfo
 
 
 def crop(example: Example, info: InputInfo, seconds: float, generator: torch.Generator) -> Example:

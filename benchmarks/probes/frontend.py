@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from codectok.errors import FormatError
 
-from ..nouns import Example, InputInfo
+from ..contract import Example, InputInfo
 
 
 def collate(examples: Sequence[Example], device: str | torch.device = "cpu") -> tuple[Tensor, Tensor]:

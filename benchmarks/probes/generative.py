@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..nouns import Example, InputInfo
+from ..contract import Example, InputInfo
 from . import ProbeOptions, build_encoder, frame_size
 from .frontend import Frontend, collate, length_mask
 

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from codectok.metrics.intelligibility import normalise
 
-from ..nouns import Example, InputInfo
+from ..contract import Example, InputInfo
 from . import ProbeOptions
 from .encoder import sinusoids
 from .frontend import collate, length_mask

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..nouns import InputInfo
+from ..contract import InputInfo
 from . import ProbeOptions, build_encoder, build_pooling, frame_size
 from .frontend import Frontend
 

@@ -8,7 +8,7 @@ import warnings
 import torch
 from torch import Tensor, nn
 
-from ..nouns import InputInfo
+from ..contract import InputInfo
 
 SECONDS = 1
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..nouns import InputInfo
+from ..contract import InputInfo
 from . import ProbeOptions, build_encoder, frame_size
 from .encoder import sinusoids
 from .frontend import Frontend, length_mask

@@ -22,10 +22,10 @@ from torch import Tensor
 from codectok.errors import CodectokError
 from codectok.files.atomic import atomic_path
 
+from ..contract import Clip, Dataset, Example, NotComputed, Split
 from ..datasets import read_clip, read_targets
 from ..datasets.splits import audio_files
 from ..inputs import Input
-from ..nouns import Clip, Dataset, Example, NotComputed, Split
 from .cells import all_clips
 
 VERSION = 1

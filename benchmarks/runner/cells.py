@@ -10,9 +10,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..contract import Clip, Dataset, InputInfo, LeakageError
 from ..datasets.splits import audio_files
 from ..inputs import Input, clip_key, fitted_clips
-from ..nouns import Clip, Dataset, InputInfo, LeakageError
 from ..tasks import Task
 from .suite import SuiteEntry
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 
-from ..nouns import Clip, Dataset, Split
+from ..contract import Clip, Dataset, Split
 
 
 def shuffle_labels(dataset: Dataset, split: Split, seed: int) -> tuple[Dataset, Split]:

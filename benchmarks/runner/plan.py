@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from codectok.errors import CodectokError
 
+from ..contract import Dataset, NotComputed
 from ..datasets import DATASETS
 from ..inputs import Input, open_input
 from ..inputs.spec import FOLDER, parse_spec
-from ..nouns import Dataset, NotComputed
 from ..tasks import Task, get_task
 from .cache import Cache
 from .cells import BenchmarkCell, entry_cells

@@ -15,7 +15,7 @@ import numpy as np
 
 from codectok.files.atomic import atomic_path
 
-from ..nouns import RATE, InputInfo, Outcome
+from ..contract import RATE, InputInfo, Outcome
 from .cells import BenchmarkCell
 from .provenance import today
 from .results import Row

@@ -20,7 +20,7 @@ from codectok.settings.refusal import unknown
 from codectok.settings.values import Values, read
 from codectok.settings.yaml_text import Keys, SettingPlace
 
-from ..nouns import Budget
+from ..contract import Budget
 
 SUITES = Path(__file__).parent.parent / "suites"
 DEFAULTS = ("inputs", "probes", "budget", "seeds", "judge", "shuffled", "options", "allow_fitted")

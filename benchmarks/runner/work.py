@@ -15,9 +15,9 @@ import torch
 
 from codectok.processes import Report, Work
 
+from ..contract import RATE, Clip, Dataset, Example, NotComputed, Outcome, Split
 from ..datasets import open_dataset
 from ..inputs import Input, open_input
-from ..nouns import RATE, Clip, Dataset, Example, NotComputed, Outcome, Split
 from ..tasks import Assignment, Task, TaskContext, get_task
 from .cache import Cache, Extracted
 from .cells import SHUFFLED, BenchmarkCell, all_clips

@@ -20,11 +20,11 @@ from typing import Any
 import click
 import numpy as np
 
-from codectok.cli.common import handle_errors, print_table
+from codectok.cli.console import handle_errors, print_table
 from codectok.transforms.bpe_huggingface import to_text
 from codectok.transforms.unit_bpe import UnitBPE
 
-from .common import json_option, keep
+from .turns import json_option, keep
 
 Encode = Callable[[], Sequence[Any]]
 

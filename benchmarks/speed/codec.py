@@ -17,7 +17,7 @@ from typing import Any
 import click
 import torch
 
-from codectok.cli.common import print_table
+from codectok.cli.console import print_table
 from codectok.processes import in_process
 
 from .codec_cost import multiply_adds, peak_memory, time_stream
@@ -32,7 +32,7 @@ from .codec_sides import (
     their_calls,
     write_peers,
 )
-from .common import keep, spread
+from .turns import keep, spread
 
 CASES = [(1, 10), (8, 10), (1, 60)]
 """Clips and seconds of each."""

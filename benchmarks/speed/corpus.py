@@ -23,7 +23,7 @@ import click
 import torch
 
 from codectok import load, read_audio
-from codectok.cli.common import print_table
+from codectok.cli.console import print_table
 from codectok.corpus.pipeline import tokenize_corpus
 from codectok.items.clips import seconds_of
 from codectok.items.corpus import read_corpus
@@ -31,7 +31,7 @@ from codectok.items.item import Item
 from codectok.processes import usable_cores
 from codectok.tokenizer import Tokenizer
 
-from .common import json_option, keep
+from .turns import json_option, keep
 
 SPEECH = Path(__file__).parents[1] / "speech"
 SHORTEST, LONGEST = 2.0, 16.0

@@ -20,11 +20,11 @@ import click
 import numpy as np
 import torch
 
-from codectok.cli.common import print_table
+from codectok.cli.console import print_table
 from codectok.units.kmeans.unit_stream import UnitStream
 from kmeans_units.kmeans import KMeansOptions, assign, fit_kmeans
 
-from .common import json_option, keep
+from .turns import json_option, keep
 
 HELD_OUT = 20000
 PARTS = 3000

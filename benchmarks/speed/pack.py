@@ -18,9 +18,9 @@ import click
 import numpy as np
 import torch
 
-from codectok.cli.common import print_table
+from codectok.cli.console import print_table
 
-from .common import json_option, keep
+from .turns import json_option, keep
 
 PASTED = 300
 """Utterances that the peer is given: it is slow."""

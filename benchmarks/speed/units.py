@@ -22,9 +22,9 @@ import click
 import numpy as np
 import torch
 
-from codectok.cli.common import print_table
+from codectok.cli.console import print_table
 
-from .common import json_option, keep, spread, timed
+from .turns import json_option, keep, spread, timed
 
 Units = list[np.ndarray]
 RATE, LAYER, CODES, BATCH = 16000, 9, 500, 8

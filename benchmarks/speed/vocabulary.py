@@ -17,9 +17,9 @@ from typing import Any
 import click
 import numpy as np
 
-from codectok.cli.common import print_table
+from codectok.cli.console import print_table
 
-from .common import json_option, keep, ratios, take_turns
+from .turns import json_option, keep, ratios, take_turns
 
 WORDS = ["the", "quick", "brown", "fox", "jumps", "over", "a", "lazy", "dog"]
 

@@ -52,8 +52,6 @@ def as_clips(audios: Sequence[np.ndarray]) -> ClipArray:
     starts = np.cumsum([0, *lengths[:-1]]).tolist()
     spans = [ClipSpan(str(i), s, n) for i, (s, n) in enumerate(zip(starts, lengths, strict=True))]
     return ClipArray(samples, spans, RATE)
-        samples, [ClipSpan(str(i), s, n) for i, (s, n) in enumerate(zip(starts, lengths, strict=True))], RATE
-    )
 
 
 def on_frames(cache: TeacherCache, grid: FrameGrid) -> list[np.ndarray]:

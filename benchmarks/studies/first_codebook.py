@@ -18,7 +18,7 @@ from typing import Any
 import click
 import numpy as np
 
-from codectok.cli.common import handle_errors, print_table
+from codectok.cli.console import handle_errors, print_table
 from codectok.errors import AudioError, FormatError
 
 from ..split_tables import read_splits

@@ -19,7 +19,7 @@ from typing import Any
 import click
 import numpy as np
 
-from codectok.cli.common import handle_errors, print_table, progress
+from codectok.cli.console import handle_errors, print_table, progress
 from codectok.errors import AudioError
 from codectok.tokenizer import Tokenizer
 

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from codectok.cli.common import describe, handle_errors, print_table, progress
+from codectok.cli.console import describe, handle_errors, print_table, progress
 from codectok.errors import CodectokError
 from codectok.files.atomic import atomic_path
 from codectok.items.columns import labels_of

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from codectok import registry
 
-from .base import Assignment, Task, TaskContext, TaskError
+from .task import Assignment, Task, TaskContext, TaskError
 
 __all__ = ["Assignment", "Task", "TaskContext", "TaskError", "get_task", "task_names"]
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from ..nouns import Clip
+from ..contract import Clip
 
 DRAWS = 1000
 Interval = tuple[float, float]

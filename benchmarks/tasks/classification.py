@@ -11,14 +11,14 @@ from torch.nn import functional as F
 
 from codectok.metrics.classification import accuracy, f1
 
-from ..nouns import Clip, Dataset, Example, InputInfo, ItemScore, Score
+from ..contract import Clip, Dataset, Example, InputInfo, ItemScore, Score
 from ..probes import ProbeOptions
 from ..probes.crop import crop
 from ..probes.frontend import collate
 from ..probes.heads import ClipProbe
-from .base import Assignment, TaskError
 from .chance import Interval, class_chance
 from .discriminative import Answers, Discriminative, Trained, code_vectors, labelled
+from .task import Assignment, TaskError
 
 
 class Classification(Discriminative):

@@ -9,12 +9,12 @@ from typing import Any
 
 from torch import Tensor
 
-from ..nouns import Clip, Dataset, Example, ItemScore, Outcome, Score, Split
+from ..contract import Clip, Dataset, Example, ItemScore, Outcome, Score, Split
 from ..probes.macs import macs_per_second
 from ..probes.options import ProbeOptions
 from ..training import Fitted
-from .base import Assignment, Task, answers
 from .chance import Interval
+from .task import Assignment, Task, answers
 
 Answers = Mapping[str, Any]
 """{clip id: what was said of it}: a class, a text, or an embedding."""

@@ -12,14 +12,14 @@ from codectok.metrics.intelligibility import Edits, character_edits, normalise, 
 from codectok.metrics.text import phone_edits, rate
 
 from ..batches import num_frames
-from ..nouns import Clip, Dataset, Example, ItemScore, Score
+from ..contract import Clip, Dataset, Example, ItemScore, Score
 from ..probes import ProbeOptions
 from ..probes.ctc import beam_search, frames_needed, greedy
 from ..probes.frontend import collate
 from ..probes.heads import FrameProbe
-from .base import Assignment, TaskError
 from .chance import Interval, text_chance
 from .discriminative import Answers, Discriminative, Trained, code_vectors
+from .task import Assignment, TaskError
 
 EDITS: dict[str, Callable[[str, str], Edits]] = {"wer": word_edits, "cer": character_edits, "per": phone_edits}
 

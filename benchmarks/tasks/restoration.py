@@ -17,12 +17,12 @@ from codectok.metrics import get_metric
 from codectok.metrics.level import HEADLINE
 from codectok.settings.build import build_from
 
+from ..contract import RATE, Clip, Dataset, Example, Outcome, Split
 from ..datasets import read_clip, read_targets
 from ..inputs import Input
-from ..nouns import RATE, Clip, Dataset, Example, Outcome, Split
-from .base import Assignment, Task, TaskContext, TaskError, answers
 from .scoring import JUDGED, Triple, score_clips
 from .sound import Gathered, GenerativeOptions, model_loss
+from .task import Assignment, Task, TaskContext, TaskError, answers
 
 Streams = tuple[np.ndarray, ...]
 """Audio of each target, float32 [S] at ``RATE``."""

@@ -16,12 +16,12 @@ from codectok.metrics import code_usage
 from codectok.metrics.level import HEADLINE
 from codectok.settings.build import build_from
 
+from ..contract import RATE, Clip, InputInfo, NotComputed, Outcome, Score
 from ..datasets import read_clip
 from ..inputs import Input
-from ..nouns import RATE, Clip, InputInfo, NotComputed, Outcome, Score
-from .base import Assignment, Task
 from .scoring import score_clips
 from .sound import Gathered, SoundOptions
+from .task import Assignment, Task
 
 AT_ONCE = 64
 """Clips that an input is given together: enough to tell a coder's delay by, few enough for memory."""

@@ -15,8 +15,8 @@ from codectok.metrics.judged import Judged, Listener, open_judge
 from codectok.metrics.registry import as_file
 from codectok.metrics.speaker import DEFAULT, open_speaker_encoder, speaker_similarity
 
-from ..nouns import RATE, Clip, ItemScore, Score
-from .base import TaskContext
+from ..contract import RATE, Clip, ItemScore, Score
+from .task import TaskContext
 
 Triple = tuple[str, np.ndarray, np.ndarray]
 """Clip id, original and estimate, float [S] each at ``RATE``."""

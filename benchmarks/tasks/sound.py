@@ -12,7 +12,7 @@ from torch import Tensor
 from codectok.metrics import get_metric
 from codectok.settings.kinds import Natural
 
-from ..nouns import Example, ItemScore, Outcome, Score
+from ..contract import Example, ItemScore, Outcome, Score
 from ..probes import ProbeOptions
 from ..training import Fitted
 from .scoring import Scored, Triple

@@ -11,11 +11,11 @@ from codectok.metrics.intelligibility import normalise
 from codectok.settings.build import build_from
 
 from ..batches import num_frames
+from ..contract import RATE, Example, Outcome
 from ..datasets import read_clip
-from ..nouns import RATE, Example, Outcome
-from .base import Assignment, Task, TaskError, answers
 from .scoring import score_clips
 from .sound import Gathered, GenerativeOptions, model_loss
+from .task import Assignment, Task, TaskError, answers
 
 
 class SpeechSynthesis(Task):

@@ -10,13 +10,13 @@ from torch import Tensor, nn
 
 from codectok.metrics.text import bleu
 
-from ..nouns import Clip, Dataset, Example, ItemScore, NotComputed, Score
+from ..contract import Clip, Dataset, Example, ItemScore, NotComputed, Score
 from ..probes import ProbeOptions
 from ..probes.frontend import collate
 from ..probes.translator import Translator
-from .base import Assignment, TaskError
 from .chance import Interval, text_chance
 from .discriminative import Answers, Discriminative, Trained, code_vectors
+from .task import Assignment, TaskError
 
 PIECES = 1000
 """Of the vocabulary, fitted on the training translations; fewer where they have no more."""

@@ -12,14 +12,14 @@ from torch.nn import functional as F
 
 from codectok.metrics.classification import P_TARGET, eer, mindcf
 
-from ..nouns import Clip, Dataset, Example, ItemScore, Score, Trial
+from ..contract import Clip, Dataset, Example, ItemScore, Score, Trial
 from ..probes import ProbeOptions
 from ..probes.frontend import collate
 from ..probes.heads import ClipProbe
-from .base import Assignment, TaskError
 from .chance import Interval, hull
 from .classification import clip_loss
 from .discriminative import Answers, Discriminative, Trained, code_vectors
+from .task import Assignment, TaskError
 
 MARGIN = 0.2
 """Radians, as ECAPA-TDNN has it."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from codectok.cli.common import handle_errors, print_json, print_table, progress
+from codectok.cli.console import handle_errors, print_json, print_table, progress
 from codectok.stops import GOES_ON, keeping
 from codectok.store.names import FORMATS, SINGLE_STREAM
 

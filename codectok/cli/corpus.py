@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from codectok.cli.common import finish, handle_errors, print_json, print_table, progress
+from codectok.cli.console import finish, handle_errors, print_json, print_table, progress
 
 
 @click.group()

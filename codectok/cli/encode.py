@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from codectok.cli.common import Progress, handle_errors, open_tokenizer, tokenizer_options
+from codectok.cli.console import Progress, handle_errors, open_tokenizer, tokenizer_options
 from codectok.cli.jobs import FileDone, finished, report, run_jobs
 from codectok.cli.paths import FileJob, plan
 

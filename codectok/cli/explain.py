@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import click
 
-from codectok.cli.common import print_json
+from codectok.cli.console import print_json
 
 if TYPE_CHECKING:
     from codectok.settings.explain import Setting

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from codectok.cli.common import format_value, handle_errors, print_json, print_table
+from codectok.cli.console import format_value, handle_errors, print_json, print_table
 
 if TYPE_CHECKING:
     from codectok.abilities import EncoderFacts

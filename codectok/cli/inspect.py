@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from codectok.cli.common import describe, finish, handle_errors, print_json, progress
+from codectok.cli.console import describe, finish, handle_errors, print_json, progress
 from codectok.errors import CodectokError
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from codectok.cli.common import Progress, describe, finish, print_json, print_table, progress
+from codectok.cli.console import Progress, describe, finish, print_json, print_table, progress
 from codectok.cli.paths import FileJob
 from codectok.errors import CodectokError
 from codectok.stops import keeping

@@ -8,7 +8,7 @@ import shlex
 from importlib.metadata import PackageNotFoundError, requires, version
 
 from codectok import registry
-from codectok.cli.common import Row, print_table
+from codectok.cli.console import Row, print_table
 from codectok.cli.source_help import source_help
 from codectok.errors import CodectokError, UnknownNameError
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from codectok.cli.common import handle_errors, print_json, print_table
+from codectok.cli.console import handle_errors, print_json, print_table
 
 METHODS = ("mean", "mean+noise", "normal", "codebook")
 

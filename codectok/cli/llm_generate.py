@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from codectok.cli.common import handle_errors
+from codectok.cli.console import handle_errors
 
 
 @click.command()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from codectok.cli.common import handle_errors
+from codectok.cli.console import handle_errors
 from codectok.cli.explain import explain_option, json_option, needed, print_settings
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from codectok.cli.common import handle_errors, print_json, print_table, progress
+from codectok.cli.console import handle_errors, print_json, print_table, progress
 from codectok.stops import GOES_ON, keeping
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from codectok.cli.common import (
+from codectok.cli.console import (
     finish,
     handle_errors,
     open_tokenizer,
@@ -24,7 +24,7 @@ from codectok.store.names import FORMATS, SINGLE_STREAM
 if TYPE_CHECKING:
     from codectok.corpus.pipeline import TokenizeSummary
     from codectok.items.corpus import Corpus
-    from codectok.store.base import StoreOptions
+    from codectok.store.info import StoreOptions
     from codectok.tokenizer import Tokenizer
 
 
@@ -126,7 +126,7 @@ def tokenize(
         workers = prepare_workers(items, workers)
     model, k = open_tokenizer(tokenizer, codebooks, bitrate)
     if dry_run:
-        from codectok.store.base import StoreOptions
+        from codectok.store.info import StoreOptions
 
         arranged = StoreOptions(dedup, options["flatten"], shard_size, batch_seconds)
         _estimate(items, model, k, workers, format_, arranged, as_json)

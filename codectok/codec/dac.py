@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from codectok.codec.base import CodecModel, State
 from codectok.codec.conv import CausalConv, CausalConvTranspose
 from codectok.codec.factorised import FactorisedVQ
+from codectok.codec.model import CodecModel, State
 from codectok.codec.rvq import ResidualVQ
 from codectok.codec.seanet import Seanet
 from codectok.settings.kinds import Count

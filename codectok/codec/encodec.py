@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
-from codectok.codec.base import CodecModel, State
+from codectok.codec.model import CodecModel, State
 from codectok.codec.rvq import ResidualVQ
 from codectok.codec.seanet import SeanetConfig, seanet_decoder, seanet_encoder
 from codectok.settings.kinds import Count

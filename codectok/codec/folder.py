@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from codectok import registry
-from codectok.codec.base import CodecModel
 from codectok.codec.beam import GREEDY
+from codectok.codec.model import CodecModel
 from codectok.errors import FormatError
 from codectok.files.model_folder import write_model_folder
 

@@ -9,8 +9,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from codectok.codec.base import CodecModel, State
 from codectok.codec.conv import CausalConv
+from codectok.codec.model import CodecModel, State
 from codectok.codec.rvq import ResidualVQ
 from codectok.codec.seanet import SeanetConfig, seanet_decoder, seanet_encoder
 from codectok.codec.split_rvq import SplitResidualVQ

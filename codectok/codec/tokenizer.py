@@ -14,8 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from codectok.codec.base import CodecModel, State
 from codectok.codec.folder import save_codec
+from codectok.codec.model import CodecModel, State
 from codectok.codec.state_trees import take_rows
 from codectok.errors import CodectokError
 from codectok.files.atomic import copy_file

@@ -19,8 +19,8 @@ from codectok.items.clips import seconds_of
 from codectok.items.corpus import Corpus, nothing_in
 from codectok.items.item import Item
 from codectok.items.labels import LabelTypes
-from codectok.store.base import Row, StoreInfo, StoreOptions, shard_path
 from codectok.store.formats.table import get_format
+from codectok.store.info import Row, StoreInfo, StoreOptions, shard_path
 from codectok.store.label_columns import kept
 from codectok.tokenizer import Tokenizer
 

@@ -11,7 +11,7 @@ from codectok.corpus.reading import Failure
 from codectok.corpus.steps import Outcome
 from codectok.errors import FingerprintError
 from codectok.items.item import Item
-from codectok.store.base import ItemError, Row
+from codectok.store.info import ItemError, Row
 from codectok.tokenizer import Tokenizer, load
 
 

@@ -22,8 +22,8 @@ from codectok.items.hashes import ItemHash
 from codectok.items.item import Item
 from codectok.items.labels import LabelHash
 from codectok.items.readers.kinds import kind_of
-from codectok.store.base import ItemError, StoreInfo, StoreOptions
 from codectok.store.formats.table import get_format
+from codectok.store.info import ItemError, StoreInfo, StoreOptions
 from codectok.store.label_columns import kept
 from codectok.store.reader import open_store
 from codectok.store.writer import StoreWriter, begun_by

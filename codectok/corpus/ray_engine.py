@@ -25,8 +25,8 @@ from codectok.corpus.reading import Failure
 from codectok.errors import CodectokError
 from codectok.items.item import Item
 from codectok.processes import usable_cores
-from codectok.store.base import StoreInfo
 from codectok.store.files import writing
+from codectok.store.info import StoreInfo
 from codectok.store.record import read_record, record_path, write_shard_files
 from codectok.transforms.unit_bpe import UnitBPE, bpe_of
 

@@ -20,7 +20,7 @@ from codectok.items.hashes import ItemHash
 from codectok.items.item import Item
 from codectok.items.labels import LabelHash
 from codectok.processes import one_thread
-from codectok.store.base import Row
+from codectok.store.info import Row
 from codectok.store.reader import IndexRow, Store
 from codectok.tokenizer import Tokenizer
 from codectok.tokens import Tokens

@@ -6,8 +6,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from codectok.store.base import ItemError, StoreInfo, StoreOptions
     from codectok.store.dataset import TokenDataset, TokenStream, pad_samples
+    from codectok.store.info import ItemError, StoreInfo, StoreOptions
     from codectok.store.reader import Store, open_store
 
 __all__ = [

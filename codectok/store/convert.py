@@ -9,8 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from codectok.errors import CodeRangeError, FormatError
-from codectok.store.base import Row, StoreInfo
 from codectok.store.formats.table import get_format
+from codectok.store.info import Row, StoreInfo
 from codectok.store.joined_labels import JoinedLabels
 from codectok.store.label_columns import kept
 from codectok.store.reader import Store, open_store

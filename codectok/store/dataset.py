@@ -17,7 +17,7 @@ from torch.utils.data import Dataset, IterableDataset, get_worker_info
 
 from codectok.errors import CodectokError
 from codectok.items.labels import Labels
-from codectok.store.base import Row
+from codectok.store.info import Row
 from codectok.store.reader import Store, open_store
 
 

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from codectok.files.atomic import atomic_path
-from codectok.store.base import ItemError, StoreInfo
 from codectok.store.files import checksum, sha256_of, write_json, writing
 from codectok.store.formats.table import extras_of_all, get_format
+from codectok.store.info import ItemError, StoreInfo
 from codectok.store.page import write_page
 from codectok.store.record import Record, read_record
 from codectok.store.stats import UnitCounts

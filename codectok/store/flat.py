@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from codectok.errors import FormatError
-from codectok.store.base import StoreInfo
+from codectok.store.info import StoreInfo
 from codectok.store.names import SINGLE_STREAM
 
 MAX_CODES = 2**31

@@ -10,7 +10,7 @@ from codectok.errors import FormatError
 from codectok.items.item import Item
 from codectok.items.label_files import read_labels
 from codectok.items.labels import Label, LabelHash, LabelTypes
-from codectok.store.base import Row
+from codectok.store.info import Row
 from codectok.store.label_columns import LabelColumns
 from codectok.store.reader import Store
 

@@ -11,7 +11,7 @@ from typing import Any
 from codectok.files.atomic import atomic_path
 from codectok.files.page_style import CSS
 from codectok.files.pages import render
-from codectok.store.base import StoreInfo
+from codectok.store.info import StoreInfo
 
 Cell = tuple[str, float | None]
 """Text, and a share of one to draw as a bar."""

@@ -11,9 +11,9 @@ from typing import Any, NamedTuple, TypeVar
 
 from codectok.errors import CodectokError, FormatError, UnknownNameError
 from codectok.items.labels import Labels
-from codectok.store.base import ItemError, ReadsLabels, Row, StoreInfo, need_pyarrow, shard_path
 from codectok.store.files import part_numbers, read_json
 from codectok.store.formats.table import get_format
+from codectok.store.info import ItemError, ReadsLabels, Row, StoreInfo, need_pyarrow, shard_path
 from codectok.tokens import Tokens
 
 T = TypeVar("T")
@@ -33,7 +33,7 @@ class IndexRow(NamedTuple):
 class Store:
     """A finished token store. ``len(store)`` items; iterating gives (id, Tokens) in manifest order, shard by shard.
 
-    Each of these is a :class:`~codectok.store.base.Row`, whose ``labels`` are what the corpus says of it. Tokens are as
+    Each of these is a :class:`~codectok.store.info.Row`, whose ``labels`` are what the corpus says of it. Tokens are as
     stored: deduplicated where the store is (``tokens.expand()`` undoes it), never flattened.
     """
 

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from codectok.errors import FormatError
-from codectok.store.base import ItemError, Row, StoreInfo, shard_path, sister
 from codectok.store.files import read_json, sha256_of, write_json, writing
 from codectok.store.formats.table import get_format
+from codectok.store.info import ItemError, Row, StoreInfo, shard_path, sister
 from codectok.store.stats import Merger, UnitCounts
 from codectok.tokens import Tokens
 

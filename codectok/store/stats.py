@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from codectok.store.base import Row, StoreInfo
+from codectok.store.info import Row, StoreInfo
 from codectok.tokens import Tokens
 
 SUMS = ("items", "samples", "frames", "tokens", "runs", "columns", "bpe_tokens")

@@ -13,8 +13,8 @@ import numpy as np
 
 from codectok.errors import CodectokError
 from codectok.fingerprint import same
-from codectok.store.base import Row
 from codectok.store.files import checksum, read_json, sha256_of
+from codectok.store.info import Row
 from codectok.store.reader import IndexRow, Store
 from codectok.store.stats import UnitCounts
 

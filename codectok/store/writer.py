@@ -19,10 +19,10 @@ from codectok.errors import FingerprintError, FormatError
 from codectok.files.atomic import sweep
 from codectok.files.folder_lock import FolderLock
 from codectok.fingerprint import same
-from codectok.store.base import ItemError, StoreInfo, need_pyarrow
 from codectok.store.files import part_numbers, read_json, write_json, writing
 from codectok.store.finish import finish_store
 from codectok.store.formats.table import extras_of_all, get_format
+from codectok.store.info import ItemError, StoreInfo, need_pyarrow
 from codectok.store.record import is_whole, read_record, record_path, write_shard_files
 from codectok.store.stats import Merger
 from codectok.tokens import Tokens

@@ -8,12 +8,12 @@ from typing import Literal
 
 from codectok.errors import CodectokError
 from codectok.testing.clauses.bad_input import bad_input
-from codectok.testing.clauses.base import NotApplicable
 from codectok.testing.clauses.batch import batch_equals_single
 from codectok.testing.clauses.determinism import deterministic
 from codectok.testing.clauses.lengths import exact_lengths
 from codectok.testing.clauses.long import long_equals_short
 from codectok.testing.clauses.prefix import prefix
+from codectok.testing.clauses.same import NotApplicable
 from codectok.testing.clauses.stream import stream_equals_offline
 from codectok.tokenizer import Tokenizer
 

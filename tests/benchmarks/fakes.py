@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from benchmarks.contract import Clip, Dataset, ItemScore, NotComputed, Outcome, Score
 from benchmarks.datasets import DatasetEntry
-from benchmarks.nouns import Clip, Dataset, ItemScore, NotComputed, Outcome, Score
-from benchmarks.tasks import base
+from benchmarks.tasks.task import Task
 from codectok import registry
 
 ROOT = "FAKE_DATA"
@@ -21,7 +21,7 @@ ROOT = "FAKE_DATA"
 CLIPS = 9
 
 
-class FakeTask(base.Task):
+class FakeTask(Task):
     """Scores a hash of all that it is given; does what its options say on the way."""
 
     name, label, metrics, probes = "fake", "fake", ("accuracy",), ("linear", "ecapa")

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import soundfile
 
+from benchmarks.contract import RATE, Budget, Clip, Dataset, Example, Mix, Split
 from benchmarks.datasets import read_clip, read_targets
 from benchmarks.inputs.spec import parse_spec
 from benchmarks.inputs.tokenizers import TokenizerInput
-from benchmarks.nouns import RATE, Budget, Clip, Dataset, Example, Mix, Split
 from benchmarks.tasks import Assignment, TaskContext, get_task
 from codectok.testing import voice
 from tests.contract.subjects import SUBJECTS

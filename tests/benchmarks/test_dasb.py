@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.nouns import Budget
+from benchmarks.contract import Budget
 from benchmarks.runner import Suite, read_suite, run_suite
 from benchmarks.runner.suite import SuiteEntry
 from benchmarks.tasks import get_task

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks.contract import RATE, LeakageError
 from benchmarks.datasets import DATASETS, dataset_names, open_dataset, read_clip, read_targets
-from benchmarks.nouns import RATE, LeakageError
 from codectok.errors import AudioError, CodectokError
 from tests.benchmarks.trees import splits, text, voice, write
 

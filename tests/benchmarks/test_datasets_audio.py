@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import soundfile
 
+from benchmarks.contract import RATE, Clip, Mix
 from benchmarks.datasets import read_clip, read_targets
-from benchmarks.nouns import RATE, Clip, Mix
 from codectok.errors import AudioError
 from tests.benchmarks.trees import voice, write
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks.contract import RATE, Example, NotComputed
 from benchmarks.datasets import read_clip
 from benchmarks.inputs import open_input
-from benchmarks.nouns import RATE, Example, NotComputed
 from benchmarks.tasks import TaskError
 from benchmarks.tasks.restoration import best_order
 from codectok.testing import voice

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks.contract import RATE, Clip, Dataset, NotComputed
 from benchmarks.datasets import read_clip
 from benchmarks.inputs import open_input
-from benchmarks.nouns import RATE, Clip, Dataset, NotComputed
 from tests.benchmarks.generative_toys import SPEECH, run, write_clips
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmarks.nouns import Clip
+from benchmarks.contract import Clip
 from benchmarks.tasks import TaskContext, scoring
 from benchmarks.tasks.scoring import score_clips, score_heard, score_pairs
 from codectok.metrics import MetricError, MetricUnavailable

@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import codectok
+from benchmarks.contract import RATE, NotComputed
 from benchmarks.inputs import fitted_clips, open_input
 from benchmarks.inputs.spec import CLASSES, Spec, choose_codebooks, parse_spec
 from benchmarks.inputs.tokenizers import load_once
-from benchmarks.nouns import RATE, NotComputed
 from codectok.errors import CodectokError, CodeRangeError, UnknownTokenizerError
 from codectok.metrics.mel import log_mel
 

@@ -10,10 +10,10 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from benchmarks.contract import Budget, NotComputed, Outcome
 from benchmarks.llm_probe import ARMS
 from benchmarks.llm_probe.arms import read_arm, swap_audio
 from benchmarks.llm_probe.options import LLMOptions
-from benchmarks.nouns import Budget, NotComputed, Outcome
 from benchmarks.runner import read_suite
 from benchmarks.runner.work import run_assignment
 from benchmarks.tasks import Assignment, TaskContext, TaskError, get_task

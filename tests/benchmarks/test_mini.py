@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks.contract import Dataset, LeakageError, NotComputed
 from benchmarks.datasets import dataset_names, open_dataset, read_clip, read_targets
 from benchmarks.datasets.mini import FOLDER, read_table
 from benchmarks.mini import plan
 from benchmarks.mini.choose import CLIP_COLUMNS, write
-from benchmarks.nouns import Dataset, LeakageError, NotComputed
 from benchmarks.split_tables import read_splits
 from codectok.audio import read_audio
 from codectok.errors import FormatError

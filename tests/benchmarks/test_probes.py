@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from benchmarks.nouns import Clip, Example
+from benchmarks.contract import Clip, Example
 from benchmarks.probes import PROBES, ProbeOptions, build_encoder, build_pooling, gives_frames
 from benchmarks.probes.ctc import beam_search, frames_needed, greedy
 from benchmarks.probes.frontend import AttentionMLP, Frontend, collate, length_mask, start_table

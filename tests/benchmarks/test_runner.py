@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from benchmarks.contract import Budget, Example, LeakageError, Split
 from benchmarks.inputs import clip_key, open_input
-from benchmarks.nouns import Budget, Example, LeakageError, Split
 from benchmarks.runner import Suite, SuiteEntry, read_rows, run_suite
 from benchmarks.runner import work as work_module
 from benchmarks.runner.cache import Cache

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks.contract import Clip, Dataset, LeakageError, Mix
 from benchmarks.datasets.splits import RULES, check_splits
-from benchmarks.nouns import Clip, Dataset, LeakageError, Mix
 from codectok.errors import CodectokError
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from benchmarks.contract import NotComputed
 from benchmarks.datasets import DATASETS
 from benchmarks.inputs import clip_key, fitted_clips, open_input
-from benchmarks.nouns import NotComputed
 from benchmarks.runner import read_suite, suite_names
 from benchmarks.runner.plan import check_folders, check_names, make_plan
 from benchmarks.runner.row import Place

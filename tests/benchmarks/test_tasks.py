@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from benchmarks.nouns import Budget, Example, Outcome, Split, Trial
+from benchmarks.contract import Budget, Example, Outcome, Split, Trial
 from benchmarks.tasks import Assignment, TaskContext, TaskError, get_task, task_names
 from benchmarks.training import TrainingError
 from codectok.errors import FormatError, UnknownNameError

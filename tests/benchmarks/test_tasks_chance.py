@@ -3,9 +3,9 @@
 import numpy as np
 import torch
 
-from benchmarks.nouns import Clip, Example
-from benchmarks.tasks.base import answers
+from benchmarks.contract import Clip, Example
 from benchmarks.tasks.chance import class_chance
+from benchmarks.tasks.task import answers
 from codectok.metrics.classification import accuracy
 
 

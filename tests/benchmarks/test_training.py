@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from benchmarks.batches import Batches
-from benchmarks.nouns import Budget, Clip, Example
+from benchmarks.contract import Budget, Clip, Example
 from benchmarks.training import TrainingError, fit, schedule
 
 

@@ -5,7 +5,7 @@ from fractions import Fraction
 
 import torch
 
-from benchmarks.nouns import Clip, Dataset, Example, InputInfo, Split, Trial
+from benchmarks.contract import Clip, Dataset, Example, InputInfo, Split, Trial
 
 SIZES = (8, 8)
 DIM = 6

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from benchmarks.contract import Clip, Dataset
 from benchmarks.datasets.speech_commands import KEYWORDS
-from benchmarks.nouns import Clip, Dataset
 
 NUMBERS = ("zero", "one", "two", "three", "four")
 TEXTS = ("A CAT", "NO DOG", "THE SUN", "IT'S ME", "GO UP", "SEE IT")

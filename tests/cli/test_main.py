@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from codectok import registry
-from codectok.cli.common import format_value, handle_errors, print_table
+from codectok.cli.console import format_value, handle_errors, print_table
 from codectok.cli.main import COMMANDS, main
 from codectok.cli.source_help import source_help
 from codectok.errors import CodectokError

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 import torch
 
-from codectok.codec.base import CodecModel
 from codectok.codec.dac import DacCodec, Snake
 from codectok.codec.encodec import EncodecCodec
 from codectok.codec.folder import save_codec
 from codectok.codec.harmonic import HarmonicCodec
 from codectok.codec.mimi import MimiCodec
+from codectok.codec.model import CodecModel
 from codectok.codec.opening import open_codec
 from codectok.codec.tokenizer import CodecTokenizer
 from codectok.testing import voice

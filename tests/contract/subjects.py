@@ -12,12 +12,12 @@ from pathlib import Path
 import torch
 
 from codectok import Tokenizer, load
-from codectok.codec.base import CodecModel
 from codectok.codec.dac import DacCodec, DacCodecConfig
 from codectok.codec.encodec import EncodecCodec, EncodecCodecConfig
 from codectok.codec.envelope import EnvelopeCodec, EnvelopeCodecConfig
 from codectok.codec.harmonic import HarmonicCodec, HarmonicCodecConfig
 from codectok.codec.mimi import MimiCodec, MimiCodecConfig
+from codectok.codec.model import CodecModel
 from codectok.codec.tokenizer import CodecTokenizer
 from codectok.testing import voice
 from codectok.units import SpeechEncoder, load_encoder

@@ -6,8 +6,8 @@ from dataclasses import fields
 
 import pytest
 
+from benchmarks.contract import Budget
 from benchmarks.llm_probe.options import SIZES, LLMOptions
-from benchmarks.nouns import Budget
 from benchmarks.probes.options import ProbeOptions
 from benchmarks.runner.suite import Suite, SuiteEntry
 from benchmarks.tasks.sound import SoundOptions

@@ -8,8 +8,8 @@ from pathlib import Path
 import torch
 
 from codectok.store import ItemError, Store, StoreInfo, StoreOptions, open_store
-from codectok.store.base import Row, shard_path
 from codectok.store.formats.table import get_format
+from codectok.store.info import Row, shard_path
 from codectok.store.names import SINGLE_STREAM
 from codectok.store.writer import StoreWriter
 

@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 
 from codectok.errors import CodectokError
 from codectok.store import Store, TokenDataset, TokenStream, pad_samples
-from codectok.store.base import Row
+from codectok.store.info import Row
 from tests.store.making import make_info, make_rows, make_store
 
 pytestmark = pytest.mark.usefixtures("no_sync")

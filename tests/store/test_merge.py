@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from codectok.cli.store import merge, verify
 from codectok.errors import CodectokError, FingerprintError, FormatError
 from codectok.store import ItemError, Store, StoreInfo, StoreOptions, open_store
-from codectok.store.base import Row
+from codectok.store.info import Row
 from codectok.store.merge import merge_stores
 from codectok.store.names import FORMATS
 from codectok.store.verify import verify_store

@@ -19,9 +19,9 @@ from codectok.cli.main import main
 from codectok.errors import FormatError
 from codectok.items.labels import Labels, LabelTypes
 from codectok.store import open_store
-from codectok.store.base import Row, StoreInfo
 from codectok.store.convert import convert_store, left_out
 from codectok.store.formats.table import get_format
+from codectok.store.info import Row, StoreInfo
 from codectok.store.label_columns import LabelColumns, kept
 from codectok.store.names import FORMATS
 from codectok.store.verify import verify_store

@@ -17,7 +17,7 @@ import codectok.files.atomic
 import codectok.store.finish
 from codectok.errors import CodectokError, FormatError
 from codectok.store import StoreInfo, open_store
-from codectok.store.base import shard_path
+from codectok.store.info import shard_path
 from codectok.store.verify import verify_store
 from codectok.store.writer import StoreWriter
 from tests.store.making import make_info, make_store

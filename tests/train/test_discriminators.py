@@ -21,7 +21,7 @@ from train_codec.discriminators import (
     build_discriminators,
 )
 from train_codec.discriminators.bands import BandDiscriminator
-from train_codec.discriminators.base import as_channels, complex_spectrum
+from train_codec.discriminators.discriminator import as_channels, complex_spectrum
 from train_codec.discriminators.frames import FrameDiscriminator, compressed_patches
 from train_codec.discriminators.ms_stft import STFTDiscriminator
 from train_codec.discriminators.periods import PeriodDiscriminator

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from codectok import CodectokError
-from codectok.codec.base import CodecModel
 from codectok.codec.harmonic import HarmonicCodec, HarmonicCodecConfig
+from codectok.codec.model import CodecModel
 from codectok.metrics.registry import compute, get_metric
 from train_codec.data import ClipArray, ClipSpan
 from train_codec.validate import METRICS, format_table, validate

@@ -9,7 +9,7 @@ from torch import nn
 from codectok import registry
 from codectok.errors import CodectokError
 from train_codec.discriminators.bands import MultiBandDiscriminator
-from train_codec.discriminators.base import CombinedDiscriminator, Discriminator, Features
+from train_codec.discriminators.discriminator import CombinedDiscriminator, Discriminator, Features
 from train_codec.discriminators.frames import MultiFrameDiscriminator
 from train_codec.discriminators.ms_stft import MultiScaleSTFTDiscriminator
 from train_codec.discriminators.periods import MultiPeriodDiscriminator

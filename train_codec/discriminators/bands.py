@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from train_codec.discriminators.base import Features, as_channels, as_mono, complex_spectrum, conv
+from train_codec.discriminators.discriminator import Features, as_channels, as_mono, complex_spectrum, conv
 from train_codec.losses.spectrum import unit_window
 
 EDGES = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from codectok.errors import CodectokError
-from train_codec.discriminators.base import Features, as_mono, complex_spectrum, conv
+from train_codec.discriminators.discriminator import Features, as_mono, complex_spectrum, conv
 from train_codec.losses.spectrum import unit_window
 
 PATCH = 4

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from train_codec.discriminators.base import Features, as_channels, as_mono, complex_spectrum, conv
+from train_codec.discriminators.discriminator import Features, as_channels, as_mono, complex_spectrum, conv
 from train_codec.losses.spectrum import unit_window
 
 

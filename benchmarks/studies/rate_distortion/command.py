@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from codectok.cli.common import describe, handle_errors, print_table, progress
+from codectok.cli.console import describe, handle_errors, print_table, progress
 from codectok.files.atomic import atomic_path
 from codectok.metrics import get_metric
 from codectok.processes import map_ahead

@@ -14,7 +14,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from codectok.codec.base import CodecModel, State
 from codectok.codec.envelope.config import EnvelopeCodecConfig
 from codectok.codec.envelope.decoder import EnvelopeDecoder, Parts
 from codectok.codec.envelope.encoder import ShapeEncoder
@@ -23,6 +22,7 @@ from codectok.codec.envelope.quantizer import ConditionedVQ
 from codectok.codec.envelope.semantic import SemanticEncoder
 from codectok.codec.envelope.spectrum import BandSpectrum
 from codectok.codec.envelope.transform import EnvelopeTransform
+from codectok.codec.model import CodecModel, State
 from codectok.codec.rvq import ResidualVQ
 
 ENVELOPE, SHAPE = 2, 3

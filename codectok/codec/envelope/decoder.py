@@ -8,7 +8,6 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from codectok.codec.base import State
 from codectok.codec.convnext import ConvNextStack
 from codectok.codec.envelope.config import FRAMES, PITCH_CENTRE, EnvelopeCodecConfig
 from codectok.codec.envelope.pitch import pitch_of, voicing_of
@@ -16,6 +15,7 @@ from codectok.codec.envelope.shaping import band_gains, limit, mix
 from codectok.codec.envelope.source import LevelSource
 from codectok.codec.envelope.spectrum import BandSpectrum
 from codectok.codec.mdct import InverseMdct
+from codectok.codec.model import State
 
 
 class Parts(NamedTuple):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from codectok.codec.base import State
 from codectok.codec.convnext import ConvNextStack
 from codectok.codec.envelope.config import FRAMES, EnvelopeCodecConfig
+from codectok.codec.model import State
 
 
 class ShapeEncoder(nn.Module):

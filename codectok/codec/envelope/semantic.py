@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from codectok.codec.base import State
 from codectok.codec.convnext import ConvNextStack
 from codectok.codec.envelope.config import FRAMES, EnvelopeCodecConfig
 from codectok.codec.harmonic.mel import mel_filters
+from codectok.codec.model import State
 
 
 class SemanticEncoder(nn.Module):

@@ -7,10 +7,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from codectok.codec.base import State
 from codectok.codec.envelope.config import EnvelopeCodecConfig
 from codectok.codec.envelope.pitch import hertz_of
 from codectok.codec.harmonic.excitation import Excitation
+from codectok.codec.model import State
 
 LEAST = 0.05
 """Added to a band's energy (of 1 where pulses are dense): a band between two harmonics is not blown up."""

@@ -7,10 +7,10 @@ import math
 import torch
 from torch import Tensor, nn
 
-from codectok.codec.base import State
 from codectok.codec.harmonic.config import PITCH_CENTRE, PITCH_SCALE, HarmonicCodecConfig
 from codectok.codec.harmonic.mel import mel_filters
 from codectok.codec.mdct import Mdct
+from codectok.codec.model import State
 
 LAG_RANGE = (60, 500)
 """Hz, of the autocorrelation lags."""

@@ -12,10 +12,10 @@ from collections.abc import Callable
 import torch.nn.functional as F
 from torch import Tensor
 
-from codectok.codec.base import CodecModel, State
 from codectok.codec.harmonic.config import HarmonicCodecConfig
 from codectok.codec.harmonic.decoder import HarmonicDecoder
 from codectok.codec.harmonic.encoder import HarmonicEncoder
+from codectok.codec.model import CodecModel, State
 from codectok.codec.partitioned_vq import PartitionedVQ
 from codectok.codec.rvq import ResidualVQ
 

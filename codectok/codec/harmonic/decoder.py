@@ -7,13 +7,13 @@ import math
 import torch
 from torch import Tensor, nn
 
-from codectok.codec.base import State
 from codectok.codec.convnext import ConvNextStack
 from codectok.codec.harmonic.ceiling import BandCeiling, limit
 from codectok.codec.harmonic.config import PITCH_CENTRE, PITCH_RANGE, PITCH_SCALE, HarmonicCodecConfig
 from codectok.codec.harmonic.excitation import GRID, Excitation
 from codectok.codec.harmonic.mel import mel_filters
 from codectok.codec.mdct import InverseMdct
+from codectok.codec.model import State
 
 
 class HarmonicDecoder(nn.Module):

@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from codectok.codec.base import State
 from codectok.codec.convnext import ConvNextStack
 from codectok.codec.harmonic.analysis import Analysis
 from codectok.codec.harmonic.config import HarmonicCodecConfig
+from codectok.codec.model import State
 
 
 class HarmonicEncoder(nn.Module):

@@ -13,9 +13,9 @@ import math
 import torch
 from torch import Tensor, nn
 
-from codectok.codec.base import State
 from codectok.codec.harmonic.noise import noise_table
 from codectok.codec.mdct import Mdct
+from codectok.codec.model import State
 
 HIGHEST = 0.47
 """Highest harmonic, as a share of the sample rate: below its half, so that a gliding pitch does not alias."""

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from codectok.errors import FormatError
 from codectok.llm.patterns import Flatten, Pattern
-from codectok.llm.patterns.base import UNKNOWN
+from codectok.llm.patterns.pattern import UNKNOWN
 
 if TYPE_CHECKING:
     from codectok.llm.vocab.audio_vocab import AudioVocab

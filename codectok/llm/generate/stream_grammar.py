@@ -15,7 +15,7 @@ from torch import Tensor
 
 from codectok.errors import FormatError
 from codectok.llm.patterns import Fill, Pattern, StreamInverse
-from codectok.llm.patterns.base import UNKNOWN
+from codectok.llm.patterns.pattern import UNKNOWN
 
 START, BLANK, END, PAD = 1, 2, 3, 4  # columns of Fill.table
 

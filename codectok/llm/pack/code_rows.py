@@ -12,8 +12,8 @@ import numpy as np
 from codectok.errors import CodectokError, FormatError
 from codectok.fingerprint import same
 from codectok.items.labels import Labels
-from codectok.store.base import shard_path
 from codectok.store.formats.parquet import COLUMNS, batch_labels
+from codectok.store.info import shard_path
 from codectok.store.label_columns import LabelColumns
 from codectok.store.reader import Store
 

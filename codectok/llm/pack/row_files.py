@@ -14,7 +14,7 @@ from torch import Tensor
 
 from codectok.llm.pack.packing import PackedRows
 from codectok.llm.sequence.loss_labels import IGNORE
-from codectok.store.base import need_pyarrow
+from codectok.store.info import need_pyarrow
 
 TOKEN_COLUMNS = {"input_ids": "int32", "labels": "int32", "position_ids": "int32", "sequence_ids": "int32"}
 ROWS_PER_GROUP = 1024

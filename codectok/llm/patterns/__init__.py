@@ -1,6 +1,5 @@
 """Patterns: exact, invertible arrangements of codes [K, T] into the steps of a language model."""
 
-from codectok.llm.patterns.base import Pattern
 from codectok.llm.patterns.cells import Cell, Fill
 from codectok.llm.patterns.delay import Delay, dia, musicgen, parallel
 from codectok.llm.patterns.flatten import Flatten, PartialFlatten
@@ -8,6 +7,7 @@ from codectok.llm.patterns.grouped import Grouped, SuperTokens
 from codectok.llm.patterns.moshi import MoshiStreams
 from codectok.llm.patterns.multirate import MultiRate
 from codectok.llm.patterns.parallel_decoding import decode_full, decode_leftmost, decode_levels
+from codectok.llm.patterns.pattern import Pattern
 from codectok.llm.patterns.sections import CoarseFirst, Sections, audio_lm, music_lm
 from codectok.llm.patterns.spec import from_dict, to_dict
 from codectok.llm.patterns.stages import Stage, audiolm, join_audiolm, join_valle, valle

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from codectok.errors import FormatError
-from codectok.llm.patterns.base import Frames, Pattern
+from codectok.llm.patterns.pattern import Frames, Pattern
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from codectok.errors import FormatError
-from codectok.llm.patterns.base import Frames, Pattern
 from codectok.llm.patterns.cells import Array
+from codectok.llm.patterns.pattern import Frames, Pattern
 
 
 @dataclass(frozen=True)

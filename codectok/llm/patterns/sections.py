@@ -12,7 +12,7 @@ from typing import ClassVar
 import numpy as np
 
 from codectok.errors import FormatError
-from codectok.llm.patterns.base import UNKNOWN, Frames, Pattern
+from codectok.llm.patterns.pattern import UNKNOWN, Frames, Pattern
 
 
 @dataclass(frozen=True)

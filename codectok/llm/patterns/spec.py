@@ -6,7 +6,7 @@ import dataclasses
 from typing import Any
 
 from codectok import registry
-from codectok.llm.patterns.base import Pattern
+from codectok.llm.patterns.pattern import Pattern
 from codectok.settings.build import build_from
 
 PATTERNS: registry.Table[type[Pattern]] = registry.Table("patterns")

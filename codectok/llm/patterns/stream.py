@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from codectok.errors import CodeRangeError, FormatError
-from codectok.llm.patterns.base import Pattern
 from codectok.llm.patterns.cells import Fill
+from codectok.llm.patterns.pattern import Pattern
 
 
 class StreamInverse:

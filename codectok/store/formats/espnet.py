@@ -17,11 +17,11 @@ from torch import Tensor
 
 from codectok.errors import FormatError
 from codectok.files.atomic import atomic_path
-from codectok.store.base import StoreInfo
 from codectok.store.flat import need_one_stream
 from codectok.store.formats.label_files import LabelFile
 from codectok.store.formats.line_file import LineFile
 from codectok.store.formats.lines import LineFormat
+from codectok.store.info import StoreInfo
 
 FIRST = 0x4E00
 UNITS = 0xA000 - FIRST

@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from codectok.files.atomic import atomic_path
-from codectok.store.base import Row, StoreInfo
 from codectok.store.formats.label_files import LabelFile
 from codectok.store.formats.line_file import LineFile
 from codectok.store.formats.lines import LineFormat
+from codectok.store.info import Row, StoreInfo
 
 MANIFEST = LineFile(".tsv", "\t", header=".")
 """The fairseq manifest, also what GSLM and textlesslib start from: the root, then path and samples."""

@@ -16,8 +16,8 @@ import torch
 
 from codectok.errors import CodectokError, FormatError
 from codectok.files.atomic import atomic_path
-from codectok.store.base import Row, StoreInfo
 from codectok.store.flat import need_side_by_side
+from codectok.store.info import Row, StoreInfo
 
 
 class JsonlFormat:

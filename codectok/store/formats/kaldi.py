@@ -27,10 +27,10 @@ import torch
 
 from codectok.errors import CodectokError, FormatError
 from codectok.files.atomic import atomic_path
-from codectok.store.base import Row, StoreInfo, sister
 from codectok.store.flat import need_side_by_side
 from codectok.store.formats.label_files import LabelFile, ShardLabels, write_labels
 from codectok.store.formats.line_file import LineFile, spell_numbers, zip_named
+from codectok.store.info import Row, StoreInfo, sister
 from codectok.store.npy import npy_bytes, read_npy
 
 SCP, RUNS_SCP = LineFile(".scp", " "), LineFile(".durations.scp", " ")

@@ -8,9 +8,9 @@ from functools import cached_property
 from pathlib import Path
 
 from codectok.items.labels import Label
-from codectok.store.base import Row, StoreInfo
 from codectok.store.formats.line_file import LineFile
 from codectok.store.ids import WHITE_SPACE, IdEscape
+from codectok.store.info import Row, StoreInfo
 
 
 @dataclass(frozen=True)

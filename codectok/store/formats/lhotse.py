@@ -31,9 +31,9 @@ import torch
 from codectok.errors import CodectokError, FormatError
 from codectok.files.atomic import atomic_path
 from codectok.items.labels import Label
-from codectok.store.base import Row, StoreInfo, sister
 from codectok.store.flat import need_side_by_side
 from codectok.store.ids import ODD_PATHS, IdEscape
+from codectok.store.info import Row, StoreInfo, sister
 from codectok.store.npy import add_member, npy_bytes, read_npy, tar_members
 from codectok.tokens import Tokens
 

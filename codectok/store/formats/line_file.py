@@ -13,8 +13,8 @@ from torch import Tensor
 
 from codectok.errors import FormatError
 from codectok.files.atomic import atomic_path
-from codectok.store.base import sister
 from codectok.store.ids import WHITE_SPACE, IdEscape
+from codectok.store.info import sister
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 
 from codectok.errors import CodectokError, FormatError
-from codectok.store.base import Row, StoreInfo
 from codectok.store.flat import flatten, need_one_stream, unflatten
 from codectok.store.formats.label_files import LabelFile, ShardLabels, write_labels
 from codectok.store.formats.line_file import LineFile, parse_numbers, spell_numbers, zip_named
+from codectok.store.info import Row, StoreInfo
 
 
 class LineFormat:

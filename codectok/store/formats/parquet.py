@@ -18,8 +18,8 @@ from codectok.errors import CodectokError, FormatError
 from codectok.files.atomic import atomic_path
 from codectok.fingerprint import same
 from codectok.items.labels import Label, Labels
-from codectok.store.base import Row, StoreInfo, need_pyarrow
 from codectok.store.flat import need_side_by_side
+from codectok.store.info import Row, StoreInfo, need_pyarrow
 from codectok.store.label_columns import LabelColumns
 
 if TYPE_CHECKING:

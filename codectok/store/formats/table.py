@@ -1,10 +1,10 @@
-"""The formats by name: classes after :class:`~codectok.store.base.StoreFormat`, of the kind ``store_formats``."""
+"""The formats by name: classes after :class:`~codectok.store.info.StoreFormat`, of the kind ``store_formats``."""
 
 from __future__ import annotations
 
 from codectok import registry
 from codectok.errors import CodectokError
-from codectok.store.base import StoreFormat
+from codectok.store.info import StoreFormat
 
 FORMATS: registry.Table[type[StoreFormat]] = registry.Table("store_formats")
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from codectok.errors import AudioError, CodectokError, CodeRangeError, FingerprintError
-from codectok.testing.clauses.base import clip
+from codectok.testing.clauses.same import clip
 from codectok.tokenizer import Tokenizer
 from codectok.tokens import Tokens
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from codectok.testing.clauses.base import assert_same_audio, assert_same_codes, hop
+from codectok.testing.clauses.same import assert_same_audio, assert_same_codes, hop
 from codectok.testing.voice import voice
 from codectok.tokenizer import Tokenizer
 

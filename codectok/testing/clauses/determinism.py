@@ -7,7 +7,7 @@ import hashlib
 import numpy as np
 import torch
 
-from codectok.testing.clauses.base import clip
+from codectok.testing.clauses.same import clip
 from codectok.tokenizer import Tokenizer
 
 

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from codectok.testing.clauses.base import hop
+from codectok.testing.clauses.same import hop
 from codectok.testing.voice import voice
 from codectok.tokenizer import Tokenizer
 

@@ -10,7 +10,7 @@ import soundfile
 import torch
 
 from codectok.abilities import WorksInBlocks, WorksInWindows
-from codectok.testing.clauses.base import assert_same_codes, clip, hop
+from codectok.testing.clauses.same import assert_same_codes, clip, hop
 from codectok.tokenizer import Tokenizer
 
 

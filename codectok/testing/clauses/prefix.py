@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from codectok.testing.clauses.base import assert_same_codes, clip
+from codectok.testing.clauses.same import assert_same_codes, clip
 from codectok.tokenizer import Tokenizer
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from codectok.testing.clauses.base import NotApplicable, assert_same_audio, assert_same_codes, clip, hop
+from codectok.testing.clauses.same import NotApplicable, assert_same_audio, assert_same_codes, clip, hop
 from codectok.tokenizer import Tokenizer
 
 

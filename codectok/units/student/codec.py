@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from codectok.codec.base import CodecModel, State
+from codectok.codec.model import CodecModel, State
 from codectok.codec.rvq import ResidualVQ
 from codectok.errors import CodectokError
 from codectok.units.student.config import UnitCodecConfig

@@ -7,9 +7,9 @@ import math
 import torch
 from torch import Tensor, nn
 
-from codectok.codec.base import State
 from codectok.codec.convnext import ConvNextStack
 from codectok.codec.harmonic.mel import mel_filters
+from codectok.codec.model import State
 from codectok.units.student.config import UnitCodecConfig
 
 FLOOR = 1e-6

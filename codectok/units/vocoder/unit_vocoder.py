@@ -15,11 +15,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from codectok.codec.base import State
 from codectok.codec.convnext import ConvNextStack
 from codectok.codec.harmonic.config import HarmonicCodecConfig
 from codectok.codec.harmonic.decoder import HarmonicDecoder
 from codectok.codec.layers import Layers
+from codectok.codec.model import State
 from codectok.errors import CodectokError, FormatError
 
 PITCH_STEPS = 64

@@ -8,7 +8,7 @@ from codectok.corpus.prepare.listing import layout_error, listed
 from codectok.files.atomic import atomic_path
 from codectok.items.item import Item
 from codectok.llm.patterns.flatten import FrameMajor
-from codectok.store.base import Row
+from codectok.store.info import Row
 
 
 class PlainFormat:

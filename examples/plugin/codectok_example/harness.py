@@ -1,7 +1,7 @@
 """A data set, a task and a probe of the benchmarks."""
 
+from codectok_benchmarks.contract import Clip, Dataset
 from codectok_benchmarks.datasets import DatasetEntry
-from codectok_benchmarks.nouns import Clip, Dataset
 from codectok_benchmarks.probes import Probe
 from codectok_benchmarks.probes.encoder import Linear
 from codectok_benchmarks.tasks.classification import Classification

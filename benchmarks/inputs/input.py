@@ -10,7 +10,7 @@ from torch import Tensor
 
 from codectok.tokenizer import Tokenizer
 
-from ..nouns import InputInfo, NotComputed
+from ..contract import InputInfo, NotComputed
 
 
 class Input(abc.ABC):

@@ -13,7 +13,7 @@ from codectok import registry
 from codectok.errors import CodectokError
 
 from ..batches import num_frames
-from ..nouns import Budget, Clip, Dataset, Example, InputInfo, Outcome, Split
+from ..contract import Budget, Clip, Dataset, Example, InputInfo, Outcome, Split
 from ..training import Fitted, Loss, ModelScore, fit
 
 if TYPE_CHECKING:
