@@ -23,10 +23,10 @@ __all__ = [
 
 # Imported on first use: the commands' --help reads codectok.store.names and must not wait for torch.
 _LAZY = {
-    "ItemError": "base",
+    "ItemError": "info",
     "Store": "reader",
-    "StoreInfo": "base",
-    "StoreOptions": "base",
+    "StoreInfo": "info",
+    "StoreOptions": "info",
     "TokenDataset": "dataset",
     "TokenStream": "dataset",
     "open_store": "reader",

@@ -74,8 +74,9 @@ def convert_store(
         options=options,
         labels=None if had is None else kept(form.labels, had.types, had.sha256),
     )
-    for line in left_out(replace(store.info, labels=had), info) if say is not None else ():
-        say(line)
+    if say is not None:
+        for line in left_out(replace(store.info, labels=had), info):
+            say(line)
     with StoreWriter(Path(out), info, store.num_shards, overwrite=overwrite) as writer:
         if writer.info.labels != info.labels or (writer.complete and open_store(out).info.labels != info.labels):
             raise FormatError(f"{out} was made without these labels: choose another folder, or --overwrite it")
