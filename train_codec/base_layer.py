@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from codectok.codec.base import CodecModel
 from codectok.codec.envelope import EnvelopeCodec
 from codectok.codec.envelope.codec import ENVELOPE
 from codectok.codec.envelope.config import FRAMES
+from codectok.codec.model import CodecModel
 from train_codec.fit import fit_residual
 from train_codec.noise import audible
 

@@ -7,9 +7,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from codectok.codec.base import CodecModel
 from codectok.codec.envelope import EnvelopeCodec
 from codectok.codec.harmonic import HarmonicCodec
+from codectok.codec.model import CodecModel
 from codectok.codec.ranks import gather_rows
 from train_codec.base_layer import base_rows, fit_base
 from train_codec.ceiling import fit_ceiling

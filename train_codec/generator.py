@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from codectok.codec.base import CodecModel
 from codectok.codec.envelope import EnvelopeCodec
 from codectok.codec.harmonic import HarmonicCodec
+from codectok.codec.model import CodecModel
 from codectok.codec.quantizer import straight_through
 from codectok.errors import FormatError
 from train_codec.ceiling import ceiling_loss

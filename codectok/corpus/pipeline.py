@@ -185,10 +185,14 @@ def _refuse_inside(corpus: Corpus, out: Path) -> None:
         raise CodectokError(f"{out} is inside the corpus, and all {files} there are read: choose a folder outside")
 
 
-def _summary(writer: StoreWriter, wanted: StoreInfo, scan: Scan, stats: dict[str, Any], resumed: int) -> TokenizeSummary:
+def _summary(
+    writer: StoreWriter, wanted: StoreInfo, scan: Scan, stats: dict[str, Any], resumed: int
+) -> TokenizeSummary:
     store = open_store(writer.out)
     errors = list(islice(store.iter_errors(), SHOWN_ERRORS))
     kept_names = () if wanted.labels is None else wanted.labels.types
     lost = tuple(name for name in scan.labels if name not in kept_names)
     lacking = wanted.labels is not None and store.info.labels is None
-    return TokenizeSummary(writer.out, stats["items"], stats["failed"], errors, resumed, stats, writer.complete, lost, lacking)
+    return TokenizeSummary(
+        writer.out, stats["items"], stats["failed"], errors, resumed, stats, writer.complete, lost, lacking
+    )

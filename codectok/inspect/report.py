@@ -10,7 +10,7 @@ from typing import Any
 from codectok import __version__, metrics
 from codectok.files.page_style import CSS, SCRIPT
 from codectok.files.pages import render as render_page
-from codectok.inspect.comparison import METRICS, OCTAVES, InspectedClip, Decoded, SettingSummary
+from codectok.inspect.comparison import METRICS, OCTAVES, Decoded, InspectedClip, SettingSummary
 from codectok.inspect.pictures import (
     audio_uri,
     band_position,

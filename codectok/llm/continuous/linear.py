@@ -77,4 +77,6 @@ def mlp(in_dim: int, out_dim: int, hidden: int, activation: str = "gelu", bias: 
     """
     if activation not in ACTIVATIONS:
         raise CodectokError(f"activation {activation!r} is unknown: {', '.join(ACTIVATIONS)}")
-    return nn.Sequential(nn.LinearProjector(in_dim, hidden, bias), ACTIVATIONS[activation](), nn.LinearProjector(hidden, out_dim, bias))
+    return nn.Sequential(
+        nn.LinearProjector(in_dim, hidden, bias), ACTIVATIONS[activation](), nn.LinearProjector(hidden, out_dim, bias)
+    )
