@@ -13,7 +13,7 @@ from train_codec.recipe import Recipe
 from train_codec.settings import OptimizerSettings
 
 
-class Stage(Enum):
+class RecipeStage(Enum):
     """What is trained, in this order."""
 
     FIRST = auto()
@@ -24,11 +24,11 @@ class Stage(Enum):
     """What ``keep_codes`` leaves, on real codes."""
 
 
-def stage_of(recipe: Recipe, step: int) -> Stage:
+def stage_of(recipe: Recipe, step: int) -> RecipeStage:
     """The stage that a step belongs to."""
     if step < recipe.distill.first_steps:
-        return Stage.FIRST
-    return Stage.LATENTS if step < recipe.quantizer.quantize_from else Stage.CODES
+        return RecipeStage.FIRST
+    return RecipeStage.LATENTS if step < recipe.quantizer.quantize_from else RecipeStage.CODES
 
 
 def learning_rate_share(recipe: Recipe, step: int) -> float:

@@ -26,7 +26,7 @@ from train_codec.generator import Generator, GeneratorOutput
 from train_codec.losses.balancer import Balancer
 from train_codec.objective import Objective
 from train_codec.recipe import Recipe
-from train_codec.schedule import Stage, channel_noise, depths, learning_rate_share, stage_of, starts
+from train_codec.schedule import RecipeStage, channel_noise, depths, learning_rate_share, stage_of, starts
 from train_codec.start import freeze, load_weights
 
 
@@ -66,7 +66,7 @@ class Trainer:
         q = recipe.quantizer
         noise = (q.noise_rate, q.noise_weight) if q.noise_rate else None
         generator = Generator(codec, width, recipe.distill.distill_kind, with_pitch, noise).to(self.device)
-        self.stage: Stage | None = None
+        self.stage: RecipeStage | None = None
         self.codec = generator.codec
         self.average = copy.deepcopy(self.codec).requires_grad_(False)
         self.objective = Objective(recipe, codec.sample_rate, len(codec.codebook_sizes)).to(self.device)
@@ -142,7 +142,7 @@ class Trainer:
             group["lr"] = recipe.optimizer.learning_rate * share
         stage = self.enter_stage()
         noise, own_depths = self._noise(stage), None
-        if stage is Stage.CODES or noise is not None:
+        if stage is RecipeStage.CODES or noise is not None:
             own_depths = self.own(depths(recipe, self.step, len(self.codec.codebook_sizes)))
         every = 0 if "quantizer" in self.frozen else recipe.quantizer.revive_every
         revive = (recipe.quantizer.revive_below, self.revival) if every and self.step % every == 0 else None
@@ -155,12 +155,12 @@ class Trainer:
                 self._targets(batch),
                 revive,
                 noise,
-                stage is Stage.FIRST,
+                stage is RecipeStage.FIRST,
             )
         target = batch.audio[:, : output.predicted.shape[1]]
         values: dict[str, float] = {}
         losses: dict[str, Tensor] = {}
-        if stage is not Stage.FIRST:
+        if stage is not RecipeStage.FIRST:
             values = self._discriminate(output.predicted, target, share)
             losses = self.objective.waveform_terms(output.predicted, target, self.step, own_depths)
             losses |= self._adversarial_terms(output.predicted, target)
@@ -174,22 +174,22 @@ class Trainer:
         self.step += 1
         return values | {"gradient": float(norm)}, output
 
-    def enter_stage(self) -> Stage:
+    def enter_stage(self) -> RecipeStage:
         """The stage of the next step; what has been fitted or trained before it stays as it is from then on."""
         stage = stage_of(self.recipe, self.step)
         if stage is not self.stage:
             self.stage = stage
             children = dict(self.codec.named_children())
-            if stage is not Stage.FIRST and self.recipe.distill.first_steps:
+            if stage is not RecipeStage.FIRST and self.recipe.distill.first_steps:
                 children["semantic"].requires_grad_(False)
-            if stage is Stage.CODES and self.recipe.quantizer.keep_codes:
+            if stage is RecipeStage.CODES and self.recipe.quantizer.keep_codes:
                 for name, part in children.items():
                     part.requires_grad_(name == "decoder")
                 self.frozen |= children.keys() - {"decoder"}
         return stage
 
-    def _noise(self, stage: Stage) -> Tensor | None:
-        if stage is not Stage.LATENTS or not self.recipe.quantizer.noise_rate:
+    def _noise(self, stage: RecipeStage) -> Tensor | None:
+        if stage is not RecipeStage.LATENTS or not self.recipe.quantizer.noise_rate:
             return None
         dim = len(range(self.codec.latent_dim)[self.codec.learned])
         return self.own(channel_noise(self.recipe, self.step, self.crop // self.codec.frame_size, dim))

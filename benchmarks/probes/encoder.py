@@ -29,7 +29,7 @@ class LinearEncoder(Encoder):
 
     def __init__(self, dim: int, width: int = 0) -> None:
         super().__init__()
-        self.hidden = nn.Sequential(nn.LinearEncoder(dim, width), nn.LeakyReLU()) if width else None
+        self.hidden = nn.Sequential(nn.Linear(dim, width), nn.LeakyReLU()) if width else None
         self.out_dim = width or dim
 
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:

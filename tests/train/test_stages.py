@@ -22,7 +22,7 @@ from train_codec.fit import fit_residual
 from train_codec.loop import train
 from train_codec.losses import BandNoiseLoss
 from train_codec.noise import NoiseChannel, audible
-from train_codec.schedule import Stage, stage_of
+from train_codec.schedule import RecipeStage, stage_of
 from train_codec.trainer import Trainer
 
 STAGES: dict[str, Any] = {"name": "tiny-stages", "steps": 12, "quantize_from": 6, "adversarial_from": 0}
@@ -139,7 +139,7 @@ def test_a_base_layer_is_fitted_to_speech(tmp_path: Path) -> None:
 def test_stages_follow_each_other(tmp_path: Path) -> None:
     r = recipe(tmp_path / "run", **{**STAGES, "first_steps": 2})
     assert [stage_of(r, step) for step in (0, 1, 2, 5, 6, 11)] == [
-        Stage.FIRST, Stage.FIRST, Stage.LATENTS, Stage.LATENTS, Stage.CODES, Stage.CODES,
+        RecipeStage.FIRST, RecipeStage.FIRST, RecipeStage.LATENTS, RecipeStage.LATENTS, RecipeStage.CODES, RecipeStage.CODES,
     ]  # fmt: skip
 
 

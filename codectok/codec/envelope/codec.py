@@ -29,7 +29,7 @@ ENVELOPE, SHAPE = 2, 3
 """Slices of the latent."""
 
 
-class Analysis(NamedTuple):
+class EnvelopeAnalysis(NamedTuple):
     """What the encoder measures, of T code frames."""
 
     semantic: Tensor
@@ -91,7 +91,7 @@ class EnvelopeCodec(CodecModel):
         shape, after["shape"] = self.encoder.step(coefficients, decoded, gains, before)
         return torch.cat([base, shape.float()], 2), after
 
-    def _analyse(self, x: Tensor, state: State) -> tuple[Analysis, dict[str, State]]:
+    def _analyse(self, x: Tensor, state: State) -> tuple[EnvelopeAnalysis, dict[str, State]]:
         """One block of whole code frames of samples [B, S]."""
         before = state or {}
         hop = self.config.mdct_hop
@@ -101,12 +101,12 @@ class EnvelopeCodec(CodecModel):
         with torch.autocast(x.device.type, enabled=False):
             coefficients, envelope = self.spectrum.analyse(joined[:, hop:])
             pitch = self.pitch.analyse(joined)
-        return Analysis(semantic.float(), pitch, envelope, coefficients), {
+        return EnvelopeAnalysis(semantic.float(), pitch, envelope, coefficients), {
             "past": joined[:, -2 * hop :],
             "semantic": carried,
         }
 
-    def analyse(self, x: Tensor) -> Analysis:
+    def analyse(self, x: Tensor) -> EnvelopeAnalysis:
         """What is measured of samples [B, T * frame_size] that begin a stream, before anything is quantized."""
         return self._analyse(x, None)[0]
 

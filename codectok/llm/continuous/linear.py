@@ -26,7 +26,7 @@ class LinearProjector(Projector):
 
     def __init__(self, in_dim: int, out_dim: int, config: LinearConfig | None = None) -> None:
         super().__init__(in_dim, out_dim, config)
-        self.linear = nn.LinearProjector(in_dim, out_dim, self.config.bias)
+        self.linear = nn.Linear(in_dim, out_dim, self.config.bias)
 
     def out_length(self, frames: int) -> int:
         """T."""
@@ -77,6 +77,4 @@ def mlp(in_dim: int, out_dim: int, hidden: int, activation: str = "gelu", bias: 
     """
     if activation not in ACTIVATIONS:
         raise CodectokError(f"activation {activation!r} is unknown: {', '.join(ACTIVATIONS)}")
-    return nn.Sequential(
-        nn.LinearProjector(in_dim, hidden, bias), ACTIVATIONS[activation](), nn.LinearProjector(hidden, out_dim, bias)
-    )
+    return nn.Sequential(nn.Linear(in_dim, hidden, bias), ACTIVATIONS[activation](), nn.Linear(hidden, out_dim, bias))
