@@ -54,18 +54,20 @@ def beam_search(x: Tensor, tables: Sequence[Tensor], paths: int) -> Beam:
         tables: vectors [size, D] of each level.
         paths: kept after each level; fewer where there are not as many. With 1 the search is greedy.
     """
-    parts = [_search(rows, tables, paths) for rows in x.split(CHUNK)] or [_search(x, tables, paths)]
+    grown = [torch.cat([table.T * -2, table.square().sum(1)[None], table.new_ones(1, len(table))]) for table in tables]
+    parts = [_search(rows, tables, grown, paths) for rows in x.split(CHUNK)] or [_search(x, tables, grown, paths)]
     return Beam(torch.cat([p.codes for p in parts]), torch.cat([p.errors for p in parts]))
 
 
-def _search(x: Tensor, tables: Sequence[Tensor], paths: int) -> Beam:
+def _search(x: Tensor, tables: Sequence[Tensor], grown: Sequence[Tensor], paths: int) -> Beam:
+    """``grown`` [D + 2, size] of each level: one product of it and [row, 1, error] gives the errors after it."""
     rest, codes = x[:, None], x.new_zeros(len(x), 1, 0, dtype=torch.int64)
     errors = x.square().sum(1, keepdim=True)
-    for table in tables:
-        gains = torch.addmm(table.square().sum(1), rest.flatten(0, 1), table.T, alpha=-2)
-        grown = (gains.view(*rest.shape[:2], len(table)) + errors[..., None]).flatten(1)
+    for table, weights in zip(tables, grown, strict=True):
+        rows = torch.cat([rest, torch.ones_like(errors)[..., None], errors[..., None]], 2)
+        sums = (rows.flatten(0, 1) @ weights).view(len(x), rest.shape[1] * len(table))
         # In the order of their codes, so that of equal sums the first is taken.
-        at = _smallest(grown, min(paths, grown.shape[1])).sort(1).values
+        at = _smallest(sums, min(paths, sums.shape[1])).sort(1).values
         parent, code = at // len(table), at % len(table)
         rest = rest.gather(1, parent[..., None].expand(-1, -1, x.shape[1])) - table[code]
         codes = torch.cat([codes.gather(1, parent[..., None].expand(-1, -1, codes.shape[2])), code[..., None]], 2)
