@@ -41,6 +41,11 @@ class Entry:
         target: ``"module:attribute"``.
         package: the distribution that brings it; "" for what :func:`register` added in this process.
         extras: of that distribution, which it needs: ``"module:attribute [extra]"`` in ``pyproject.toml``.
+
+    Examples:
+        >>> from codectok import registry
+        >>> registry.entry_of("metrics", "pesq")
+        Entry(kind='metrics', name='pesq', target='codectok.metrics.signal:PESQ', package='codectok', extras=())
     """
 
     kind: str
@@ -71,7 +76,13 @@ class Entry:
 
 
 def names(kind: str) -> list[str]:
-    """All names of a kind: codectok's own in the order of its ``pyproject.toml``, then the others by name."""
+    """All names of a kind: codectok's own in the order of its ``pyproject.toml``, then the others by name.
+
+    Examples:
+        >>> from codectok import registry
+        >>> "parquet" in registry.names("store_formats")
+        True
+    """
     return list(dict.fromkeys(entry.name for entry in entries(kind)))
 
 
@@ -81,12 +92,23 @@ def find(kind: str, name: str) -> Any:
     Raises:
         UnknownNameError: there is none; the message has the nearest.
         CodectokError: two packages give it, or it cannot be imported.
+
+    Examples:
+        >>> from codectok import registry
+        >>> registry.find("tokenizers", "pcm")
+        <class 'codectok.controls.PcmTokenizer'>
     """
     return entry_of(kind, name).load()
 
 
 def entry_of(kind: str, name: str) -> Entry:
-    """What a name stands for, not yet imported. Raises as :func:`find` does."""
+    """What a name stands for, not yet imported. Raises as :func:`find` does.
+
+    Examples:
+        >>> from codectok import registry
+        >>> registry.entry_of("tokenizers", "pcm").target
+        'codectok.controls:PcmTokenizer'
+    """
     found = [e for e in _own().get(kind, ()) if e.name == name] or [e for e in entries(kind) if e.name == name]
     if not found:
         raise UnknownNameError(unknown(kind, name))
@@ -97,12 +119,24 @@ def entry_of(kind: str, name: str) -> Entry:
 
 
 def known(kind: str, name: str) -> bool:
-    """Whether the kind has that name."""
+    """Whether the kind has that name.
+
+    Examples:
+        >>> from codectok import registry
+        >>> registry.known("metrics", "pesq"), registry.known("metrics", "beauty")
+        (True, False)
+    """
     return any(e.name == name for e in _own().get(kind, ())) or any(e.name == name for e in entries(kind))
 
 
 def entries(kind: str) -> list[Entry]:
-    """Everything of a kind, as :func:`names` orders it; what :func:`register` added comes last."""
+    """Everything of a kind, as :func:`names` orders it; what :func:`register` added comes last.
+
+    Examples:
+        >>> from codectok import registry
+        >>> {entry.package for entry in registry.entries("probes")}
+        {'codectok'}
+    """
     own = _own().get(kind, [])
     taken = {entry.name for entry in own}
     others = [e for e in _outside().get(kind, ()) if e.name not in taken]
@@ -110,7 +144,13 @@ def entries(kind: str) -> list[Entry]:
 
 
 def kinds() -> list[str]:
-    """The kinds that have any name."""
+    """The kinds that have any name.
+
+    Examples:
+        >>> from codectok import registry
+        >>> {"tokenizers", "metrics", "store_formats"} <= set(registry.kinds())
+        True
+    """
     return list(dict.fromkeys([*_own(), *_outside(), *_added]))
 
 
@@ -119,6 +159,12 @@ def name_of(kind: str, thing: Any) -> str:
 
     Raises:
         UnknownNameError: it has none.
+
+    Examples:
+        >>> from codectok import registry
+        >>> from codectok.controls import PcmTokenizer
+        >>> registry.name_of("tokenizers", PcmTokenizer)
+        'pcm'
     """
     where = f"{thing.__module__}:{thing.__qualname__}"
     top = where.partition(".")[0].partition(":")[0]
@@ -138,6 +184,13 @@ def register(kind: str, name: str) -> Callable[[T], T]:
 
     Raises:
         CodectokError: a package has that name already.
+
+    Examples:
+        >>> from codectok import registry
+        >>> @registry.register("encoders", "silence")
+        ... def open_silence(options): ...
+        >>> registry.known("encoders", "silence")
+        True
     """
     if any(entry.name == name for entry in (*_own().get(kind, ()), *_outside().get(kind, ()))):
         raise CodectokError(f"a {noun(kind)} {name!r} exists already: choose another name")
@@ -151,12 +204,24 @@ def register(kind: str, name: str) -> Callable[[T], T]:
 
 
 def noun(kind: str) -> str:
-    """One thing of a kind, as messages call it: "store format"."""
+    """One thing of a kind, as messages call it: "store format".
+
+    Examples:
+        >>> from codectok import registry
+        >>> registry.noun("store_formats")
+        'store format'
+    """
     return _NOUNS.get(kind, kind.removesuffix("s")).replace("_", " ")
 
 
 def unknown(kind: str, name: str) -> str:
-    """What to say of a name that a kind does not have: the nearest, or all where they are few."""
+    """What to say of a name that a kind does not have: the nearest, or all where they are few.
+
+    Examples:
+        >>> from codectok import registry
+        >>> registry.unknown("metrics", "pesk")
+        "no metric 'pesk': did you mean pesq?"
+    """
     there = names(kind)
     near = difflib.get_close_matches(name, there, 1) or [n for n in there if n.lower() == name.lower()]
     if near:
@@ -173,6 +238,12 @@ class Table(Mapping[str, T]):
 
     Args:
         kind: whose names.
+
+    Examples:
+        >>> from codectok import registry
+        >>> tokenizers = registry.Table("tokenizers")
+        >>> tokenizers["pcm"].name, "nobody" in tokenizers
+        ('pcm', False)
     """
 
     def __init__(self, kind: str) -> None:
@@ -201,7 +272,14 @@ _added: dict[str, dict[str, Entry]] = {}
 
 @functools.cache
 def source_tree() -> dict[str, Any] | None:
-    """``pyproject.toml`` of the clone that this package is imported from; None where it is installed."""
+    """``pyproject.toml`` of the clone that this package is imported from; None where it is installed.
+
+    Examples:
+        >>> from codectok import registry
+        >>> tree = registry.source_tree()
+        >>> "installed" if tree is None else tree["project"]["name"]
+        'codectok'
+    """
     path = Path(__file__).parents[1] / "pyproject.toml"
     if not path.is_file():
         return None

@@ -148,3 +148,9 @@ def encode_blocks(tokenizer: Steps, path: str | os.PathLike[str], num_codebooks:
         for block in reader.blocks(tokenizer.block_seconds):
             yield encoder.push(block)
         yield encoder.flush()
+
+
+def encode_file(tokenizer: Steps, path: str | os.PathLike[str], num_codebooks: int) -> Tokens:
+    """Tokens of a file of any length; memory does not grow with it, but for the codes."""
+    parts = list(encode_blocks(tokenizer, path, num_codebooks))
+    return tokenizer.tokens(torch.cat([p.codes for p in parts], 1), sum(p.num_samples for p in parts))

@@ -5,27 +5,22 @@ from __future__ import annotations
 import abc
 import os
 from collections.abc import Iterator, Sequence
-from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from codectok import audio as _audio
 from codectok import opening
 from codectok.abilities import CanDecode, CanDecodeFeatures, HasCodeVectors
-from codectok.audio.clip import AudioOrPath
-from codectok.errors import AudioError, CodectokError, CodeRangeError, FingerprintError
-from codectok.fingerprint import same
-from codectok.shipped import maker_of
-from codectok.streaming import StreamDecoder, StreamEncoder, encode_blocks
+from codectok.audio.clip import AudioOrPath, clips_at, no_rate
+from codectok.errors import CodectokError, CodeRangeError
+from codectok.facts import TokenizerFacts
+from codectok.streaming import StreamDecoder, StreamEncoder, encode_blocks, encode_file
 from codectok.tokens import Tokens
-from codectok.tokens.rates import choose_codebooks, nominal_bitrate
 
 
-class Tokenizer(abc.ABC):
+class Tokenizer(TokenizerFacts):
     """Speech to integers and, where possible, back.
 
     Subclasses set the attributes and implement the underscored methods, which see clean input only: float32 arrays
@@ -35,38 +30,14 @@ class Tokenizer(abc.ABC):
     Audio goes in and comes out as numpy arrays (torch tensors are taken too); codes and features are torch tensors on
     the CPU.
 
-    >>> import codectok
-    >>> tok = codectok.load("pcm")
-    >>> tokens = tok.encode([0.0, 0.25, -0.5], 16000)
-    >>> tokens.codes
-    tensor([[128, 225,  16]])
-    >>> tok.decode(tokens).shape
-    (3,)
+    Examples:
+        >>> tok = codectok.load("pcm")
+        >>> tokens = tok.encode([0.0, 0.25, -0.5], 16000)
+        >>> tokens.codes
+        tensor([[128, 223,  16]])
+        >>> tok.decode(tokens).shape
+        (3,)
     """
-
-    name: str
-    sample_rate: int
-    """Hz of the audio it takes and gives."""
-    frame_rate: Fraction
-    """Frames per second, exact."""
-    codebook_sizes: tuple[int, ...]
-    """Codes in each codebook, all that it has."""
-    fingerprint: str
-    """Hash of the code space: what decides the codes, and what they stand for. Tokens are bound to it."""
-    decoder_fingerprint: str = ""
-    """Hash of the decoder, which may change while the codes stay; "" where there is none, or none of its own."""
-    feature_dim: int
-    """D of ``features``."""
-    causal: bool = False
-    """Whether ``stream_encoder`` and ``stream_decoder`` exist and equal the offline results."""
-    can_decode: bool
-    """Whether there is a decoder; unless a class says otherwise, whether it has the ability ``CanDecode``."""
-    block_seconds: float = 1.0
-    """Audio worked on at a time: bounds memory and keeps activations in cache. Results do not depend on it."""
-    device: torch.device = torch.device("cpu")
-    """Where its networks run; audio, tokens and features are on the CPU."""
-    folder: Path | None = None
-    """The model folder that it was opened from, if it was."""
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -74,10 +45,6 @@ class Tokenizer(abc.ABC):
             cls.can_decode = hasattr(cls, "_decode")
 
     # -- what a subclass implements ---------------------------------------------------------------------------------
-
-    @abc.abstractmethod
-    def num_frames(self, num_samples: int) -> int:
-        """Frames for that many samples at ``sample_rate``: the tokenizer's one length formula."""
 
     @abc.abstractmethod
     def _encode(self, clips: list[np.ndarray], num_codebooks: int) -> list[Tensor]:
@@ -90,11 +57,25 @@ class Tokenizer(abc.ABC):
     # Streaming, for causal tokenizers: pure functions on explicit state; None is the start of a stream.
 
     def encode_step(self, state: Any, chunk: Tensor, num_codebooks: int, final: bool = False) -> tuple[Any, Tensor]:
-        """One chunk [S] (any S >= 0) -> new state, codes [K, T] of the frames it completed; ``final`` ends it."""
+        """One chunk [S] (any S >= 0) -> new state, codes [K, T] of the frames it completed; ``final`` ends it.
+
+        Examples:
+            >>> tok = codectok.load("pcm")
+            >>> state, codes = tok.encode_step(None, torch.zeros(3), 1)
+            >>> codes
+            tensor([[128, 128, 128]])
+        """
         raise CodectokError(f"{self.name} is not causal: it cannot stream")
 
     def decode_step(self, state: Any, codes: Tensor, final: bool = False) -> tuple[Any, Tensor]:
-        """Codes [K, T] (any T >= 0) -> new state, the samples [S] they completed; ``final`` ends it."""
+        """Codes [K, T] (any T >= 0) -> new state, the samples [S] they completed; ``final`` ends it.
+
+        Examples:
+            >>> tok = codectok.load("pcm")
+            >>> state, samples = tok.decode_step(None, torch.tensor([[128, 255]]))
+            >>> samples.shape
+            torch.Size([2])
+        """
         raise CodectokError(f"{self.name} is not causal: it cannot stream")
 
     # -- what a user calls ------------------------------------------------------------------------------------------
@@ -119,11 +100,15 @@ class Tokenizer(abc.ABC):
         Raises:
             AudioError: empty, not finite, at the scale of integers, unreadable, or a rate missing or too many.
             CodeRangeError: more codebooks than there are, or a bitrate below one codebook's.
+
+        Examples:
+            >>> codectok.load("random").encode("a.wav", bitrate=1.5)
+            Tokens(6 x 25 codes, 1.00 s, 1.5 kbit/s at 25 frames/s, of ...)
         """
         k = self.choose_codebooks(num_codebooks, bitrate)
         if isinstance(audio, (str, os.PathLike)) and self.causal:
-            _audio.no_rate(audio, rate)
-            return self._encode_file(audio, k)
+            no_rate(audio, rate)
+            return encode_file(self, audio, k)
         return self._encode_clips([audio], rate, k)[0]
 
     def encode_batch(
@@ -134,7 +119,12 @@ class Tokenizer(abc.ABC):
         num_codebooks: int | None = None,
         bitrate: float | None = None,
     ) -> list[Tokens]:
-        """Tokenize clips of any lengths; each result equals ``encode`` of that clip alone."""
+        """Tokenize clips of any lengths; each result equals ``encode`` of that clip alone.
+
+        Examples:
+            >>> [tokens.num_frames for tokens in codectok.load("random").encode_batch(["a.wav", "corpus/a.wav"])]
+            [25, 5]
+        """
         return self._encode_clips(audios, rate, self.choose_codebooks(num_codebooks, bitrate))
 
     def decode(self, tokens: Tokens) -> np.ndarray:
@@ -143,30 +133,55 @@ class Tokenizer(abc.ABC):
         Raises:
             FingerprintError: the tokens are another tokenizer's.
             CodectokError: this tokenizer cannot decode.
+
+        Examples:
+            >>> tok = codectok.load("pcm")
+            >>> tok.decode(tok.encode([0.0, 0.5], 16000)).round(2)
+            array([0. , 0.5], dtype=float32)
         """
         return self.decode_batch([tokens])[0]
 
     def decode_batch(self, many: Sequence[Tokens]) -> list[np.ndarray]:
-        """Decode several utterances; each result equals ``decode`` of it alone."""
+        """Decode several utterances; each result equals ``decode`` of it alone.
+
+        Examples:
+            >>> tok = codectok.load("pcm")
+            >>> [len(wave) for wave in tok.decode_batch(tok.encode_batch([[0.0], [0.0, 0.5]], 16000))]
+            [1, 2]
+        """
         if not (self.can_decode and isinstance(self, CanDecode)):
             raise CodectokError(self.why_not_decode())
         expanded = [self.check(tokens).expand() for tokens in many]
         return self._decode([t.codes for t in expanded], [t.num_samples for t in expanded]) if expanded else []
 
     def why_not_decode(self) -> str:
-        """What is missing of one that cannot decode, and what to do about it."""
+        """What is missing of one that cannot decode, and what to do about it.
+
+        Examples:
+            >>> tok = codectok.load("random")
+            >>> print("yes" if tok.can_decode else tok.why_not_decode())
+            random cannot decode: it has no decoder or vocoder
+        """
         return f"{self.name} cannot decode: it has no decoder or vocoder"
 
     def features(self, audio: AudioOrPath, rate: int | None = None) -> Tensor:
-        """The continuous representation just before quantization, float32 [T, D], at the codes' frame rate."""
+        """The continuous representation just before quantization, float32 [T, D], at the codes' frame rate.
+
+        Examples:
+            >>> codectok.load("pcm").features([0.0, 0.5], 16000).shape
+            torch.Size([2, 1])
+        """
         return self.features_batch([audio], rate)[0]
 
     def features_batch(self, audios: Sequence[AudioOrPath], rate: int | None = None) -> list[Tensor]:
-        """``features`` of several clips, each as if alone."""
-        clips = self._clips(audios, rate)
-        if not clips:
-            return []
-        found = self._features(clips)
+        """``features`` of several clips, each as if alone.
+
+        Examples:
+            >>> [len(found) for found in codectok.load("pcm").features_batch([[0.0], [0.0, 0.5]], 16000)]
+            [1, 2]
+        """
+        clips = clips_at(audios, rate, self.sample_rate)
+        found = self._features(clips) if clips else []
         return [f.clone() if f.is_inference() else f for f in found]
 
     def code_vectors(self, codebook: int) -> Tensor:
@@ -175,6 +190,10 @@ class Tokenizer(abc.ABC):
         Raises:
             CodeRangeError: no such codebook.
             CodectokError: this tokenizer has no codebook vectors.
+
+        Examples:
+            >>> codectok.load("units").code_vectors(0).shape
+            torch.Size([500, 128])
         """
         if not isinstance(self, HasCodeVectors):
             raise CodectokError(f"{self.name} has no code vectors: its codes stand for no vectors of a codebook")
@@ -191,6 +210,11 @@ class Tokenizer(abc.ABC):
         Raises:
             FingerprintError: the tokens are another tokenizer's.
             CodectokError: this tokenizer's codes stand for no vectors.
+
+        Examples:
+            >>> tok = codectok.load("units")
+            >>> tok.quantized_features(tok.encode("a.wav")).shape == tok.features("a.wav").shape
+            True
         """
         if not isinstance(self, HasCodeVectors):
             raise CodectokError(f"{self.name} has no quantized features: its codes stand for no vectors of a codebook")
@@ -203,18 +227,37 @@ class Tokenizer(abc.ABC):
         Raises:
             CodectokError: this tokenizer's decoder takes codes only, or it has none.
             AudioError: features of another width, or not finite.
+
+        Examples:
+            >>> tok = codectok.load("units")
+            >>> tok.decode_features(tok.features("a.wav"), num_samples=16000).shape
+            (16000,)
         """
         if not isinstance(self, CanDecodeFeatures):
             raise CodectokError(f"{self.name} cannot decode features: its decoder, if any, takes codes")
         return self._decode_features(self.check_features(features), max(0, num_samples))
 
     def stream_encoder(self, num_codebooks: int | None = None, rate: int | None = None) -> StreamEncoder:
-        """An encoder to push chunks of audio into (at ``rate`` Hz; default the tokenizer's own)."""
+        """An encoder to push chunks of audio into (at ``rate`` Hz; default the tokenizer's own).
+
+        Examples:
+            >>> encoder = codectok.load("pcm").stream_encoder()
+            >>> pieces = [encoder.push([0.0, 0.25]), encoder.push([-0.5]), encoder.flush()]
+            >>> codectok.Tokens.cat(pieces).codes
+            tensor([[128, 223,  16]])
+        """
         self._need_causal()
         return StreamEncoder(self, self.choose_codebooks(num_codebooks, None), rate)
 
     def stream_decoder(self) -> StreamDecoder:
-        """A decoder to push tokens into."""
+        """A decoder to push tokens into.
+
+        Examples:
+            >>> tok = codectok.load("pcm")
+            >>> decoder = tok.stream_decoder()
+            >>> len(decoder.push(tok.encode([0.0, 0.5], 16000)))
+            2
+        """
         self._need_causal()
         if not self.can_decode:
             raise CodectokError(self.why_not_decode())
@@ -225,6 +268,10 @@ class Tokenizer(abc.ABC):
 
         Raises:
             CodectokError: a device that cannot be used.
+
+        Examples:
+            >>> codectok.load("pcm").to("cpu").device
+            device(type='cpu')
         """
         opening.check_device(str(device))
         self._move(torch.device(device))
@@ -237,101 +284,39 @@ class Tokenizer(abc.ABC):
 
     @staticmethod
     def from_pretrained(name: str | os.PathLike[str] | None = None, *, device: str = "cpu") -> Tokenizer:
-        """Open a tokenizer; the same as :func:`codectok.load`."""
+        """Open a tokenizer; the same as :func:`codectok.load`.
+
+        Examples:
+            >>> codectok.Tokenizer.from_pretrained("pcm").name
+            'pcm'
+        """
         return load(name, device=device)
 
     def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
-        """Write the model folder (``config.json``, ``model.safetensors``) that ``codectok.load`` opens."""
+        """Write the model folder (``config.json``, ``model.safetensors``) that ``codectok.load`` opens.
+
+        Examples:
+            >>> tok = codectok.load("units")
+            >>> tok.save_pretrained("my-units")
+            >>> codectok.load("my-units").fingerprint == tok.fingerprint
+            True
+        """
         raise CodectokError(f"{self.name} has no weights to save")
 
-    # -- what follows from the facts ----------------------------------------------------------------------------------
-
-    def choose_codebooks(self, num_codebooks: int | None, bitrate: float | None) -> int:
-        """The number of codebooks meant by a count or by a bitrate in kbit/s (at most one of them)."""
-        return choose_codebooks(self.name, self.frame_rate, self.codebook_sizes, num_codebooks, bitrate)
-
-    def bitrate(self, num_codebooks: int | None = None) -> float:
-        """Nominal kbit/s of the first ``num_codebooks`` codebooks (default all)."""
-        return nominal_bitrate(self.frame_rate, self.codebook_sizes[:num_codebooks])
-
-    def knows(self, fingerprint: str) -> bool:
-        """Whether a fingerprint is of this tokenizer's code space: its own, or a former one of the same codes."""
-        return same(self.fingerprint, fingerprint)
-
-    def check(self, tokens: Tokens) -> Tokens:
-        """Return ``tokens`` if this tokenizer made them.
-
-        Raises:
-            FingerprintError: they are another tokenizer's.
-            CodeRangeError: codebooks that this tokenizer does not have.
-            CodectokError: not Tokens.
-        """
-        if not isinstance(tokens, Tokens):
-            raise CodectokError(
-                f"a {type(tokens).__name__} is not Tokens: give what encode returned, or tokens(codes, num_samples)"
-            )
-        if not self.knows(tokens.fingerprint):
-            made_by = maker_of(tokens.fingerprint)
-            remedy = "the tokenizer that made them" if made_by is None else repr(made_by)
-            raise FingerprintError(
-                f"these tokens were made by tokenizer {made_by or tokens.fingerprint}, not by {self.name} "
-                f"({self.fingerprint}): load {remedy} (--tokenizer on the command line)"
-            )
-        if tokens.codebook_sizes != self.codebook_sizes[: tokens.num_codebooks]:
-            raise CodeRangeError(
-                f"{self.name} has no first {tokens.num_codebooks} codebooks of these sizes, it has "
-                f"{len(self.codebook_sizes)}: give tokens as encode returned them"
-            )
-        return tokens
-
-    def check_features(self, features: Tensor) -> Tensor:
-        """Features as float32 [T, D], if they are of this tokenizer's width.
-
-        Raises:
-            AudioError: another shape, or not finite.
-        """
-        features = torch.as_tensor(features).detach().float()
-        if features.dim() != 2 or features.shape[1] != self.feature_dim:
-            raise AudioError(f"features are {list(features.shape)}: {self.name} has [T, {self.feature_dim}]")
-        if not features.isfinite().all():
-            raise AudioError("a feature is NaN or infinite")
-        return features
-
-    def tokens(self, codes: Tensor, num_samples: int) -> Tokens:
-        """Wrap codes [K, T] of this tokenizer."""
-        return Tokens(
-            codes, num_samples, self.sample_rate, self.frame_rate, self.codebook_sizes[: len(codes)], self.fingerprint
-        )
-
-    # -- shared checks ----------------------------------------------------------------------------------------------
-
-    def _need_causal(self) -> None:
-        if not self.causal:
-            raise CodectokError(f"{self.name} is not causal: it cannot stream; use encode and decode")
-
-    def _clips(self, audios: Sequence[AudioOrPath], rate: int | None) -> list[np.ndarray]:
-        if isinstance(audios, (str, os.PathLike)):
-            raise CodectokError(f"{os.fspath(audios)!r} is one path: give a list of clips")
-        return [_audio.clip_at(a, rate, self.sample_rate) for a in audios]
-
     def _encode_clips(self, audios: Sequence[AudioOrPath], rate: int | None, k: int) -> list[Tokens]:
-        clips = self._clips(audios, rate)
-        if not clips:
-            return []
-        return [self.tokens(c, len(x)) for c, x in zip(self._encode(clips, k), clips, strict=True)]
-
-    def _encode_file(self, path: str | os.PathLike[str], k: int) -> Tokens:
-        """Stream a file of any length through the encoder; memory does not grow with it, but for the codes."""
-        parts, num_samples = [], 0
-        for tokens in self.encode_blocks(path, k):
-            parts.append(tokens.codes)
-            num_samples += tokens.num_samples
-        return self.tokens(torch.cat(parts, 1), num_samples)
+        clips = clips_at(audios, rate, self.sample_rate)
+        found = self._encode(clips, k) if clips else []
+        return [self.tokens(codes, len(clip)) for codes, clip in zip(found, clips, strict=True)]
 
     def encode_blocks(self, path: str | os.PathLike[str], num_codebooks: int | None = None) -> Iterator[Tokens]:
         """Yield Tokens of successive pieces of an audio file; their codes join to ``encode`` of the whole.
 
         ``num_samples`` of each piece is the samples read for it: they sum to the file's. Causal tokenizers only.
+
+        Examples:
+            >>> tok = codectok.load("random")
+            >>> codectok.Tokens.cat(list(tok.encode_blocks("a.wav"))) == tok.encode("a.wav")
+            True
         """
         self._need_causal()
         return encode_blocks(self, path, self.choose_codebooks(num_codebooks, None))
@@ -349,6 +334,11 @@ def load(name: str | os.PathLike[str] | None = None, *, device: str = "cpu") -> 
         UnknownTokenizerError: nothing of that name.
         CodectokError: a device that cannot be used, or a package's entry that gives no Tokenizer.
         FormatError: a folder that is not a model folder.
+
+    Examples:
+        >>> tok = codectok.load("pcm")
+        >>> tok.sample_rate, tok.codebook_sizes, tok.causal
+        (16000, (256,), True)
     """
     asked = "speech" if name is None else os.fspath(name)
     found = opening.open_named(asked, device)

@@ -83,3 +83,10 @@ def test_what_others_ship_made_is_named() -> None:
     tokens = codectok.load("speech").encode(voice(3000, 16000), 16000)
     with pytest.raises(CodectokError, match=r"made by tokenizer speech-1, not by units-1 .* load 'speech-1'"):
         units.decode(tokens)
+
+
+@pytest.mark.parametrize("name", ["speech", "units"])
+def test_a_saved_copy_of_what_ships_reads_its_tokens(name: str, tmp_path: Path) -> None:
+    tok = codectok.load(name)
+    tok.save_pretrained(tmp_path / "copy")
+    assert codectok.load(tmp_path / "copy").fingerprint == tok.fingerprint

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import TypeAlias
 
 import numpy as np
 
 from codectok.audio.reader import read_audio
 from codectok.audio.samples import Audio, as_mono, check_rate, check_samples, resample
-from codectok.errors import AudioError
+from codectok.errors import AudioError, CodectokError
 
 AudioOrPath: TypeAlias = "Audio | str | os.PathLike[str]"
 """Samples, or the path of an audio file."""
@@ -40,3 +41,15 @@ def clip_at(audio: AudioOrPath, rate: int | None, to: int) -> np.ndarray:
     rate = check_rate(rate)
     check_samples(samples)
     return resample(samples, rate, to)
+
+
+def clips_at(audios: Sequence[AudioOrPath], rate: int | None, to: int) -> list[np.ndarray]:
+    """:func:`clip_at` of each.
+
+    Raises:
+        AudioError: as there.
+        CodectokError: one path in place of a list.
+    """
+    if isinstance(audios, (str, os.PathLike)):
+        raise CodectokError(f"{os.fspath(audios)!r} is one path: give a list of clips")
+    return [clip_at(audio, rate, to) for audio in audios]

@@ -100,6 +100,11 @@ def write_audio(path: PathLike, samples: np.ndarray | Tensor | Sequence[float], 
 
     Raises:
         AudioError: no samples, samples that are not finite, or a format or rate that cannot be written.
+
+    Examples:
+        >>> codectok.write_audio("b.flac", [0.5, 2.0], 16000)
+        >>> codectok.read_audio("b.flac")
+        (array([0.5      , 0.9999695], dtype=float32), 16000)
     """
     mono = as_mono(samples)
     if not len(mono):

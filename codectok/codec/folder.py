@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
+
+from torch import Tensor
 
 from codectok import registry
 from codectok.codec.beam import GREEDY
@@ -48,13 +51,20 @@ def codec_config(model: CodecModel) -> dict[str, Any]:
     return {"codec_type": kind, "format_version": FORMAT_VERSION, **values}
 
 
-def save_codec(model: CodecModel, folder: str | os.PathLike[str], dtype: Any = None) -> None:
+def save_codec(
+    model: CodecModel,
+    folder: str | os.PathLike[str],
+    dtype: Any = None,
+    stored: Mapping[str, Tensor] | None = None,
+) -> None:
     """Write a codec as a model folder.
 
     Args:
         model: of a class that has a name of the kind ``codecs``.
         folder: created if missing.
         dtype: torch dtype to store floating-point weights in; None keeps them.
+        stored: tensors that the model was opened from. Those that its weights still equal are written as they were, in
+            a smaller type perhaps: the fingerprint is of the tensors as stored.
     """
     target = Path(folder)
     config = codec_config(model)
@@ -63,6 +73,11 @@ def save_codec(model: CodecModel, folder: str | os.PathLike[str], dtype: Any = N
         for name, t in model.state_dict().items()
         if name.partition(".")[0] not in model.apart
     }
+    tensors |= {name: t for name, t in (stored or {}).items() if name in tensors and _equal(t, tensors[name])}
     target.mkdir(parents=True, exist_ok=True)
     model.save_parts(target, dtype)
     write_model_folder(target, config, tensors)
+
+
+def _equal(stored: Tensor, weight: Tensor) -> bool:
+    return stored.shape == weight.shape and bool((stored.to(weight.dtype) == weight.cpu()).all())

@@ -19,6 +19,7 @@ from codectok.codec.model import CodecModel, State
 from codectok.codec.state_trees import take_rows
 from codectok.errors import CodectokError
 from codectok.files.atomic import copy_file
+from codectok.files.model_folder import read_weights
 from codectok.fingerprint import learn
 from codectok.tokenizer import Tokenizer
 
@@ -209,8 +210,12 @@ class CodecTokenizer(Tokenizer):
     # -- files ------------------------------------------------------------------------------------------------------
 
     def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
-        """Write ``config.json`` and ``model.safetensors`` (float32), and ``bpe.json`` where there is a BPE."""
-        save_codec(self.model, folder)
+        """Write ``config.json`` and ``model.safetensors``, and ``bpe.json`` where there is a BPE.
+
+        Weights that are as they were opened are written as they were stored, so the fingerprint stays; others as float32.
+        """
+        whole = self.folder is not None and (self.folder / "model.safetensors").is_file()
+        save_codec(self.model, folder, stored=read_weights(self.folder) if whole and self.folder else None)
         if self.folder is not None and (self.folder / "bpe.json").is_file():
             copy_file(self.folder / "bpe.json", Path(folder) / "bpe.json")
 

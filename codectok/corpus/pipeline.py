@@ -48,6 +48,13 @@ class TokenizeSummary:
         already_finished: the store was whole before, and nothing was done.
         labels_left_out: names of labels that the format has no place for.
         begun_without_labels: the corpus has labels, and the store was begun without, as by an earlier version.
+
+    Examples:
+        >>> from codectok.corpus.pipeline import tokenize_corpus
+        >>> from codectok.items.corpus import read_corpus
+        >>> summary = tokenize_corpus(read_corpus("corpus"), codectok.load("random"), "store")
+        >>> summary.already_finished, summary.items, summary.failed
+        (True, 2, 1)
     """
 
     out: Path
@@ -113,6 +120,13 @@ def tokenize_corpus(
         FormatError: ``out`` was made from another corpus or with other options, or the format cannot hold such
             tokens, or the manifest is malformed.
         CodectokError: nothing to do, too many failures, workers that cannot run, or the disk takes no more.
+
+    Examples:
+        >>> from codectok.corpus.pipeline import tokenize_corpus
+        >>> from codectok.items.corpus import read_corpus
+        >>> summary = tokenize_corpus(read_corpus("corpus"), codectok.load("random"), "new-store", format="jsonl")
+        >>> summary.items, summary.failed, summary.first_errors[0].id
+        (2, 1, 'broken')
     """
     given = (("items_per_shard", items_per_shard), ("workers", workers), ("batch_seconds", batch_seconds))
     for name, number in given:

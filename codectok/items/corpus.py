@@ -27,6 +27,11 @@ class Scan:
         sha256: of the items as read, without their labels.
         labels: names and types of the labels, see :class:`codectok.items.labels.LabelTypes`.
         labels_sha256: of ids and labels.
+
+    Examples:
+        >>> from codectok.items.corpus import read_corpus
+        >>> read_corpus("corpus").scan().num_items
+        3
     """
 
     num_items: int
@@ -36,7 +41,13 @@ class Scan:
 
 
 class Corpus:
-    """Items in manifest order, read again from disk by each iteration; nothing is held in memory."""
+    """Items in manifest order, read again from disk by each iteration; nothing is held in memory.
+
+    Examples:
+        >>> from codectok.items.corpus import read_corpus
+        >>> [item.id for item in read_corpus("corpus")]
+        ['a', 'b', 'broken']
+    """
 
     def __init__(self, source: Path, root: str) -> None:
         self.source = source
@@ -102,6 +113,11 @@ def read_corpus(path: str | os.PathLike[str]) -> Corpus:
     Raises:
         CodectokError: there is no such folder or file.
         FormatError: a file that is none of these manifests, or a root line that is no folder.
+
+    Examples:
+        >>> from codectok.items.corpus import read_corpus
+        >>> [(item.id, item.labels) for item in read_corpus("manifest.csv")]
+        [('a', {'text': 'hello'})]
     """
     source = Path(path)
     if not source.exists() and not is_pattern(str(source)):
@@ -113,7 +129,13 @@ def read_corpus(path: str | os.PathLike[str]) -> Corpus:
 
 
 def nothing_in(source: Path) -> str:
-    """What to say of a corpus without items."""
+    """What to say of a corpus without items.
+
+    Examples:
+        >>> from codectok.items.corpus import nothing_in
+        >>> nothing_in(Path("manifest.csv"))
+        'manifest.csv lists no items: give a manifest with at least one'
+    """
     if source.is_dir():
         return f"no audio files ({' '.join(AUDIO_SUFFIXES)}) under {source}: give the folder that holds them"
     return f"{source} lists no items: give a manifest with at least one"

@@ -21,7 +21,13 @@ from codectok.metrics.registry import MetricError
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean over ``n`` clips and its interval; ``low`` and ``high`` are None for one clip (or cluster): no spread."""
+    """A mean over ``n`` clips and its interval; ``low`` and ``high`` are None for one clip (or cluster): no spread.
+
+    Examples:
+        >>> from codectok.metrics import Interval
+        >>> Interval(mean=2.0, low=1.5, high=2.5, n=10).half_width
+        0.5
+    """
 
     mean: float
     low: float | None
@@ -56,6 +62,11 @@ def bootstrap_mean(
     Raises:
         MetricError: no values, one that is not finite (a failed metric must not become a number), or not as many
             clusters as values.
+
+    Examples:
+        >>> from codectok.metrics import bootstrap_mean
+        >>> bootstrap_mean([1.0, 2.0, 3.0])
+        Interval(mean=2.0, low=1.0, high=3.0, n=3)
     """
     data = np.asarray(values, dtype=np.float64)
     if data.ndim != 1 or not data.size:

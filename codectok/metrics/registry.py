@@ -25,11 +25,29 @@ system: a property of the tokenizer or of the run, which nothing here computes f
 
 
 class MetricError(CodectokError):
-    """A metric that cannot be computed on this clip: never turned into a number, always counted by the caller."""
+    """A metric that cannot be computed on this clip: never turned into a number, always counted by the caller.
+
+    Examples:
+        >>> from codectok.metrics import get_metric
+        >>> get_metric("bitrate")()
+        Traceback (most recent call last):
+        codectok.metrics.registry.MetricError: bitrate is a property of a tokenizer or a run: it is not
+        computed from clips
+    """
 
 
 class MetricUnavailable(MetricError):
-    """A metric whose optional package is not installed; the message says how to install it."""
+    """A metric whose optional package is not installed; the message says how to install it.
+
+    Examples:
+        >>> from codectok.metrics import MetricUnavailable
+        >>> try:
+        ...     import codectok_no_such_package
+        ... except ImportError as error:
+        ...     raise MetricUnavailable("ViSQOL is not installed: pip install 'visqol-python[lattice]'") from error
+        Traceback (most recent call last):
+        codectok.metrics.registry.MetricUnavailable: ViSQOL is not installed: pip install 'visqol-python[lattice]'
+    """
 
 
 @dataclass(frozen=True)
@@ -49,6 +67,12 @@ class Metric:
         kind: see :data:`Kind`.
         signed: whether the best value is 0, with errors on both sides; higher_is_better then says nothing.
         bound: magnitude past which something is wrong, and reports and training say so; none is infinite.
+
+    Examples:
+        >>> from codectok.metrics import get_metric
+        >>> metric = get_metric("level")
+        >>> metric.unit, metric.signed, metric.kind
+        ('dB', True, 'pair')
     """
 
     name: str
@@ -131,6 +155,13 @@ def get_metric(name: str) -> Metric:
     Raises:
         UnknownNameError: there is none.
         MetricError: another package's, which is no Metric, or one of another name.
+
+    Examples:
+        >>> from codectok.metrics import get_metric
+        >>> from codectok.testing import voice
+        >>> original = voice(16000, rate=16000)
+        >>> round(get_metric("level").of_clip(original, 0.5 * original, 16000), 1)
+        -6.0
     """
     found = METRICS[name]
     if not isinstance(found, Metric) or found.name != name:
@@ -139,7 +170,13 @@ def get_metric(name: str) -> Metric:
 
 
 def metric_names(kind: Kind | None = None) -> tuple[str, ...]:
-    """Names of all metrics, or of those of one kind."""
+    """Names of all metrics, or of those of one kind.
+
+    Examples:
+        >>> from codectok.metrics import metric_names
+        >>> "rtf" in metric_names("system"), "pesq" in metric_names("pair")
+        (True, True)
+    """
     return tuple(name for name in METRICS if kind is None or get_metric(name).kind == kind)
 
 
@@ -153,6 +190,13 @@ def compute(
         reference: float [S], the original.
         estimate: float [S], the reconstruction.
         rate: Hz of both.
+
+    Examples:
+        >>> from codectok.metrics import compute
+        >>> from codectok.testing import voice
+        >>> values, failures = compute(["level", "bitrate"], *[voice(16000, rate=16000)] * 2, 16000)
+        >>> values, failures
+        ({'level': 0.0}, {'bitrate': 'bitrate is not computed clip by clip'})
     """
     values: dict[str, float] = {}
     failures: dict[str, str] = {}

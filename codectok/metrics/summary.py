@@ -23,6 +23,11 @@ class Spread:
         low, high: 10 and 90 % quantiles, signed.
         within: 90 % of the clips are no further than this from 0.
         n: clips.
+
+    Examples:
+        >>> from codectok.metrics import summarize
+        >>> summarize("level", [-6.0, 6.0, 0.5]).median
+        0.5
     """
 
     median: float
@@ -50,6 +55,11 @@ def summarize(name: str, values: Sequence[float], speakers: Sequence[Hashable] |
 
     Raises:
         MetricError: no values, one that is not finite, or no such metric.
+
+    Examples:
+        >>> from codectok.metrics import summarize
+        >>> summarize("pesq", [1.0, 2.0, 1.5])
+        Interval(mean=1.5, low=1.0, high=2.0, n=3)
     """
     return spread(values) if get_metric(name).signed else bootstrap_mean(values, clusters=speakers)
 

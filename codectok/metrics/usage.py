@@ -6,7 +6,13 @@ import torch
 
 
 def code_usage(codes: torch.Tensor) -> tuple[tuple[int, ...], tuple[float, ...]]:
-    """Of codes [K, T]: the number of distinct codes, and the entropy of the code counts in bits, of each level."""
+    """Of codes [K, T]: the number of distinct codes, and the entropy of the code counts in bits, of each level.
+
+    Examples:
+        >>> from codectok.metrics import code_usage
+        >>> code_usage(torch.tensor([[0, 0, 1, 1], [2, 2, 2, 2]]))
+        ((2, 1), (1.0, 0.0))
+    """
     used, bits = [], []
     for level in codes:
         counts = torch.unique(level, return_counts=True)[1].double()

@@ -40,6 +40,12 @@ class TokenDataset(Dataset[Sample]):
     Args:
         store: or its folder.
         cached_shards: kept in memory, in each worker.
+
+    Examples:
+        >>> from codectok.store import TokenDataset
+        >>> sample = TokenDataset("store")[-1]
+        >>> sample["id"], sample["codes"].shape
+        ('b', torch.Size([24, 8]))
     """
 
     def __init__(self, store: Store | str | os.PathLike[str], *, cached_shards: int = 4) -> None:
@@ -88,6 +94,11 @@ class TokenStream(IterableDataset[Sample]):
 
     Raises:
         CodectokError: a rank that is not in 0..world_size - 1.
+
+    Examples:
+        >>> from codectok.store import TokenStream
+        >>> [sample["id"] for sample in TokenStream("store")]
+        ['a', 'b']
     """
 
     def __init__(
@@ -141,6 +152,12 @@ def pad_samples(samples: Sequence[Sample], pad: int = -1) -> dict[str, Any]:
     Returns:
         ``id`` and ``labels`` lists of B, ``codes`` int64 [B, K, T] with ``pad`` after each end, ``lengths`` int64 [B]
         in columns, ``num_samples`` int64 [B]; in a deduplicated store ``durations`` int64 [B, T], 0 after each end.
+
+    Examples:
+        >>> from codectok.store import TokenDataset, pad_samples
+        >>> batch = next(iter(torch.utils.data.DataLoader(TokenDataset("store"), 2, collate_fn=pad_samples)))
+        >>> batch["codes"].shape, batch["lengths"]
+        (torch.Size([2, 24, 8]), tensor([5, 8]))
     """
     lengths = [sample["codes"].shape[1] for sample in samples]
     codes = torch.full((len(samples), samples[0]["codes"].shape[0], max(lengths)), pad)

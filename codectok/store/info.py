@@ -53,6 +53,11 @@ class StoreOptions:
         batch_seconds: most audio that was tokenized together, padding included: what is in a batch may decide a tie.
         device: kind of device that models ran on ("cpu", "cuda"): each adds floats in its own order, which may decide
             a tie too.
+
+    Examples:
+        >>> from codectok.store import open_store
+        >>> open_store("store").info.options.items_per_shard
+        1000
     """
 
     dedup: bool = False
@@ -76,6 +81,12 @@ class StoreInfo:
         options: see :class:`StoreOptions`.
         manifest: sha256 of the corpus's items, without their labels.
         labels: that are kept; None where there are none, as in a store of 0.1.
+
+    Examples:
+        >>> from codectok.store import open_store
+        >>> info = open_store("store").info
+        >>> info.format, info.tokenizer, info.frame_rate
+        ('parquet', 'random', Fraction(25, 1))
     """
 
     format: str
@@ -163,6 +174,11 @@ class ItemError:
         path: of its audio file.
         kind: class of the error.
         message: one line.
+
+    Examples:
+        >>> from codectok.store import open_store
+        >>> [(error.id, error.kind) for error in open_store("store").errors]
+        [('broken', 'AudioError')]
     """
 
     id: str

@@ -35,6 +35,12 @@ class Store:
 
     Each of these is a :class:`~codectok.store.info.Row`, whose ``labels`` are what the corpus says of it. Tokens are as
     stored: deduplicated where the store is (``tokens.expand()`` undoes it), never flattened.
+
+    Examples:
+        >>> from codectok.store import open_store
+        >>> store = open_store("store")
+        >>> len(store), "a" in store, store["b"].duration
+        (2, True, 0.3)
     """
 
     def __init__(self, folder: Path, description: dict[str, Any]) -> None:
@@ -190,6 +196,13 @@ def open_store(folder: str | os.PathLike[str]) -> Store:
 
     Raises:
         FormatError: no store there, an unfinished one, or one of another version.
+
+    Examples:
+        >>> from codectok.store import open_store
+        >>> for key, tokens in open_store("store"):
+        ...     print(key, tokens)
+        a Tokens(24 x 5 codes, 0.20 s, 6 kbit/s at 25 frames/s, of ...)
+        b Tokens(24 x 8 codes, 0.30 s, 6 kbit/s at 25 frames/s, of ...)
     """
     path = Path(folder)
     if not (path / "store.json").is_file():

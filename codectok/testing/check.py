@@ -30,7 +30,20 @@ CLAUSES: dict[str, Callable[[Tokenizer], None]] = {
 
 
 class ContractError(AssertionError):
-    """A tokenizer breaks a clause; the message names each that it breaks, with the first thing found wrong."""
+    """A tokenizer breaks a clause; the message names each that it breaks, with the first thing found wrong.
+
+    Examples:
+        >>> from codectok.controls import PcmTokenizer
+        >>> from codectok.testing import check_tokenizer
+        >>> class TooLong(PcmTokenizer):
+        ...     name = "too-long"
+        ...
+        ...     def num_frames(self, num_samples):
+        ...         return num_samples + 1
+        >>> check_tokenizer(TooLong(), show=lambda line: None)
+        Traceback (most recent call last):
+        codectok.testing.check.ContractError: too-long breaks lengths (1 samples gave 1 frames)
+    """
 
 
 @dataclass(frozen=True)
@@ -40,6 +53,11 @@ class ClauseOutcome:
     Attributes:
         verdict: ``holds``, ``n/a`` or ``fails``.
         reason: why it does not apply, or what is wrong; "" where it holds.
+
+    Examples:
+        >>> from codectok.testing import run_contract
+        >>> run_contract(codectok.load("random"))["stream"]
+        ClauseOutcome(verdict='holds', reason='')
     """
 
     verdict: Literal["holds", "n/a", "fails"]
@@ -58,7 +76,13 @@ def run_clause(clause: str, tok: Tokenizer) -> ClauseOutcome:
 
 
 def run_contract(tok: Tokenizer) -> dict[str, ClauseOutcome]:
-    """Every clause over one tokenizer; about a minute for a small model."""
+    """Every clause over one tokenizer; about a minute for a small model.
+
+    Examples:
+        >>> from codectok.testing import run_contract
+        >>> [clause for clause, outcome in run_contract(codectok.load("random")).items() if outcome.verdict == "fails"]
+        []
+    """
     return {clause: run_clause(clause, tok) for clause in CLAUSES}
 
 
@@ -74,6 +98,18 @@ def check_tokenizer(tok: Tokenizer, show: Callable[[str], object] = print) -> di
 
     Raises:
         ContractError: at least one clause is broken.
+
+    Examples:
+        >>> from codectok.testing import check_tokenizer
+        >>> outcomes = check_tokenizer(codectok.load("random"))
+        random
+          batch        holds
+          stream       holds
+          long         holds
+          lengths      holds
+          prefix       holds
+          determinism  holds
+          bad input    holds
     """
     outcomes = run_contract(tok)
     show(tok.name)

@@ -6,7 +6,13 @@ import numpy as np
 
 
 def voice(num_samples: int, rate: int, seed: int = 0) -> np.ndarray:
-    """Speech-like audio: a gliding harmonic tone with syllables and breath, float32 [num_samples] at ``rate`` Hz."""
+    """Speech-like audio: a gliding harmonic tone with syllables and breath, float32 [num_samples] at ``rate`` Hz.
+
+    Examples:
+        >>> from codectok.testing import voice
+        >>> codectok.load("random").encode(voice(16000, rate=16000), 16000).duration
+        1.0
+    """
     rng = np.random.default_rng(seed)
     t = np.arange(num_samples) / rate
     pitch = 110 + 60 * rng.random() + 30 * np.sin(2 * np.pi * (0.7 + rng.random()) * t + rng.random() * 6)

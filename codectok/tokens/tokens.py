@@ -23,13 +23,6 @@ from codectok.tokens.rates import nominal_bitrate
 class Tokens:
     """One utterance as integers.
 
-    >>> import codectok
-    >>> tokens = codectok.load("random").encode([0.0] * 16000, 16000, num_codebooks=2)
-    >>> tokens
-    Tokens(2 x 25 codes, 1.00 s, 0.5 kbit/s at 25 frames/s, of ...)
-    >>> Tokens.cat([tokens[:10], tokens[10:]]) == tokens
-    True
-
     Attributes:
         codes: int64 [K, T] on the CPU: K codebooks, T frames (or T runs, once deduplicated).
         num_samples: length of the audio at ``sample_rate``.
@@ -42,6 +35,15 @@ class Tokens:
     Raises:
         CodeRangeError: a code outside its codebook.
         FormatError: shapes that do not fit together.
+
+    Examples:
+        >>> tokens = codectok.load("random").encode("a.wav", num_codebooks=2)
+        >>> tokens
+        Tokens(2 x 25 codes, 1.00 s, 0.5 kbit/s at 25 frames/s, of ...)
+        >>> tokens.num_frames, tokens.duration, tokens.bitrate, tokens.token_rate
+        (25, 1.0, 0.5, 50.0)
+        >>> codectok.Tokens.cat([tokens[:10], tokens[10:]]) == tokens
+        True
     """
 
     codes: Tensor
@@ -119,7 +121,12 @@ class Tokens:
         return self.codes.numel() / self.duration if self.num_samples else 0.0
 
     def to_numpy(self) -> np.ndarray:
-        """The codes as a numpy array of their own, int64 [K, T]."""
+        """The codes as a numpy array of their own, int64 [K, T].
+
+        Examples:
+            >>> codectok.load("pcm").encode([0.0, 0.25], 16000).to_numpy()
+            array([[128, 223]])
+        """
         return self.codes.numpy().copy()
 
     def __repr__(self) -> str:
@@ -159,6 +166,11 @@ class Tokens:
         Raises:
             FormatError: no pieces, some with merged runs and some without, or another rate or number of codebooks.
             FingerprintError: pieces of different tokenizers.
+
+        Examples:
+            >>> tokens = codectok.load("pcm").encode([0.0, 0.25, -0.5], 16000)
+            >>> codectok.Tokens.cat([tokens[2:], tokens[:2]]).codes
+            tensor([[ 16, 128, 223]])
         """
         if not pieces:
             raise FormatError("there are no tokens to join: give at least one piece")
@@ -183,13 +195,23 @@ class Tokens:
 
         Raises:
             CodeRangeError: fewer than 1, or more than there are.
+
+        Examples:
+            >>> codectok.load("random").encode("a.wav").first(6).bitrate
+            1.5
         """
         if not 1 <= num_codebooks <= self.num_codebooks:
             raise CodeRangeError(f"{num_codebooks} codebooks asked for, these tokens have {self.num_codebooks}")
         return replace(self, codes=self.codes[:num_codebooks], codebook_sizes=self.codebook_sizes[:num_codebooks])
 
     def dedup(self) -> Tokens:
-        """Merge runs of equal columns; ``durations`` keeps their lengths. ``expand`` is the exact inverse."""
+        """Merge runs of equal columns; ``durations`` keeps their lengths. ``expand`` is the exact inverse.
+
+        Examples:
+            >>> merged = codectok.load("pcm").encode([0.0, 0.0, 0.0, 0.25], 16000).dedup()
+            >>> merged.codes, merged.durations
+            (tensor([[128, 223]]), tensor([3, 1]))
+        """
         if self.durations is not None:
             return self
         # torch.unique_consecutive(dim=1) says the same at ten times the cost a call.
@@ -202,7 +224,13 @@ class Tokens:
         return replace(self, codes=torch.from_numpy(codes[:, starts]), durations=torch.from_numpy(durations))
 
     def expand(self) -> Tokens:
-        """Undo ``dedup``: one column a frame again."""
+        """Undo ``dedup``: one column a frame again.
+
+        Examples:
+            >>> tokens = codectok.load("pcm").encode([0.0, 0.0, 0.0, 0.25], 16000)
+            >>> tokens.dedup().expand() == tokens
+            True
+        """
         if self.durations is None:
             return self
         return replace(self, codes=self.codes.repeat_interleave(self.durations, 1), durations=None)
@@ -212,6 +240,9 @@ class Tokens:
 
         Raises:
             FormatError: tokens that the format cannot hold, such as none of a codebook.
+
+        Examples:
+            >>> codectok.load("random").encode("a.wav").save("a.ctk")
         """
         args = (self.sample_rate, self.frame_rate, self.codebook_sizes, self.fingerprint)
         with CtkWriter(path, *args, deduplicated=self.durations is not None) as writer:
@@ -224,6 +255,11 @@ class Tokens:
 
         Raises:
             FormatError: not a .ctk file, or damaged.
+
+        Examples:
+            >>> codectok.load("random").encode("a.wav").save("a.ctk")
+            >>> codectok.Tokens.load("a.ctk")
+            Tokens(24 x 25 codes, 1.00 s, 6 kbit/s at 25 frames/s, of ...)
         """
         with CtkReader(path) as reader:
             codes, durations = reader.whole()

@@ -84,7 +84,7 @@ def test_folder_round_trip(tmp_path: Path) -> None:
     assert tok.decode(tokens).shape == audio.shape
     tok.save_pretrained(tmp_path / "again")
     again = load(str(tmp_path / "again"))
-    assert torch.equal(again.encode(audio, 16000).codes, tokens.codes)
+    assert again.encode(audio, 16000) == tokens, "what was stored in half precision stays so: the fingerprint counts it"
 
 
 def test_the_vocoder_is_no_part_of_the_fingerprint(tmp_path: Path) -> None:
@@ -96,7 +96,7 @@ def test_the_vocoder_is_no_part_of_the_fingerprint(tmp_path: Path) -> None:
     assert speaking.fingerprint == mute.fingerprint
     tokens = mute.encode(voice(4000, 16000), 16000)
     assert not mute.can_decode
-    with pytest.raises(CodectokError, match="no vocoder"):
+    with pytest.raises(CodectokError, match="no decoder or vocoder"):
         mute.decode(tokens)
     assert speaking.decode(tokens).shape == (4000,)
 

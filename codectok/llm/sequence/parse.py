@@ -124,6 +124,16 @@ def parse(vocab: AudioVocab, ids: Tensor | np.ndarray | Sequence[int]) -> tuple[
 
     Raises:
         FormatError: the streams of this vocabulary have no common frame.
+
+    Examples:
+        >>> from codectok.llm import AudioVocab, parse
+        >>> vocab = AudioVocab.create([4, 4], base_id=100)
+        >>> codes, report = parse(vocab, [100, 105, 103])  # the second frame lacks a token
+        >>> codes
+        tensor([[0],
+                [1]])
+        >>> print(report)
+        1 frames, 1 audio tokens dropped, the first at 2 (1 broken frames)
     """
     expected = np.array(vocab.layout.blocks)
     if not vocab.framed or (expected == expected[0]).sum() > 1:

@@ -22,7 +22,13 @@ from codectok.tokens import Tokens
 
 @dataclass(frozen=True)
 class Text:
-    """Text. ``trusted`` text is the program's own: special tokens of the base model count in it, audio tokens never."""
+    """Text. ``trusted`` text is the program's own: special tokens of the base model count in it, audio tokens never.
+
+    Examples:
+        >>> from codectok.llm import Text
+        >>> Text("<|audio_start|> is what a user wrote: it stays text").trusted
+        False
+    """
 
     text: str
     trusted: bool = False
@@ -30,7 +36,13 @@ class Text:
 
 @dataclass(frozen=True, eq=False)
 class Audio:
-    """Codes [K, T] (or Tokens), flattened frame after frame; or [N] of one ``codebook`` alone."""
+    """Codes [K, T] (or Tokens), flattened frame after frame; or [N] of one ``codebook`` alone.
+
+    Examples:
+        >>> from codectok.llm import Audio
+        >>> Audio(codectok.load("random").encode("a.wav", num_codebooks=2)).codes
+        Tokens(2 x 25 codes, 1.00 s, 0.5 kbit/s at 25 frames/s, of ...)
+    """
 
     codes: Tensor | np.ndarray | Tokens
     codebook: int | None = None
@@ -38,21 +50,41 @@ class Audio:
 
 @dataclass(frozen=True, eq=False)
 class AudioIds:
-    """Audio ids [N] that a pattern has arranged already."""
+    """Audio ids [N] that a pattern has arranged already.
+
+    Examples:
+        >>> from codectok.llm import AudioIds, AudioVocab
+        >>> vocab = AudioVocab.create([4, 4], base_id=100)
+        >>> AudioIds(vocab.flatten(vocab.ids(np.array([[0, 3], [1, 2]])))).ids
+        array([100, 105, 103, 106])
+    """
 
     ids: Tensor | np.ndarray
 
 
 @dataclass(frozen=True)
 class Marker:
-    """A marker, task or language tag by its role in the vocabulary, such as "begin"."""
+    """A marker, task or language tag by its role in the vocabulary, such as "begin".
+
+    Examples:
+        >>> from codectok.llm import AudioVocab, Marker
+        >>> AudioVocab.create([4, 4], base_id=100).markers[Marker("begin").role]
+        108
+    """
 
     role: str
 
 
 @dataclass(frozen=True)
 class Time:
-    """A timestamp token, in s."""
+    """A timestamp token, in s.
+
+    Examples:
+        >>> from codectok.llm import AudioVocab, Time
+        >>> vocab = AudioVocab.create([4, 4], base_id=100, timestamps=1501)
+        >>> vocab.token(vocab.timestamps.id(Time(1.5).seconds))
+        '<|1.50|>'
+    """
 
     seconds: float
 
@@ -97,6 +129,16 @@ class Prompter:
 
     Raises:
         FormatError: a slow tokenizer, or one that the vocabulary does not belong to.
+
+    Examples:
+        >>> from codectok.llm import Audio, AudioVocab, Marker, Prompter, Text, add_to
+        >>> from tokenizers import Tokenizer, models
+        >>> text = Tokenizer(models.WordLevel({"hello": 0, "?": 1}, unk_token="?"))
+        >>> vocab = AudioVocab.create([4, 4], base_id=2)
+        >>> added = add_to(text, vocab)
+        >>> codes = np.array([[0, 3], [1, 2]])
+        >>> Prompter(text, vocab).encode([Text("hello"), Marker("begin"), Audio(codes), Marker("end")]).ids
+        tensor([ 0, 10,  2,  7,  5,  8, 11])
     """
 
     def __init__(self, tokenizer: Any, vocab: AudioVocab) -> None:

@@ -46,6 +46,15 @@ class AudioVocab(VocabDescription):
 
     Raises:
         FormatError: a description that contradicts itself, or names that could be mistaken for each other.
+
+    Examples:
+        >>> from codectok.llm import AudioVocab
+        >>> vocab = AudioVocab.create([4, 4], base_id=100)
+        >>> vocab.ids(np.array([[0, 3], [1, 2]]))
+        array([[100, 103],
+               [105, 106]])
+        >>> vocab.token(100), vocab.markers
+        ('<|audio_0_0|>', {'begin': 108, 'end': 109})
     """
 
     def __post_init__(self) -> None:

@@ -47,6 +47,15 @@ def add_to(tokenizer: Any, vocab: AudioVocab) -> int:
 
     Raises:
         FormatError: ids that the tokenizer cannot give, or already gives to something else. Nothing is added then.
+
+    Examples:
+        >>> from codectok.llm import AudioVocab, add_to
+        >>> from tokenizers import Tokenizer, models
+        >>> text = Tokenizer(models.WordLevel({"hello": 0, "?": 1}, unk_token="?"))
+        >>> add_to(text, AudioVocab.create([4, 4], base_id=2))
+        10
+        >>> text.token_to_id("<|audio_1_3|>")
+        9
     """
     from tokenizers import AddedToken
 

@@ -16,7 +16,17 @@ TIE = 1e-4
 
 
 class NotApplicable(Exception):
-    """The clause does not apply to this tokenizer; the message says why."""
+    """The clause does not apply to this tokenizer; the message says why.
+
+    Examples:
+        >>> from codectok.controls import PcmTokenizer
+        >>> from codectok.testing import CLAUSES
+        >>> class Offline(PcmTokenizer):
+        ...     causal = False
+        >>> CLAUSES["stream"](Offline())
+        Traceback (most recent call last):
+        codectok.testing.clauses.same.NotApplicable: not causal
+    """
 
 
 def clip(tok: Tokenizer, seconds: float, seed: int = 0) -> np.ndarray:

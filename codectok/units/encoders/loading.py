@@ -47,6 +47,11 @@ def load_encoder(
     Raises:
         FormatError: no such model, an unknown family, missing weights, or another sample rate than 16 kHz.
         CodectokError: a layer or option out of range, or transformers is not installed.
+
+    Examples:
+        >>> from codectok.units import load_encoder
+        >>> load_encoder("logmel", layer=0).features(np.zeros(16000)).shape
+        torch.Size([100, 80])
     """
     options = EncoderOptions(
         name=str(name),

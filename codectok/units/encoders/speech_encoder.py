@@ -56,6 +56,12 @@ class SpeechEncoder(abc.ABC):
             dynamic quantization); norms and sums stay float32.
         batch_seconds: most seconds, padding included, that :meth:`features_batch` runs together; 0 for one utterance
             at a time. Default: 0 on a CPU, where batches are no faster, and 240 elsewhere.
+
+    Examples:
+        >>> from codectok.units import load_encoder
+        >>> encoder = load_encoder("logmel", layer=0)
+        >>> encoder.dim, encoder.frame_rate, encoder.num_frames(16001)
+        (80, Fraction(100, 1), 101)
     """
 
     sample_rate = SAMPLE_RATE

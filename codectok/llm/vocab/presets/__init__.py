@@ -23,6 +23,11 @@ def preset(name: str, **options: Any) -> AudioVocab:
     Raises:
         UnknownNameError: no preset of that name.
         FormatError: an option that it does not have.
+
+    Examples:
+        >>> from codectok.llm import preset
+        >>> preset("orpheus").token(128266)
+        '<custom_token_10>'
     """
     make = PRESETS[name]
     try:
