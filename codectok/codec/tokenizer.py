@@ -212,7 +212,7 @@ class CodecTokenizer(Tokenizer):
     def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
         """Write ``config.json`` and ``model.safetensors``, and ``bpe.json`` where there is a BPE.
 
-        Weights that are as they were opened are written as they were stored, so the fingerprint stays; others as float32.
+        Weights that are still as they were opened are written as they were stored: the fingerprint stays.
         """
         whole = self.folder is not None and (self.folder / "model.safetensors").is_file()
         save_codec(self.model, folder, stored=read_weights(self.folder) if whole and self.folder else None)

@@ -139,8 +139,13 @@ def test_a_base_layer_is_fitted_to_speech(tmp_path: Path) -> None:
 def test_stages_follow_each_other(tmp_path: Path) -> None:
     r = recipe(tmp_path / "run", **{**STAGES, "first_steps": 2})
     assert [stage_of(r, step) for step in (0, 1, 2, 5, 6, 11)] == [
-        RecipeStage.FIRST, RecipeStage.FIRST, RecipeStage.LATENTS, RecipeStage.LATENTS, RecipeStage.CODES, RecipeStage.CODES,
-    ]  # fmt: skip
+        RecipeStage.FIRST,
+        RecipeStage.FIRST,
+        RecipeStage.LATENTS,
+        RecipeStage.LATENTS,
+        RecipeStage.CODES,
+        RecipeStage.CODES,
+    ]
 
 
 @pytest.mark.parametrize("cuts", [(3, 6, 9)])
