@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from codectok.errors import CodectokError
+
 from .contract import Example
 
 POOL = 8
@@ -29,7 +31,7 @@ class Batches:
 
     def __init__(self, lengths: Sequence[int], size: int, seed: int) -> None:
         if not lengths or size < 1:
-            raise ValueError(f"{len(lengths)} clips in batches of {size}: there is nothing to train on")
+            raise CodectokError(f"{len(lengths)} clips in batches of {size}: there is nothing to train on")
         self._lengths, self._size, self._seed = np.asarray(lengths), size, seed
         self._epoch: tuple[int, list[list[int]]] = (-1, [])
 

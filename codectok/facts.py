@@ -102,7 +102,9 @@ class TokenizerFacts(abc.ABC):
             remedy = "the tokenizer that made them" if made_by is None else repr(made_by)
             raise FingerprintError(
                 f"these tokens were made by tokenizer {made_by or tokens.fingerprint}, not by {self.name} "
-                f"({self.fingerprint}): load {remedy} (--tokenizer on the command line)"
+                f"({self.fingerprint}): load {remedy} (--tokenizer on the command line)",
+                wanted=self.fingerprint,
+                found=tokens.fingerprint,
             )
         if tokens.codebook_sizes != self.codebook_sizes[: tokens.num_codebooks]:
             raise CodeRangeError(

@@ -34,7 +34,9 @@ def open_named(name: str, device: str = "cpu") -> Any:
         return open_folder(Path(name), name, device)
     if opener is not None:
         wanted = f"{asked} alone" if rest else f"what it is to open after a colon, {asked}:FOLDER or {asked}:ID"
-        raise UnknownTokenizerError(f"{name!r} does not tell which tokenizer: write {wanted}")
+        raise UnknownTokenizerError(
+            f"{name!r} does not tell which tokenizer: write {wanted}", name=name, kind="tokenizers"
+        )
     return open_hub(name, name, device)
 
 
@@ -56,10 +58,18 @@ def open_folder(folder: Path, name: str, device: str = "cpu") -> Any:
     config = read_config(folder)
     kind = str(config.get("tokenizer_type") or next((key for key in FAMILIES if key in config), ""))
     if not kind:
-        raise FormatError(f"{folder / 'config.json'} names no codec_type, tokenizer_type or model_type")
+        raise FormatError(
+            f"{folder / 'config.json'} names no codec_type, tokenizer_type or model_type", path=folder / "config.json"
+        )
     if not registry.known("folders", kind):
         there = ", ".join(n for n in registry.names("folders") if n not in FAMILIES)
-        raise FormatError(f"{folder} has tokenizer_type {kind!r}: this codectok knows {there}")
+        raise FormatError(
+            f"{folder} has tokenizer_type {kind!r}: this codectok knows {there}",
+            key="tokenizer_type",
+            given=kind,
+            allowed=there,
+            path=folder,
+        )
     return registry.find("folders", kind)(folder, name, device)
 
 
@@ -70,7 +80,12 @@ def open_hub(repo: str, name: str, device: str = "cpu") -> Any:
         UnknownTokenizerError: not the form of an id, or not to be had.
     """
     if repo.count("/") != 1 or repo.startswith((".", "/")):
-        raise UnknownTokenizerError(f"{registry.unknown('tokenizers', name)} (or give a model folder, or a hub id)")
+        raise UnknownTokenizerError(
+            f"{registry.unknown('tokenizers', name)} (or give a model folder, or a hub id)",
+            name=name,
+            kind="tokenizers",
+            known=registry.names("tokenizers"),
+        )
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
@@ -81,7 +96,9 @@ def open_hub(repo: str, name: str, device: str = "cpu") -> Any:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise UnknownTokenizerError(
             f"could not get {repo!r} from the hub ({reason}): check the id and the network, "
-            "or download it elsewhere and give the folder"
+            "or download it elsewhere and give the folder",
+            name=repo,
+            kind="tokenizers",
         ) from None
     return open_folder(Path(folder), name, device)
 

@@ -20,7 +20,7 @@ from importlib.metadata import EntryPoint, PackageNotFoundError, distribution, e
 from pathlib import Path
 from typing import Any, TypeVar
 
-from codectok.errors import CodectokError, UnknownNameError
+from codectok.errors import CodectokError, MissingPackageError, UnknownNameError
 
 T = TypeVar("T")
 
@@ -59,7 +59,8 @@ class Entry:
         """Import it.
 
         Raises:
-            CodectokError: its module cannot be imported, or has no such attribute.
+            MissingPackageError: its module cannot be imported.
+            CodectokError: it has no such attribute.
         """
         if not self.package:
             return self.added
@@ -67,12 +68,15 @@ class Entry:
         try:
             return functools.reduce(getattr, attribute.split(".") if attribute else [], importlib.import_module(module))
         except (ImportError, AttributeError) as error:
-            needs = f"it needs {error.name}" if isinstance(error, ImportError) and error.name else str(error)
+            lacks = error.name if isinstance(error, ImportError) else None
             wanted = f"[{','.join(self.extras)}]" if self.extras else ""
-            raise CodectokError(
-                f"the {noun(self.kind)} {self.name!r} of {self.package} cannot be imported: {needs} "
-                f"(pip install '{self.package}{wanted}')"
-            ) from error
+            what = (
+                f"the {noun(self.kind)} {self.name!r} of {self.package} cannot be imported: "
+                f"{f'it needs {lacks}' if lacks else error} (pip install '{self.package}{wanted}')"
+            )
+            if isinstance(error, AttributeError):
+                raise CodectokError(what) from error
+            raise MissingPackageError(what, package=lacks, extra=self.extras[0] if self.extras else None) from error
 
 
 def names(kind: str) -> list[str]:
@@ -111,7 +115,7 @@ def entry_of(kind: str, name: str) -> Entry:
     """
     found = [e for e in _own().get(kind, ()) if e.name == name] or [e for e in entries(kind) if e.name == name]
     if not found:
-        raise UnknownNameError(unknown(kind, name))
+        raise UnknownNameError(unknown(kind, name), name=name, kind=kind, known=names(kind))
     if len(found) > 1:
         packages = " and ".join(entry.package for entry in found)
         raise CodectokError(f"{packages} both give a {noun(kind)} {name!r}: uninstall one of them")
@@ -173,7 +177,10 @@ def name_of(kind: str, thing: Any) -> str:
         if entry.added is thing or entry.target == where or (near and entry.load() is thing):
             return entry.name
     raise UnknownNameError(
-        f"{thing.__qualname__} is no {noun(kind)} with a name: make it an entry point of the group {PREFIX}{kind}"
+        f"{thing.__qualname__} is no {noun(kind)} with a name: make it an entry point of the group {PREFIX}{kind}",
+        name=thing.__qualname__,
+        kind=kind,
+        known=names(kind),
     )
 
 

@@ -198,7 +198,9 @@ class Tokenizer(TokenizerFacts):
         if not isinstance(self, HasCodeVectors):
             raise CodectokError(f"{self.name} has no code vectors: its codes stand for no vectors of a codebook")
         if not 0 <= codebook < len(self.codebook_sizes):
-            raise CodeRangeError(f"{self.name} has codebooks 0 to {len(self.codebook_sizes) - 1}, not {codebook}")
+            raise CodeRangeError(
+                f"{self.name} has codebooks 0 to {len(self.codebook_sizes) - 1}, not {codebook}", codebook=codebook
+            )
         found = self._code_vectors(codebook)
         return found.clone() if found.is_inference() else found
 

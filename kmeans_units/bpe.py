@@ -129,7 +129,9 @@ def _text(places: np.ndarray) -> str:
 def _check_alike(first: Tokens, other: Tokens) -> None:
     if not same(other.fingerprint, first.fingerprint):
         raise FingerprintError(
-            f"tokens of two tokenizers ({first.fingerprint} and {other.fingerprint}): train on those of one"
+            f"tokens of two tokenizers ({first.fingerprint} and {other.fingerprint}): train on those of one",
+            wanted=first.fingerprint,
+            found=other.fingerprint,
         )
     if other.codebook_sizes != first.codebook_sizes:
         raise CodeRangeError(

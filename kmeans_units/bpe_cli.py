@@ -115,5 +115,7 @@ def _check_tokenizer(output: Path, tokens: list[Tokens]) -> None:
     if expected is not None and not same(expected, tokens[0].fingerprint):
         raise FingerprintError(
             f"the tokens are of tokenizer {tokens[0].fingerprint}, {output} holds tokenizer {expected}: tokenize the "
-            "corpus with that one, or choose another -o"
+            "corpus with that one, or choose another -o",
+            wanted=expected,
+            found=tokens[0].fingerprint,
         )

@@ -40,7 +40,8 @@ def read_centroids(path: str | os.PathLike[str], *, trust_pickle: bool = False) 
     if found is None:
         if not trust_pickle:
             raise FormatError(
-                f"{file} is a pickle, which can run any program: if you trust where it comes from, add --trust-pickle"
+                f"{file} is a pickle, which can run any program: if you trust where it comes from, add --trust-pickle",
+                path=file,
             )
         found = _pickled(file)
     return _checked(found, file)
@@ -59,7 +60,7 @@ def contents_hash(path: str | os.PathLike[str]) -> str:
 def _existing(path: str | os.PathLike[str]) -> Path:
     file = Path(path)
     if not file.is_file():
-        raise FormatError(f"there is no file {file}: give the k-means file to import")
+        raise FormatError(f"there is no file {file}: give the k-means file to import", path=file)
     return file
 
 
@@ -73,7 +74,7 @@ def _plain(file: Path) -> Any:
         try:
             return load_file(file)
         except SafetensorError as error:
-            raise FormatError(f"{file} is damaged ({error}): get it again") from None
+            raise FormatError(f"{file} is damaged ({error}): get it again", path=file) from None
     with open(file, "rb") as opened:
         start = opened.read(6)
     if start.startswith((b"\x93NUMPY", b"PK")):
@@ -105,10 +106,10 @@ def _pickled(file: Path) -> Any:
             try:
                 return load(file)
             except ImportError as error:
-                raise FormatError(f"{file} needs {error.name} to be opened: install that") from None
+                raise FormatError(f"{file} needs {error.name} to be opened: install that", path=file) from None
             except Exception as error:
                 reason = " ".join(str(error).split()) or type(error).__name__
-    raise FormatError(f"{file} cannot be opened: {reason}")
+    raise FormatError(f"{file} cannot be opened: {reason}", path=file)
 
 
 def _checked(found: Any, file: Path) -> np.ndarray:
@@ -118,12 +119,14 @@ def _checked(found: Any, file: Path) -> np.ndarray:
         two = {name: v for name, v in found.items() if getattr(v, "ndim", 0) == 2}
         named = [two[name] for name in NAMES if name in two] or list(two.values())
         if not named or (len(named) > 1 and not any(name in two for name in NAMES)):
-            raise FormatError(f"{file} has no array called {NAMES[0]}, but {', '.join(map(str, found)) or 'nothing'}")
+            raise FormatError(
+                f"{file} has no array called {NAMES[0]}, but {', '.join(map(str, found)) or 'nothing'}", path=file
+            )
         found = named[0]
     try:
         centroids = np.ascontiguousarray(np.asarray(found), dtype=np.float32)
     except (TypeError, ValueError):
-        raise FormatError(f"{file} holds a {type(found).__name__}, no centroids") from None
+        raise FormatError(f"{file} holds a {type(found).__name__}, no centroids", path=file) from None
     if centroids.ndim != 2 or not centroids.size or not np.isfinite(centroids).all():
-        raise FormatError(f"{file} holds an array of shape {centroids.shape}: centroids are finite, [k, D]")
+        raise FormatError(f"{file} holds an array of shape {centroids.shape}: centroids are finite, [k, D]", path=file)
     return centroids

@@ -45,9 +45,13 @@ def read_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str,
         version = state["format_version"]
     except Exception as error:
         reason = " ".join(str(error).split())[:200]
-        raise FormatError(f"{path} is not a whole checkpoint ({reason}): choose another out=, or delete it") from None
+        raise FormatError(
+            f"{path} is not a whole checkpoint ({reason}): choose another out=, or delete it", path=path
+        ) from None
     if version != FORMAT_VERSION:
-        raise FormatError(f"{path} is of version {version}, this program reads {FORMAT_VERSION}: choose another out=")
+        raise FormatError(
+            f"{path} is of version {version}, this program reads {FORMAT_VERSION}: choose another out=", path=path
+        )
     return dict(state)
 
 

@@ -12,7 +12,7 @@ from codectok.codec.envelope import EnvelopeCodec
 from codectok.codec.harmonic import HarmonicCodec
 from codectok.codec.model import CodecModel
 from codectok.codec.quantizer import straight_through
-from codectok.errors import FormatError
+from codectok.errors import CodectokError, FormatError
 from train_codec.ceiling import ceiling_loss
 from train_codec.distill import DistillationLoss
 from train_codec.noise import NoiseChannel, audible
@@ -124,7 +124,7 @@ class Generator(nn.Module):
             quantized = z
         if self.distill is not None:
             if targets is None:
-                raise ValueError("a distilled codec needs the teacher's targets")
+                raise CodectokError("a distilled codec needs the teacher's targets")
             first = self._first(z, codes)
             if first.requires_grad or not self.training:
                 distillation = self.distill(first, *targets)

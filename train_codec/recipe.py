@@ -81,7 +81,7 @@ def load_recipe(path: str, overrides: Sequence[str]) -> Recipe:
     """
     recipe = build_recipe(read_recipe(path, overrides))
     if not isinstance(recipe, Recipe):
-        raise FormatError(f"{path} is no recipe of a codec, but of {recipe.task}")
+        raise FormatError(f"{path} is no recipe of a codec, but of {recipe.task}", path=path)
     return recipe
 
 

@@ -48,7 +48,9 @@ def _read(path: str, offset: float | None = None, duration: float | None = None)
         stop = None if duration is None else start + round(duration * reader.rate)
         blocks = list(reader.blocks(start=start, stop=stop))
         if not blocks:
-            raise AudioError(f"{path} has no samples at {offset or 0:.2f} s: check the clip's offset and duration")
+            raise AudioError(
+                f"{path} has no samples at {offset or 0:.2f} s: check the clip's offset and duration", path=path
+            )
         return resample(np.concatenate(blocks), reader.rate, RATE).astype(np.float32)
 
 
@@ -67,7 +69,7 @@ def _mixture(clip: Clip) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
         added = _noise(mix, len(clean))
     power, other = (float(np.mean(np.square(x, dtype=np.float64))) for x in (clean, added))
     if min(power, other) <= 0:
-        raise AudioError(f"{clip.path} or what is mixed into it is silent: it has no level to mix at")
+        raise AudioError(f"{clip.path} or what is mixed into it is silent: it has no level to mix at", path=clip.path)
     added = added * np.float32((power / other) ** 0.5 * 10 ** (-mix.snr_db / 20))
     mixed = clean + added
     gain = np.float32(min(1.0, PEAK / float(np.abs(mixed).max())))

@@ -95,7 +95,7 @@ def _is_there(root: Path, row: Row) -> bool:
     if not path.is_file():
         return False
     if hashlib.sha256(path.read_bytes()).hexdigest() != row["sha256"]:
-        raise FormatError(f"{path} is not the clip that clips.tsv lists: check it out again")
+        raise FormatError(f"{path} is not the clip that clips.tsv lists: check it out again", path=path)
     return True
 
 

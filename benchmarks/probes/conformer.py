@@ -8,6 +8,8 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from codectok.errors import FormatError
+
 from .encoder import Encoder, sinusoids
 from .frontend import length_mask
 from .layers import MaskedBatchNorm, TimeConv
@@ -91,7 +93,7 @@ class Conformer(Encoder):
     def __init__(self, dim: int, layers: int, heads: int, hidden: int, kernel: int = 31, dropout: float = 0.1) -> None:
         super().__init__()
         if dim % heads or dim % 2:
-            raise ValueError(f"a Conformer of size {dim} with {heads} heads: give an even size that the heads divide")
+            raise FormatError(f"a Conformer of size {dim} with {heads} heads: give an even size that the heads divide")
         self.blocks = nn.ModuleList(ConformerBlock(dim, heads, hidden, kernel, dropout) for _ in range(layers))
         self.out_dim = dim
 

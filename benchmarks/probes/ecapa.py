@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from codectok.errors import FormatError
+
 from .frontend import length_mask
 from .layers import ConvNorm, MaskedBatchNorm, SqueezeExcite, TimeConv, pooled
 from .options import ProbeOptions
@@ -20,7 +22,7 @@ class Res2Conv(nn.Module):
     def __init__(self, channels: int, dilation: int) -> None:
         super().__init__()
         if channels % SCALE:
-            raise ValueError(f"{channels} channels in {SCALE} slices: give a width that {SCALE} divides")
+            raise FormatError(f"{channels} channels in {SCALE} slices: give a width that {SCALE} divides")
         part = channels // SCALE
         self.convs = nn.ModuleList(ConvNorm(part, part, 3, dilation) for _ in range(SCALE - 1))
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from codectok.errors import CodectokError
 from codectok.metrics.bootstrap import Interval
 
 EXACT = 14
@@ -19,11 +20,11 @@ def t_interval(values: Sequence[float], confidence: float = 0.95) -> Interval:
     """Mean over seeds with Student's interval; no bounds for one value, which has no spread.
 
     Raises:
-        ValueError: no values.
+        CodectokError: no values.
     """
     data = np.asarray(values, dtype=np.float64)
     if not data.size:
-        raise ValueError("a mean needs at least one value")
+        raise CodectokError("a mean needs at least one value")
     mean = float(data.mean())
     if data.size == 1:
         return Interval(mean, None, None, 1)

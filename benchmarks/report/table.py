@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from codectok.errors import CodectokError
+
 from .aggregate import Figure
 from .items import metric_of
 
@@ -65,7 +67,7 @@ class ReportTable:
     def __post_init__(self) -> None:
         for line in self.lines:
             if not line.heading and len(line.cells) != len(self.head):
-                raise ValueError(f"table {self.name}: {len(line.cells)} cells under {len(self.head)} heads")
+                raise CodectokError(f"table {self.name}: {len(line.cells)} cells under {len(self.head)} heads")
         notes = dict.fromkeys(cell.note for line in self.lines for cell in line.cells if cell.note)
         object.__setattr__(self, "notes", tuple(notes))
 

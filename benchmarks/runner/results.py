@@ -29,7 +29,7 @@ def read_rows(path: str | os.PathLike[str]) -> list[Row]:
     """
     file = Path(path) / ROWS if Path(path).is_dir() else Path(path)
     if not file.is_file():
-        raise FormatError(f"no results at {path}: give a folder that codectok bench run made")
+        raise FormatError(f"no results at {path}: give a folder that codectok bench run made", path=path)
     lines = file.read_text(encoding="utf-8", errors="replace").split("\n")
     rows = []
     for number, line in enumerate(lines, 1):
@@ -42,7 +42,9 @@ def read_rows(path: str | os.PathLike[str]) -> list[Row]:
         if not isinstance(row, dict) or "cell" not in row:
             if number == len(lines):  # the only line without a newline at its end
                 break
-            raise FormatError(f"line {number} of {file} is not a row of results: remove it, and run the suite again")
+            raise FormatError(
+                f"line {number} of {file} is not a row of results: remove it, and run the suite again", path=file
+            )
         rows.append(row)
     return rows
 

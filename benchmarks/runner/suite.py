@@ -133,7 +133,7 @@ def read_values(name: str, seeds: int | None = None, judge: str | None = None) -
     values = read([name], [], SUITES, "suite")
     for key in values.plain:
         if key not in (keys := ("name", "about", "tasks", *DEFAULTS)):
-            raise FormatError(unknown(values, (key,), keys))
+            raise unknown(values, (key,), keys)
     values.plain.setdefault("name", Path(name).stem)
     tasks = values.plain.get("tasks")
     for i, row in enumerate(tasks if isinstance(tasks, list) else ()):

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from codectok.errors import CodectokError
+
 RATE, CODES, WHOLE = 16000, 100, 30
 WINDOWS = ((20.0, 10.0), (20.0, 5.0), (10.0, 5.0), (10.0, 1.0))
 """Seconds of a window and of the overlap."""
@@ -21,7 +23,7 @@ def seam_rows(encoder: str, files: Sequence[str]) -> list[dict[str, Any]]:
     """One row a pair of window and overlap: the first third in pieces of 30 s, with k-means of the rest.
 
     Raises:
-        ValueError: less than 90 s of audio.
+        CodectokError: less than 90 s of audio.
     """
     from sklearn.cluster import MiniBatchKMeans
 
@@ -32,7 +34,7 @@ def seam_rows(encoder: str, files: Sequence[str]) -> list[dict[str, Any]]:
     audio = np.concatenate([resample(*read_audio(file), RATE) for file in files])
     pieces = list(audio[: len(audio) // (WHOLE * RATE) * WHOLE * RATE].reshape(-1, WHOLE * RATE))
     if len(pieces) < 3:
-        raise ValueError(f"--seams has {len(audio) / RATE:.0f} s of audio: give {3 * WHOLE} s or more")
+        raise CodectokError(f"--seams has {len(audio) / RATE:.0f} s of audio: give {3 * WHOLE} s or more")
     tests = pieces[: len(pieces) // 3]
     full = load_encoder(encoder, -3)
     fitted = MiniBatchKMeans(CODES, random_state=0, n_init=1, batch_size=1024).fit(

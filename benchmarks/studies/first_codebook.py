@@ -31,7 +31,7 @@ def table_of(splits: Path, use: str) -> list[tuple[str, str]]:
     """Path and speaker of the clips marked ``use``; without a column of speakers, each clip is its own."""
     rows = [r for r in read_splits(splits) if r["use"] == use]
     if not rows:
-        raise AudioError(f"no clip of {splits} is marked {use!r}: see --use")
+        raise AudioError(f"no clip of {splits} is marked {use!r}: see --use", path=splits)
     return [(r["path"], r.get("speaker") or r["path"]) for r in rows]
 
 

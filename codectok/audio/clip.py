@@ -19,7 +19,9 @@ AudioOrPath: TypeAlias = "Audio | str | os.PathLike[str]"
 def no_rate(path: str | os.PathLike[str], rate: int | None) -> None:
     """Raise AudioError if a rate is given beside a path: the file has its own, and one of the two would be ignored."""
     if rate is not None:
-        raise AudioError(f"{os.fspath(path)} has its own sample rate: leave rate out, or give samples with it")
+        raise AudioError(
+            f"{os.fspath(path)} has its own sample rate: leave rate out, or give samples with it", path=path
+        )
 
 
 def clip_at(audio: AudioOrPath, rate: int | None, to: int) -> np.ndarray:

@@ -56,6 +56,7 @@ class AudioReader:
         self._data = None if isinstance(source, str | os.PathLike) else source
         self.path = Path("" if self._data is not None else cast(PathLike, source))
         self.name = printable(os.fspath(self.path) if self._data is None else name or "this audio")
+        self._known = self.path if self._data is None else None
         self.channel = channel
         try:
             self._open_checked()
@@ -74,7 +75,10 @@ class AudioReader:
         self.exact = self._file.format != "MP3"
         self._check_length()
         if self.channel is not None and not 0 <= self.channel < self._file.channels:
-            raise AudioError(f"{self.name} has {self._file.channels} channels, and not channel {self.channel} (from 0)")
+            raise AudioError(
+                f"{self.name} has {self._file.channels} channels, and not channel {self.channel} (from 0)",
+                path=self._known,
+            )
 
     def __enter__(self) -> AudioReader:
         return self
@@ -103,13 +107,18 @@ class AudioReader:
             at += len(block)
             mono = mix(block.T) if self.channel is None else np.ascontiguousarray(block[:, self.channel])
             if not np.isfinite(mono).all():
-                raise AudioError(f"{self.name} holds NaN or infinite samples: repair the file or leave it out")
+                raise AudioError(
+                    f"{self.name} holds NaN or infinite samples: repair the file or leave it out", path=self._known
+                )
             yield mono
         end = self.num_samples if stop is None else min(stop, self.num_samples)
         if at < end - self._slack:
-            raise AudioError(f"{self.name} is truncated: {at} of {self.num_samples} samples; copy or decode it again")
+            raise AudioError(
+                f"{self.name} is truncated: {at} of {self.num_samples} samples; copy or decode it again",
+                path=self._known,
+            )
         if stop is None and at == 0:
-            raise AudioError(f"{self.name} holds no samples: leave it out")
+            raise AudioError(f"{self.name} holds no samples: leave it out", path=self._known)
 
     def _open(self) -> soundfile.SoundFile:
         if self._data is None:
@@ -117,17 +126,19 @@ class AudioReader:
             if len(os.fsencode(self.path)) > _LONG_PATH:
                 self._data = open(self.path, "rb")  # noqa: SIM115 (closed with the reader)
         elif self._data.seek(0, os.SEEK_END) == 0:
-            raise AudioError(f"{self.name} is empty: leave it out or copy it again")
+            raise AudioError(f"{self.name} is empty: leave it out or copy it again", path=self._known)
         else:
             self._data.seek(0)
         try:
             # As bytes, since soundfile cannot encode file names that are not UTF-8.
             return _Forward(os.fsencode(self.path) if self._data is None else self._data)
         except PermissionError as error:
-            raise AudioError(f"{self.name} cannot be opened ({error.strerror}): allow reading it") from None
+            raise AudioError(
+                f"{self.name} cannot be opened ({error.strerror}): allow reading it", path=self._known
+            ) from None
         except (soundfile.SoundFileError, OSError, TypeError) as error:  # TypeError: headerless .raw
             raise AudioError(
-                f"{self.name} cannot be read as audio ({reason(error)}): give WAV, FLAC, Ogg or MP3"
+                f"{self.name} cannot be read as audio ({reason(error)}): give WAV, FLAC, Ogg or MP3", path=self._known
             ) from None
 
     def _stated(self) -> bool:
@@ -148,12 +159,14 @@ class AudioReader:
             self._file.close()
             self._file = self._open()
         if self.num_samples == 0:
-            raise AudioError(f"{self.name} holds no samples: leave it out")
+            raise AudioError(f"{self.name} holds no samples: leave it out", path=self._known)
         # libsndfile quietly corrects the length of a WAV that was cut off; recorders that write to a pipe put a
         # number near 2 or 4 GiB there, which is no claim.
         found = re.search(r"^data : (\d+) \(should be (\d+)\)", self._file.extra_info, re.MULTILINE)
         if found and self._file.format in ("WAV", "WAVEX") and int(found[2]) < int(found[1]) < 0x7FFF0000:
-            raise AudioError(f"{self.name} is truncated: {found[2]} of {found[1]} bytes of audio; copy it again")
+            raise AudioError(
+                f"{self.name} is truncated: {found[2]} of {found[1]} bytes of audio; copy it again", path=self._known
+            )
 
     def _skip(self, start: int) -> int:
         """Go to sample ``start``, or the end of a shorter file; returns where that is."""
@@ -174,7 +187,7 @@ class AudioReader:
             return self._file.read(count, dtype="float32", always_2d=True)
         except (soundfile.SoundFileError, OSError) as error:
             raise AudioError(
-                f"{self.name} is truncated or damaged ({reason(error)}): copy or decode it again"
+                f"{self.name} is truncated or damaged ({reason(error)}): copy or decode it again", path=self._known
             ) from None
 
 
@@ -199,15 +212,17 @@ def _check_file(path: Path, name: str) -> None:
         found = path.stat()
     except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: a zero byte in the name
         link = os.path.islink(path)
-        raise AudioError(f"{name} is a link to nothing" if link else f"{name} does not exist: check the path") from None
+        raise AudioError(
+            f"{name} is a link to nothing" if link else f"{name} does not exist: check the path", path=path
+        ) from None
     except OSError as error:
-        raise AudioError(f"{name} cannot be opened ({error.strerror}): check the path") from None
+        raise AudioError(f"{name} cannot be opened ({error.strerror}): check the path", path=path) from None
     if stat.S_ISDIR(found.st_mode):
-        raise AudioError(f"{name} is not a file: give the path of an audio file{_unlisted(path)}")
+        raise AudioError(f"{name} is not a file: give the path of an audio file{_unlisted(path)}", path=path)
     if not stat.S_ISREG(found.st_mode):
-        raise AudioError(f"{name} is not a file but a pipe, socket or device: write the audio to a file")
+        raise AudioError(f"{name} is not a file but a pipe, socket or device: write the audio to a file", path=path)
     if found.st_size == 0:
-        raise AudioError(f"{name} is an empty file: leave it out or copy it again")
+        raise AudioError(f"{name} is an empty file: leave it out or copy it again", path=path)
 
 
 def _unlisted(folder: Path) -> str:

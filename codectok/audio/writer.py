@@ -44,7 +44,9 @@ class AudioWriter:
         self.path, self.rate = Path(path), check_rate(rate)
         suffix = self.path.suffix.lower()
         if suffix not in _FORMATS:
-            raise AudioError(f"cannot write {self.path} as audio: end its name in {', '.join(_FORMATS)}")
+            raise AudioError(
+                f"cannot write {self.path} as audio: end its name in {', '.join(_FORMATS)}", path=self.path
+            )
         self._format, self._subtype = _FORMATS[suffix]
         if not soundfile.check_format(self._format, self._subtype):
             raise AudioError(f"this libsndfile cannot write {suffix}: use .wav or .flac")
@@ -58,7 +60,8 @@ class AudioWriter:
                 file = soundfile.SoundFile(temporary, "w", self.rate, 1, self._subtype, format=self._format)
             except (soundfile.SoundFileError, OSError) as error:
                 raise AudioError(
-                    f"cannot write {self.path} at {self.rate} Hz ({reason(error)}): use .wav, or another rate"
+                    f"cannot write {self.path} at {self.rate} Hz ({reason(error)}): use .wav, or another rate",
+                    path=self.path,
                 ) from None
             self._file = stack.enter_context(file)
             self._stack = stack.pop_all()
@@ -66,7 +69,7 @@ class AudioWriter:
 
     def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
         if kind is None and not self._written:
-            empty = AudioError(f"{self.path} was not written: it was given no samples")
+            empty = AudioError(f"{self.path} was not written: it was given no samples", path=self.path)
             self._stack.__exit__(AudioError, empty, None)
             raise empty
         self._stack.__exit__(kind, error, trace)
@@ -87,7 +90,9 @@ class AudioWriter:
                 # libsndfile would scale by 32767 and round down: the integers are ours, those that are scored.
                 self._file.write(to_int16(block) if self._subtype == "PCM_16" else np.clip(block, -1.0, 1.0))
             except soundfile.SoundFileError as error:
-                raise AudioError(f"cannot write {self.path} ({reason(error)}): check the disk") from None
+                raise AudioError(
+                    f"cannot write {self.path} ({reason(error)}): check the disk", path=self.path
+                ) from None
 
 
 def write_audio(path: PathLike, samples: np.ndarray | Tensor | Sequence[float], rate: int) -> None:

@@ -23,7 +23,10 @@ def list_names(kind: str, as_json: bool = False) -> None:
     if kind not in there:
         near = difflib.get_close_matches(kind, there, 1)
         raise UnknownNameError(
-            f"no kind {kind!r}: " + (f"did you mean {near[0]}?" if near else f"give {', '.join(there)}")
+            f"no kind {kind!r}: " + (f"did you mean {near[0]}?" if near else f"give {', '.join(there)}"),
+            name=kind,
+            kind="kinds",
+            known=there,
         )
     rows: list[Row] = []
     for entry in registry.entries(kind):

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from codectok.codec.ranks import sum_over_ranks
+from codectok.errors import CodectokError
 
 LEAST_COUNT = 1e-6
 """Moving count under which a code keeps its vector: what is left of sum and count says nothing any more."""
@@ -129,10 +130,10 @@ def kmeans(x: Tensor, size: int, iterations: int, generator: torch.Generator) ->
     """Lloyd's algorithm from random frames: vectors [size, D] and counts [size]. Empty clusters restart on frames.
 
     Raises:
-        ValueError: fewer frames than codes.
+        CodectokError: fewer frames than codes.
     """
     if len(x) < size:
-        raise ValueError(f"k-means for {size} codes needs at least {size} frames, got {len(x)}: gather more batches")
+        raise CodectokError(f"k-means for {size} codes needs at least {size} frames, got {len(x)}: gather more batches")
     vectors = x[draw(len(x), size, generator).to(x.device)].clone()
     counts = x.new_ones(size)
     for _ in range(iterations):

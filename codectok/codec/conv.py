@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from codectok.errors import CodectokError, FormatError
+
 PAD_MODES = ("constant", "reflect", "replicate")
 FEW_ROWS = 128
 """Output frames up to which a matrix product on copied windows beats conv2d, which first rearranges the weights."""
@@ -45,9 +47,9 @@ class CausalConv(nn.Module):
     ) -> None:
         super().__init__()
         if pad_mode not in PAD_MODES:
-            raise ValueError(f"pad_mode {pad_mode!r}: one of {', '.join(PAD_MODES)}")
+            raise FormatError(f"pad_mode {pad_mode!r}: one of {', '.join(PAD_MODES)}")
         if stride > 1 and (kernel < 2 * stride or kernel % stride or dilation > 1):
-            raise ValueError(f"kernel {kernel}, stride {stride}, dilation {dilation}: a strided kernel is 2+ strides")
+            raise FormatError(f"kernel {kernel}, stride {stride}, dilation {dilation}: a strided kernel is 2+ strides")
         self.stride, self.dilation, self.pad_mode, self.elu = stride, dilation, pad_mode, elu
         self.past = (kernel - 1) * dilation + 1 - stride
         # Input frames that the first block must hold, unless it is the final one: those that get reflected.
@@ -60,10 +62,10 @@ class CausalConv(nn.Module):
         """[B, T, in_channels] -> [B, ceil(T / stride), out_channels]; any T for the final block."""
         missing = -x.shape[1] % self.stride
         if missing and not final:
-            raise ValueError(f"{x.shape[1]} frames: only the final block may not be a multiple of {self.stride}")
+            raise CodectokError(f"{x.shape[1]} frames: only the final block may not be a multiple of {self.stride}")
         if state is None:
             if x.shape[1] < self.first and not final:
-                raise ValueError(f"{x.shape[1]} frames: the first block must have {self.first} to reflect")
+                raise CodectokError(f"{x.shape[1]} frames: the first block must have {self.first} to reflect")
             joined = self._start(F.elu(x) if self.elu else x, missing)
         else:
             joined = self._continue(join(state, x, self.elu), missing)
@@ -113,7 +115,7 @@ class CausalConvTranspose(nn.Module):
     def __init__(self, in_channels: int, out_channels: int, kernel: int, stride: int, elu: bool = False) -> None:
         super().__init__()
         if kernel % stride:
-            raise ValueError(f"kernel {kernel}, stride {stride}: the kernel must be a multiple of the stride")
+            raise FormatError(f"kernel {kernel}, stride {stride}: the kernel must be a multiple of the stride")
         self.stride, self.elu = stride, elu
         taps = kernel // stride
         self.weight = nn.Parameter(torch.randn(stride * out_channels, taps, in_channels) * (taps * in_channels) ** -0.5)

@@ -15,6 +15,7 @@ from codectok.codec.codebook import draw, kmeans, nearest
 from codectok.codec.layers import Layers
 from codectok.codec.quantizer import Quantized, Quantizer, Use, straight_through
 from codectok.codec.ranks import stack_over_ranks, sum_over_ranks
+from codectok.errors import FormatError
 
 
 class FactorisedCodebook(nn.Module):
@@ -87,7 +88,7 @@ class FactorisedVQ(Quantizer):
     def __init__(self, dim: int, codebook_sizes: list[int], code_dim: int = 8) -> None:
         super().__init__()
         if not 1 <= code_dim <= dim:
-            raise ValueError(f"code_dim {code_dim}: codes are narrower than the vectors, 1 to {dim}")
+            raise FormatError(f"code_dim {code_dim}: codes are narrower than the vectors, 1 to {dim}")
         self.codebook_sizes = tuple(codebook_sizes)
         self.levels = Layers(FactorisedCodebook(size, dim, code_dim) for size in codebook_sizes)
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from codectok.codec.quantizer import Quantized, Quantizer, Use, straight_through
+from codectok.errors import FormatError
 
 EPS = 1e-3
 """The outermost values are reached a little before the bound of tanh (the paper's appendix A)."""
@@ -35,7 +36,7 @@ class FiniteScalarVQ(Quantizer):
     def __init__(self, dim: int, levels: list[int], num_codebooks: int = 1) -> None:
         super().__init__()
         if not levels or min(levels) < 2 or num_codebooks < 1:
-            raise ValueError(f"levels {levels}, {num_codebooks} codebooks: 2 values or more a dimension, 1 codebook")
+            raise FormatError(f"levels {levels}, {num_codebooks} codebooks: 2 values or more a dimension, 1 codebook")
         self.codebook_sizes = (math.prod(levels),) * num_codebooks
         same = dim == len(levels)
         self.input = nn.Identity() if same else nn.Linear(dim, len(levels))

@@ -15,6 +15,7 @@ from codectok.codec.codebook import kmeans
 from codectok.codec.layers import Layers
 from codectok.codec.quantizer import Quantized, Quantizer, Use
 from codectok.codec.ranks import stack_over_ranks
+from codectok.errors import FormatError
 
 
 class GumbelGroup(nn.Module):
@@ -43,7 +44,7 @@ class GumbelVQ(Quantizer):
     ) -> None:
         super().__init__()
         if dim % len(codebook_sizes):
-            raise ValueError(f"dim {dim} is not a multiple of {len(codebook_sizes)} groups: change either")
+            raise FormatError(f"dim {dim} is not a multiple of {len(codebook_sizes)} groups: change either")
         self.codebook_sizes = tuple(codebook_sizes)
         self.schedule = temperature
         self.temperature = temperature[0]

@@ -44,12 +44,16 @@ def load_hf_codec(folder: Path) -> EncodecCodec | MimiCodec:
             state = mimi_weights(model, fold_weight_norm(_read_weights(folder)))
         else:
             kind = config.get("model_type")
-            raise FormatError(f"{folder}: model_type {kind!r} is not built in (encodec, mimi are); load it as hf:<id>")
+            raise FormatError(
+                f"{folder}: model_type {kind!r} is not built in (encodec, mimi are); load it as hf:<id>", path=folder
+            )
         model.load_state_dict(state)
     except KeyError as error:
-        raise FormatError(f"{folder}: the weights lack {error}, which its config.json calls for") from None
+        raise FormatError(f"{folder}: the weights lack {error}, which its config.json calls for", path=folder) from None
     except RuntimeError as error:
-        raise FormatError(f"{folder}: weights and config do not fit: {' '.join(str(error).split())[:200]}") from None
+        raise FormatError(
+            f"{folder}: weights and config do not fit: {' '.join(str(error).split())[:200]}", path=folder
+        ) from None
     return model.eval()
 
 
@@ -112,11 +116,12 @@ def _read_weights(folder: Path) -> Weights:
             if (folder / "pytorch_model.bin").is_file():
                 raise FormatError(
                     f"{folder} has only pytorch_model.bin, a pickle, which is never read: "
-                    "load it with transformers and save_pretrained it, which writes model.safetensors"
+                    "load it with transformers and save_pretrained it, which writes model.safetensors",
+                    path=folder,
                 )
-            raise FormatError(f"{folder} has no {name}")
+            raise FormatError(f"{folder} has no {name}", path=folder)
         try:
             weights |= load_file(path)
         except SafetensorError as error:
-            raise FormatError(f"{path} is damaged: {error}") from None
+            raise FormatError(f"{path} is damaged: {error}", path=path) from None
     return weights

@@ -22,17 +22,21 @@ def open_codec(folder: Path, name: str, device: str = "cpu") -> CodecTokenizer:
     model_class = codec_class(config.get("codec_type"), folder / "config.json")
     if config.get("format_version") != FORMAT_VERSION:
         version = config.get("format_version")
-        raise FormatError(f"{folder} has format_version {version}: this codectok reads {FORMAT_VERSION}")
+        raise FormatError(f"{folder} has format_version {version}: this codectok reads {FORMAT_VERSION}", path=folder)
     known = {f.name for f in fields(model_class.config_class)}
     values = {k: v for k, v in config.items() if k not in ("codec_type", "format_version")}
     if set(values) - known:
-        raise FormatError(f"{folder / 'config.json'} has unknown key {sorted(set(values) - known)[0]!r}")
+        raise FormatError(
+            f"{folder / 'config.json'} has unknown key {sorted(set(values) - known)[0]!r}", path=folder / "config.json"
+        )
     tensors = read_weights(folder)
     try:
         model = model_class(model_class.config_class(**values))
         model.load_state_dict(tensors)
     except (RuntimeError, TypeError) as error:
-        raise FormatError(f"{folder}: weights and config do not fit: {str(error).splitlines()[0]}") from None
+        raise FormatError(
+            f"{folder}: weights and config do not fit: {str(error).splitlines()[0]}", path=folder
+        ) from None
     model.open_parts(folder)
     codes, decoder = two_fingerprints(config, tensors, model.decoder_keys, model.decoder_parts)
     tokenizer = CodecTokenizer(

@@ -17,6 +17,7 @@ from codectok.codec.beam import GREEDY
 from codectok.codec.layers import Layers
 from codectok.codec.quantizer import Quantized, Quantizer, Use
 from codectok.codec.rvq import ResidualVQ, finish
+from codectok.errors import FormatError
 
 
 class PartitionedVQ(Quantizer):
@@ -31,7 +32,7 @@ class PartitionedVQ(Quantizer):
         search: within each slice, see :class:`ResidualVQ`.
 
     Raises:
-        ValueError: the three do not fit each other.
+        FormatError: the three do not fit each other.
     """
 
     tracks_usage = True
@@ -39,7 +40,7 @@ class PartitionedVQ(Quantizer):
     def __init__(self, dims: list[int], parts: list[int], codebook_sizes: list[int], search: str = GREEDY) -> None:
         super().__init__()
         if len(dims) != len(parts) or sum(parts) != len(codebook_sizes) or min(parts, default=0) < 1:
-            raise ValueError(
+            raise FormatError(
                 f"slices of widths {dims} with {parts} codebooks do not fit {len(codebook_sizes)} codebook sizes: "
                 "give as many parts as widths, at least 1 codebook each, and the size of every codebook"
             )

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from codectok.codec.beam import GREEDY
 from codectok.codec.quantizer import Quantized, Quantizer, Use
 from codectok.codec.rvq import ResidualVQ, finish
+from codectok.errors import FormatError
 
 
 class ProjectedVQ(nn.Module):
@@ -47,7 +48,7 @@ class SplitResidualVQ(Quantizer):
     ) -> None:
         super().__init__()
         if not 1 <= num_semantic < len(codebook_sizes):
-            raise ValueError(f"{num_semantic} semantic codebooks of {len(codebook_sizes)}: leave some of each kind")
+            raise FormatError(f"{num_semantic} semantic codebooks of {len(codebook_sizes)}: leave some of each kind")
         self.codebook_sizes = tuple(codebook_sizes)
         self.num_semantic = num_semantic
         self.semantic = ProjectedVQ(dim, code_dim, codebook_sizes[:num_semantic], search)

@@ -45,7 +45,9 @@ class TokenizeJob:
         if not tokenizer.knows(self.fingerprint):
             raise FingerprintError(
                 f"{self.tokenizer} is not the tokenizer that this job was begun with (its fingerprint is "
-                f"{tokenizer.fingerprint}, not {self.fingerprint}): install the same version and models everywhere"
+                f"{tokenizer.fingerprint}, not {self.fingerprint}): install the same version and models everywhere",
+                wanted=self.fingerprint,
+                found=tokenizer.fingerprint,
             )
         return tokenizer
 

@@ -180,7 +180,9 @@ def _shards(corpus: Corpus, items_per_shard: int, scan: Scan) -> Iterator[tuple[
     if items:
         yield number, items, part.hexdigest()
     if (whole.hexdigest(), labels.hexdigest()) != (scan.sha256, scan.labels_sha256):
-        raise FormatError(f"{corpus.source} changed while it was read: delete the unfinished store and run again")
+        raise FormatError(
+            f"{corpus.source} changed while it was read: delete the unfinished store and run again", path=corpus.source
+        )
 
 
 def _name_of_codes(out: Path, tokenizer: Tokenizer) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 from codectok.corpus.job import TokenizeJob
 from codectok.corpus.reading import measure, readers
 from codectok.corpus.steps import BatchDone, BatchEncoder, Begun
-from codectok.errors import CodectokError
+from codectok.errors import CodectokError, MissingPackageError
 from codectok.items.item import Item
 from codectok.processes import Now, Report, Work
 from codectok.tokenizer import Tokenizer
@@ -80,6 +80,8 @@ class Encode(Work[WorkerTask, Any]):
         """
         try:
             return self._encoder.finish(begun)
+        except MissingPackageError:
+            raise
         except ImportError as error:
             raise CodectokError(f"the tokenizer needs a package that is not installed ({error}): install it") from error
         except BrokenExecutor:  # a reading process died: as this one does, so that it is found out of which item

@@ -22,13 +22,13 @@ def read_config(folder: Path) -> dict[str, Any]:
     """
     path = folder / "config.json"
     if not path.is_file():
-        raise FormatError(f"{folder} is not a model folder: it has no config.json")
+        raise FormatError(f"{folder} is not a model folder: it has no config.json", path=folder)
     try:
         config = json.loads(path.read_text())
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise FormatError(f"{path} is not valid JSON: {error}") from None
+        raise FormatError(f"{path} is not valid JSON: {error}", path=path) from None
     if not isinstance(config, dict):
-        raise FormatError(f"{path} does not hold a JSON object")
+        raise FormatError(f"{path} does not hold a JSON object", path=path)
     return config
 
 
@@ -43,11 +43,13 @@ def read_weights(folder: Path) -> dict[str, Tensor]:
 
     path = folder / "model.safetensors"
     if not path.is_file():
-        raise FormatError(f"{folder} has no model.safetensors; convert other weight files to safetensors first")
+        raise FormatError(
+            f"{folder} has no model.safetensors; convert other weight files to safetensors first", path=folder
+        )
     try:
         return load_file(path)
     except SafetensorError as error:
-        raise FormatError(f"{path} is damaged: {error}") from None
+        raise FormatError(f"{path} is damaged: {error}", path=path) from None
 
 
 def write_model_folder(folder: Path, config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:

@@ -123,7 +123,9 @@ def read_corpus(path: str | os.PathLike[str]) -> Corpus:
     if not source.exists() and not is_pattern(str(source)):
         raise CodectokError(f"there is no corpus {source}: give a folder of audio files or a manifest file")
     if source.exists() and not (source.is_dir() or source.is_file()):
-        raise FormatError(f"{source} is a pipe or device, and a corpus is read more than once: write it to a file")
+        raise FormatError(
+            f"{source} is a pipe or device, and a corpus is read more than once: write it to a file", path=source
+        )
     reader_for(source)
     return Corpus(source, root_of(source))
 

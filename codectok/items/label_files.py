@@ -53,7 +53,7 @@ def read_labels(path: str | os.PathLike[str]) -> dict[str, Item]:
     found: dict[str, Item] = {}
     for number, item in labelled_items(path):
         if item.id in found:
-            raise FormatError(f"line {number} of {path}: the id {item.id!r} comes twice")
+            raise FormatError(f"line {number} of {path}: the id {item.id!r} comes twice", path=path)
         found[item.id] = item
     if not found:
         raise CodectokError(f"{path} has no lines: give a manifest with the labels")

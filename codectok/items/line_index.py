@@ -58,7 +58,7 @@ class LineIndex:
             found += [rest] if word == name else []
             at += 1
         if len(found) > 1:
-            raise FormatError(f"{name!r} comes twice in {self.path}: keep one")
+            raise FormatError(f"{name!r} comes twice in {self.path}: keep one", path=self.path)
         if not found:
             return None
         self._last = name, found[0]
@@ -74,6 +74,6 @@ class LineIndex:
             text = raw.decode("utf-8").removeprefix("\ufeff").strip(" \t\r\n")
         except UnicodeDecodeError as e:
             where = f" (line {number})" if number else ""
-            raise FormatError(f"{self.path} is not UTF-8 text{where}: convert it") from e
+            raise FormatError(f"{self.path} is not UTF-8 text{where}: convert it", path=self.path) from e
         word, *rest = _BLANKS.split(text, maxsplit=1)
         return word, rest[0] if rest else ""

@@ -40,9 +40,9 @@ def open_text(source: Path, newline: str | None = None) -> Iterator[TextIO]:
             with open(source, encoding="utf-8-sig", newline=newline) as file:
                 yield file
     except UnicodeDecodeError as e:
-        raise FormatError(f"{source} is not UTF-8 text: convert it") from e
+        raise FormatError(f"{source} is not UTF-8 text: convert it", path=source) from e
     except (gzip.BadGzipFile, EOFError, zlib.error) as e:
-        raise FormatError(f"{source} is damaged ({e}): copy it again") from e
+        raise FormatError(f"{source} is damaged ({e}): copy it again", path=source) from e
 
 
 def numbered_lines(source: Path, newline: str | None = None) -> Iterator[tuple[int, str]]:
@@ -61,7 +61,7 @@ def first_line(source: Path) -> str:
 
 def bad_line(source: Path, number: int | None, what: str) -> FormatError:
     """The error of one line."""
-    return FormatError(f"{source} {what}" if number is None else f"line {number} of {source} {what}")
+    return FormatError(f"{source} {what}" if number is None else f"line {number} of {source} {what}", path=source)
 
 
 def make_item(

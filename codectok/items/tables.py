@@ -47,7 +47,7 @@ def table_rows(source: Path, needed: Collection[str] = ()) -> Iterator[tuple[int
                 row.pop("", None)
                 yield rows.line_num, row
         except csv.Error as e:
-            raise FormatError(f"{source} cannot be read as a table: {e}") from e
+            raise FormatError(f"{source} cannot be read as a table: {e}", path=source) from e
 
 
 def separator_of(header: str) -> str:
@@ -67,10 +67,11 @@ def separator_of(header: str) -> str:
 def _check_header(source: Path, names: list[str], needed: Collection[str]) -> None:
     twice = [name for name in dict.fromkeys(names) if name and names.count(name) > 1]
     if twice:
-        raise FormatError(f"{source} has the column {twice[0]!r} twice: rename one")
+        raise FormatError(f"{source} has the column {twice[0]!r} twice: rename one", path=source)
     missing = [name for name in needed if name not in names]
     if missing:
         raise FormatError(
             f"{source} has no column {' and no column '.join(missing)} (its columns: {', '.join(names[:12])}): give a "
-            f"table with the columns {', '.join(needed)}"
+            f"table with the columns {', '.join(needed)}",
+            path=source,
         )

@@ -50,7 +50,7 @@ def read_items(path: str | os.PathLike[str]) -> list[AbxItem]:
     with open(path, encoding="utf-8") as file:
         header = tuple(file.readline().split())
         if header != _HEADER:
-            raise FormatError(f"{path} is no item file: its first line must be {' '.join(_HEADER)!r}")
+            raise FormatError(f"{path} is no item file: its first line must be {' '.join(_HEADER)!r}", path=path)
         found = []
         for number, line in enumerate(file, start=2):
             if not line.strip():
@@ -61,12 +61,12 @@ def read_items(path: str | os.PathLike[str]) -> list[AbxItem]:
                 # The decimal as written: in binary, an end on the middle of a frame would fall to either side.
                 item = AbxItem(name, Fraction(onset), Fraction(offset), phone, before, after, speaker)
             except (ValueError, ZeroDivisionError):
-                raise FormatError(f"line {number} of {path} must be {' '.join(_HEADER)}") from None
+                raise FormatError(f"line {number} of {path} must be {' '.join(_HEADER)}", path=path) from None
             if not 0 <= item.onset < item.offset:
-                raise FormatError(f"line {number} of {path}: onset must be before offset")
+                raise FormatError(f"line {number} of {path}: onset must be before offset", path=path)
             found.append(item)
     if not found:
-        raise FormatError(f"{path} has no items")
+        raise FormatError(f"{path} has no items", path=path)
     return found
 
 

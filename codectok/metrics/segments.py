@@ -44,21 +44,25 @@ def read_segments(path: str | os.PathLike[str]) -> dict[str, list[Segment]]:
     for number, row in table_rows(Path(path), ("path", "onset", "offset")):
         label = row.get("label", row.get("phone"))
         if label is None:
-            raise FormatError(f"{path} has no column label: it needs the columns path, onset, offset and label")
+            raise FormatError(
+                f"{path} has no column label: it needs the columns path, onset, offset and label", path=path
+            )
         try:
             segment = Segment(float(row["onset"]), float(row["offset"]), label.strip())
         except ValueError:
-            raise FormatError(f"line {number} of {path} has no onset and offset in seconds") from None
+            raise FormatError(f"line {number} of {path} has no onset and offset in seconds", path=path) from None
         if not (0 <= segment.onset < segment.offset < math.inf and segment.label):
-            raise FormatError(f"line {number} of {path} is no segment: 0 <= onset < offset, and a label")
+            raise FormatError(f"line {number} of {path} is no segment: 0 <= onset < offset, and a label", path=path)
         found.setdefault(row["path"], []).append(segment)
     if not found:
-        raise FormatError(f"{path} has no labels")
+        raise FormatError(f"{path} has no labels", path=path)
     for clip, segments in found.items():
         segments.sort(key=lambda s: s.onset)
         for before, after in itertools.pairwise(segments):
             if after.onset < before.offset - 1e-6:
-                raise FormatError(f"labels of {clip} in {path} overlap at {after.onset:g} s: one label at a time")
+                raise FormatError(
+                    f"labels of {clip} in {path} overlap at {after.onset:g} s: one label at a time", path=path
+                )
     return found
 
 

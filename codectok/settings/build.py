@@ -49,7 +49,7 @@ class Shape:
             except ValidationError as error:
                 found = [(e["type"], place(values.plain, e["loc"]), e) for e in error.errors(include_url=False)]
                 if not _as_written(values, [keys for kind, keys, _ in found if kind in _OF_TEXT]):
-                    raise FormatError(refusal(values, self.schema, found)) from None
+                    raise refusal(values, self.schema, found) from None
 
 
 def build(kind: type[T], values: Values, **groups: type) -> T:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from codectok.errors import FormatError
 from codectok.settings.values import Values, did_you_mean
 from codectok.settings.yaml_text import Keys, dotted
 
@@ -12,8 +13,8 @@ Schema = Mapping[str, Any]
 _UNKNOWN = ("unexpected_keyword_argument", "extra_forbidden")
 
 
-def refusal(values: Values, schema: Schema, found: Sequence[tuple[str, Keys, Any]]) -> str:
-    """One line for the first of pydantic's errors, each with its type and its place; unknown keys come first.
+def refusal(values: Values, schema: Schema, found: Sequence[tuple[str, Keys, Any]]) -> FormatError:
+    """For the first of pydantic's errors, one line, each with its type and its place; unknown keys come first.
 
     Args:
         values: those that were refused.
@@ -22,25 +23,31 @@ def refusal(values: Values, schema: Schema, found: Sequence[tuple[str, Keys, Any
     """
     kind, keys, error = min(found, key=lambda e: e[0] not in _UNKNOWN)
     where, name = values.source(keys), dotted(keys)
+    path = where.file or None
     if kind in _UNKNOWN:
         return unknown(values, keys, list(schema_at(schema, keys[:-1], schema).get("properties", {})))
     if kind == "missing":
         missing = [str(k[-1]) for t, k, _ in found if t == "missing" and k[:-1] == keys[:-1]]
         given = ", ".join(f"{k}: {allowed(schema_at(schema, (*keys[:-1], k), schema), schema)}" for k in missing)
-        return f"{where}: {dotted(keys[:-1]) or 'it'} has no {', '.join(missing)}: give {given}"
-    if kind == "value_error":
-        return f"{where}: {name}: {error['ctx']['error']}"
+        what = f"{where}: {dotted(keys[:-1]) or 'it'} has no {', '.join(missing)}: give {given}"
+        return FormatError(what, path=path, key=name, allowed=allowed(schema_at(schema, keys, schema), schema))
     value = values.get(keys)[0]
+    if kind == "value_error":
+        return FormatError(f"{where}: {name}: {error['ctx']['error']}", path=path, key=name, given=value)
     shown = where.text if where.text is not None else "null" if value is None else repr(value)
     shown = shown if len(shown) <= 100 else f"{shown[:100]}..."
-    return f"{where}: {name} is {shown}: give {allowed(schema_at(schema, keys, schema), schema)}"
+    right = allowed(schema_at(schema, keys, schema), schema)
+    what = f"{where}: {name} is {shown}: give {right}"
+    return FormatError(what, path=path, key=name, given=value, allowed=right)
 
 
-def unknown(values: Values, keys: Keys, known: Sequence[str]) -> str:
-    """One line for a key that is none of ``known``."""
+def unknown(values: Values, keys: Keys, known: Sequence[str]) -> FormatError:
+    """For a key that is none of ``known``, one line."""
     near = did_you_mean(str(keys[-1]), known).strip(" ()")
     every = f"there are {', '.join(known)}" if len(known) <= 12 else f"--explain lists all {len(known)}"
-    return f"{values.source(keys)}: unknown key {dotted(keys)!r}: {near or every}"
+    where = values.source(keys)
+    what = f"{where}: unknown key {dotted(keys)!r}: {near or every}"
+    return FormatError(what, path=where.file or None, key=dotted(keys), allowed=", ".join(known))
 
 
 def allowed(schema: Schema, whole: Schema) -> str:

@@ -126,8 +126,8 @@ def _text(file: Path) -> str:
     with open(file, "rb") as opened:
         data = opened.read(MAX_BYTES + 1)
     if len(data) > MAX_BYTES:
-        raise FormatError(f"{file} is too large to hold settings: more than {MAX_BYTES >> 10} KiB")
+        raise FormatError(f"{file} is too large to hold settings: more than {MAX_BYTES >> 10} KiB", path=file)
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise FormatError(f"{file} is not text in UTF-8: give a YAML file") from None
+        raise FormatError(f"{file} is not text in UTF-8: give a YAML file", path=file) from None

@@ -60,13 +60,13 @@ def parse(text: str, source: SettingPlace, called: str = "this") -> tuple[Any, d
     """
     brackets = (1 if bracket in "[{" else -1 for bracket in re.findall(r"[\[\]{}]", text))
     if max(accumulate(brackets), default=0) > MAX_BRACKETS:
-        raise FormatError(f"{source}: nested too deeply for settings")
+        raise FormatError(f"{source}: nested too deeply for settings", path=source.file or None)
     try:
         reader = _Reader(_Loader(text), source.file)
         node = reader.loader.get_single_node()
         value = None if node is None else reader.value(node, ())
     except RecursionError:
-        raise FormatError(f"{source}: nested too deeply for settings") from None
+        raise FormatError(f"{source}: nested too deeply for settings", path=source.file or None) from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         reason = " ".join(str(getattr(error, "problem", None) or getattr(error, "reason", error)).split())

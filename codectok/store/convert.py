@@ -56,9 +56,11 @@ def convert_store(
     """
     started = time.perf_counter()
     if Path(out).resolve() == store.folder.resolve():
-        raise FormatError(f"{out} is the store that is read: choose another folder")
+        raise FormatError(f"{out} is the store that is read: choose another folder", path=out)
     if store.part is not None:
-        raise FormatError(f"{store.folder} is part {store.part} of a job: join the parts first (codectok merge)")
+        raise FormatError(
+            f"{store.folder} is part {store.part} of a job: join the parts first (codectok merge)", path=store.folder
+        )
     top = len(store.info.codebook_sizes)
     k = top if num_codebooks is None else num_codebooks
     if not 1 <= k <= top:
@@ -79,14 +81,18 @@ def convert_store(
             say(line)
     with StoreWriter(Path(out), info, store.num_shards, overwrite=overwrite) as writer:
         if writer.info.labels != info.labels or (writer.complete and open_store(out).info.labels != info.labels):
-            raise FormatError(f"{out} was made without these labels: choose another folder, or --overwrite it")
+            raise FormatError(
+                f"{out} was made without these labels: choose another folder, or --overwrite it", path=out
+            )
         if writer.complete:
             return open_store(out)
         for shard, entry in enumerate(store.shards):
             source = ":".join(entry["files"].values())
             if not writer.has_shard(shard, source):
                 if not is_whole(store.folder, entry):  # a flipped bit may give another code, and no error
-                    raise FormatError(f"shard {shard} of {store.folder} is damaged: make the store again")
+                    raise FormatError(
+                        f"shard {shard} of {store.folder} is damaged: make the store again", path=store.folder
+                    )
                 rows = [_changed(row, info, joined) for row in store.read_shard(shard)]
                 # All failed items go with the first shard: only their order matters.
                 writer.write_shard(shard, rows, [] if shard else store.errors, source)

@@ -49,7 +49,8 @@ class JoinedLabels:
             first = next(row.id for row in store.index()) if len(store) else "none"
             raise FormatError(
                 f"{manifest} has none of the utterances of {store.folder}: their ids are like {first!r}, those of the "
-                f"manifest like {next(iter(given))!r}"
+                f"manifest like {next(iter(given))!r}",
+                path=manifest,
             )
         for key, item in given.items():
             theirs.add(key, item.labels)

@@ -71,11 +71,15 @@ def _in_order(stores: Sequence[Store]) -> list[Store]:
     found: dict[int, Store] = {}
     for store in stores:
         if store.part is None:
-            raise FormatError(f"{store.folder} is a whole store, not a part made with --shard I/N: leave it out")
+            raise FormatError(
+                f"{store.folder} is a whole store, not a part made with --shard I/N: leave it out", path=store.folder
+            )
         _refuse_other_job(first, store)
         i, n = map(int, store.part.split("/"))
         if i in found:
-            raise FormatError(f"{found[i].folder} and {store.folder} are both part {store.part}: leave one out")
+            raise FormatError(
+                f"{found[i].folder} and {store.folder} are both part {store.part}: leave one out", path=store.folder
+            )
         found[i] = store
     missing = [str(i) for i in range(1, n + 1) if i not in found]
     if missing:
@@ -92,7 +96,11 @@ def _refuse_other_job(first: Store, store: Store) -> None:
     both = f"{first.folder} and {store.folder}"
     remedy = "merge parts of one job only"
     if not same(here.fingerprint, there.fingerprint):
-        raise FingerprintError(f"{both} are of different tokenizers ({here.tokenizer}, {there.tokenizer}): {remedy}")
+        raise FingerprintError(
+            f"{both} are of different tokenizers ({here.tokenizer}, {there.tokenizer}): {remedy}",
+            wanted=here.fingerprint,
+            found=there.fingerprint,
+        )
     if here.manifest != there.manifest:
         raise FormatError(f"{both} are of different corpora, or the corpus changed in between: {remedy}")
     assert first.part is not None

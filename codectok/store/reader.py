@@ -49,7 +49,7 @@ class Store:
         try:
             self.format = get_format(self.info.format)
         except UnknownNameError as error:
-            raise FormatError(f"{folder} was written in a format that is not here: {error}") from None
+            raise FormatError(f"{folder} was written in a format that is not here: {error}", path=folder) from None
         try:
             self.num_items = int(description["num_items"])
             self.num_shards = int(description["num_shards"])
@@ -66,7 +66,9 @@ class Store:
             if not len(self.shards) == len(self.numbers) == self.num_shards:
                 raise ValueError(f"{len(self.shards)} shards")
         except (KeyError, TypeError, ValueError, AttributeError) as e:
-            raise FormatError(f"{folder / 'store.json'} is damaged: make the store again") from e
+            raise FormatError(
+                f"{folder / 'store.json'} is damaged: make the store again", path=folder / "store.json"
+            ) from e
         self._cached_shard = lru_cache(maxsize=2)(lambda shard: list(self.read_shard(shard)))
 
     @property
@@ -92,7 +94,7 @@ class Store:
                 for line in f:
                     yield ItemError(**json.loads(line))
         except (ValueError, TypeError) as e:
-            raise FormatError(f"{path} is damaged: make the store again") from e
+            raise FormatError(f"{path} is damaged: make the store again", path=path) from e
 
     def read_shard(self, shard: int) -> Iterator[Row]:
         """Yield the rows of one shard, counted from 0 among those that are here.
@@ -137,19 +139,22 @@ class Store:
         """Tokens of an id, or of a position in manifest order; the shards last used are kept in memory.
 
         Raises:
-            KeyError: no such id.
+            UnknownNameError: no such id; a KeyError, too.
             IndexError: no such position.
         """
         if isinstance(key, str):
             if key not in self._positions:
-                raise KeyError(f"no item {key!r} in {self.folder}")
+                raise UnknownNameError(f"no item {key!r} in {self.folder}", name=key, kind="items")
             key = self._positions[key]
         place = range(self.num_items)[key]
         for shard, entry in enumerate(self.shards):
             if place < entry["rows"]:
                 return self._cached_shard(shard)[place][1]
             place -= entry["rows"]
-        raise FormatError(f"{self.folder / 'store.json'} is damaged: its shards have fewer rows than items")
+        raise FormatError(
+            f"{self.folder / 'store.json'} is damaged: its shards have fewer rows than items",
+            path=self.folder / "store.json",
+        )
 
     def __contains__(self, key: object) -> bool:
         return key in self._positions
@@ -166,7 +171,7 @@ class Store:
     def _file(self, name: str) -> Path:
         path = self.folder / name
         if not path.is_file():
-            raise FormatError(f"{self.folder} has no {name}: the store is incomplete, make it again")
+            raise FormatError(f"{self.folder} has no {name}: the store is incomplete, make it again", path=self.folder)
         return path
 
 
@@ -180,7 +185,7 @@ def _or_damaged(path: Path, rows: Iterator[T]) -> Iterator[T]:
         if isinstance(e, OSError) and e.errno is not None:  # of the disk; those of a damaged file have no number
             raise
         reason = " ".join(str(e).split())[:200] or type(e).__name__
-        raise FormatError(f"{path} is damaged ({reason}): make the store again") from e
+        raise FormatError(f"{path} is damaged ({reason}): make the store again", path=path) from e
 
 
 def _index_rows(path: Path) -> Iterator[IndexRow]:
@@ -207,6 +212,10 @@ def open_store(folder: str | os.PathLike[str]) -> Store:
     path = Path(folder)
     if not (path / "store.json").is_file():
         if (path / ".work" / "job.json").is_file():
-            raise FormatError(f"{path} is not finished: run the same `codectok tokenize` again, it goes on from there")
-        raise FormatError(f"{path} is not a token store (it has no store.json): make one with `codectok tokenize`")
+            raise FormatError(
+                f"{path} is not finished: run the same `codectok tokenize` again, it goes on from there", path=path
+            )
+        raise FormatError(
+            f"{path} is not a token store (it has no store.json): make one with `codectok tokenize`", path=path
+        )
     return Store(path, read_json(path / "store.json"))

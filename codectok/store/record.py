@@ -83,7 +83,7 @@ def read_record(out: Path, number: int) -> Record:
     """
     path = record_path(out, number)
     if not path.is_file():
-        raise FormatError(f"{out} has no record of shard {number} ({path}): run the same command again")
+        raise FormatError(f"{out} has no record of shard {number} ({path}): run the same command again", path=out)
     return read_json(path)
 
 

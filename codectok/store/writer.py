@@ -151,14 +151,14 @@ class StoreWriter:
     def _found(self) -> dict[str, Any] | None:
         """What an earlier run was making here."""
         if self.out.exists() and not self.out.is_dir():
-            raise FormatError(f"{self.out} is a file: choose another name for the store's folder")
+            raise FormatError(f"{self.out} is a file: choose another name for the store's folder", path=self.out)
         for path in (self.out / "store.json", self._work / "job.json"):
             if path.exists():
                 entry = read_json(path)
                 StoreInfo.from_json(entry, path)
                 return entry
         if self.out.exists() and any(p.name != ".work" for p in self.out.iterdir()):
-            raise FormatError(f"{self.out} holds other files than a store: choose another folder")
+            raise FormatError(f"{self.out} holds other files than a store: choose another folder", path=self.out)
         return None
 
     def _keep_labels(self, found: dict[str, Any] | None) -> None:
@@ -193,22 +193,27 @@ class StoreWriter:
         if not same(was.fingerprint, wanted.fingerprint):
             raise FingerprintError(
                 f"{out} holds tokens of {was.tokenizer} ({was.fingerprint}), not of {wanted.tokenizer} "
-                f"({wanted.fingerprint}): {remedy}"
+                f"({wanted.fingerprint}): {remedy}",
+                wanted=wanted.fingerprint,
+                found=was.fingerprint,
             )
         if was.manifest != wanted.manifest:
-            raise FormatError(f"{out} was made from another corpus, or the corpus has changed since: {remedy}")
+            raise FormatError(
+                f"{out} was made from another corpus, or the corpus has changed since: {remedy}", path=out
+            )
         if was.labels not in (None, wanted.labels):
             raise FormatError(
                 f"{out} has other labels than the corpus has now: to join those to a finished store, use codectok "
-                f"convert --labels; else {remedy}"
+                f"convert --labels; else {remedy}",
+                path=out,
             )
         old, new = _as_given(was), _as_given(wanted)
         changed = [f"{name} {old[name]} is now {new[name]}" for name in old if old[name] != new[name]]
         if changed:
-            raise FormatError(f"{out} was made with other options ({', '.join(changed)}): {remedy}")
+            raise FormatError(f"{out} was made with other options ({', '.join(changed)}): {remedy}", path=out)
         if found.get("part") != self._part.get("part"):
             names = [f"part {p}" if p else "the whole corpus" for p in (found.get("part"), self._part.get("part"))]
-            raise FormatError(f"{out} holds {names[0]}, not {names[1]}: give each part a folder of its own")
+            raise FormatError(f"{out} holds {names[0]}, not {names[1]}: give each part a folder of its own", path=out)
 
 
 def _as_given(info: StoreInfo) -> dict[str, object]:

@@ -49,11 +49,11 @@ class CtkReader:
     def __init__(self, path: PathLike) -> None:
         self.path = Path(path)
         if not self.path.is_file():
-            raise FormatError(f"{path} is not a file: give the path of a .ctk file")
+            raise FormatError(f"{path} is not a file: give the path of a .ctk file", path=path)
         try:
             self._file = open(self.path, "rb")  # noqa: SIM115 - closed by __exit__
         except OSError as error:
-            raise FormatError(f"{path} cannot be opened: {error.strerror}") from None
+            raise FormatError(f"{path} cannot be opened: {error.strerror}", path=path) from None
         try:
             with self._named():
                 self.header, self._head_crc = read_header(self._file)
@@ -141,9 +141,9 @@ class CtkReader:
         try:
             yield
         except FormatError as error:
-            raise FormatError(f"{self.path} {error}") from None
+            raise FormatError(f"{self.path} {error}", path=self.path) from None
         except OSError as error:
-            raise FormatError(f"{self.path} cannot be read: {error.strerror}") from None
+            raise FormatError(f"{self.path} cannot be read: {error.strerror}", path=self.path) from None
 
     def _unpack(self, payload: bytes, count: int) -> tuple[np.ndarray, np.ndarray | None]:
         widths = self.header.code_widths

@@ -92,7 +92,7 @@ class CtkWriter:
             FormatError: another shape, durations missing or not asked for, or after ``finish``.
         """
         if self._finished:
-            raise FormatError(f"{self.path} is finished: write before finish")
+            raise FormatError(f"{self.path} is finished: write before finish", path=self.path)
         rows = _integers(codes)
         if rows.ndim != 2 or len(rows) != len(self._limits):
             raise FormatError(f"codes of shape {list(rows.shape)} are not [K, T] with K = {len(self._limits)}")
@@ -100,7 +100,12 @@ class CtkWriter:
         if outside.any():
             k, t = np.argwhere(outside)[0]
             top = self._limits[k, 0] - 1
-            raise CodeRangeError(f"code {rows[k, t]} of codebook {k} at column {t} is outside 0..{top}")
+            raise CodeRangeError(
+                f"code {rows[k, t]} of codebook {k} at column {t} is outside 0..{top}",
+                code=int(rows[k, t]),
+                size=int(top) + 1,
+                codebook=int(k),
+            )
         if self.header.deduplicated != (durations is not None):
             raise FormatError("durations belong to a deduplicated file, and to no other")
         if durations is not None:
@@ -121,7 +126,9 @@ class CtkWriter:
             FormatError: a negative length.
         """
         if self._finished or not 0 <= num_samples < 2**63:
-            raise FormatError(f"{self.path}: finish once, with a number of samples of 0 or more, not {num_samples}")
+            raise FormatError(
+                f"{self.path}: finish once, with a number of samples of 0 or more, not {num_samples}", path=self.path
+            )
         self._write_blocks(1)
         frames = self._frames if self.header.deduplicated else self._columns
         foot = FOOT.pack(END, num_samples, self._columns, frames, self._crc)

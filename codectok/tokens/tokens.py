@@ -72,7 +72,10 @@ class Tokens:
         if codes.numel() and bool(((codes < 0) | (codes >= sizes)).any()):
             k, t = ((codes < 0) | (codes >= sizes)).nonzero()[0].tolist()
             raise CodeRangeError(
-                f"code {int(codes[k, t])} of codebook {k} at frame {t} is outside 0..{self.codebook_sizes[k] - 1}"
+                f"code {int(codes[k, t])} of codebook {k} at frame {t} is outside 0..{self.codebook_sizes[k] - 1}",
+                code=int(codes[k, t]),
+                size=self.codebook_sizes[k],
+                codebook=k,
             )
         if self.num_samples < 0:
             raise FormatError(f"num_samples is {self.num_samples}: give the length of the audio, 0 or more")
@@ -178,7 +181,10 @@ class Tokens:
         for piece in pieces[1:]:
             if not same(piece.fingerprint, first.fingerprint):
                 raise FingerprintError(
-                    f"tokens of tokenizer {piece.fingerprint} do not join those of {first.fingerprint}: use one for all"
+                    f"tokens of tokenizer {piece.fingerprint} do not join those of {first.fingerprint}: "
+                    "use one for all",
+                    wanted=first.fingerprint,
+                    found=piece.fingerprint,
                 )
             if piece._facts()[1:4] != first._facts()[1:4] or (piece.durations is None) != (first.durations is None):
                 raise FormatError(f"{piece!r} does not join {first!r}: make them alike (first, dedup, expand)")

@@ -45,14 +45,14 @@ def read_entry(folder: str | os.PathLike[str]) -> dict[str, Any]:
     """
     path = Path(folder) / NAME
     if not path.is_file():
-        raise FormatError(f"{folder} has no {NAME}: train one with `codectok units bpe`")
+        raise FormatError(f"{folder} has no {NAME}: train one with `codectok units bpe`", path=folder)
     try:
         entry = json.loads(path.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise FormatError(f"{path} is not valid JSON: {error}") from None
+        raise FormatError(f"{path} is not valid JSON: {error}", path=path) from None
     if not isinstance(entry, dict) or entry.get("format") != FORMAT:
-        raise FormatError(f"{path} does not hold a BPE over units")
+        raise FormatError(f"{path} does not hold a BPE over units", path=path)
     if entry.get("format_version") != FORMAT_VERSION:
         version = entry.get("format_version")
-        raise FormatError(f"{path} has format_version {version}: this codectok reads {FORMAT_VERSION}")
+        raise FormatError(f"{path} has format_version {version}: this codectok reads {FORMAT_VERSION}", path=path)
     return entry

@@ -135,5 +135,9 @@ def joined(sequences: Sequence[np.ndarray], size: int, what: str) -> tuple[np.nd
     if whole.size and not (whole.min() >= 0 and whole.max() < size):
         place = int(np.flatnonzero((whole < 0) | (whole >= size))[0])
         row = int(np.searchsorted(cuts, place, "right")) - 1
-        raise CodeRangeError(f"{what} {whole[place]} at {place - cuts[row]} of sequence {row} is outside 0..{size - 1}")
+        raise CodeRangeError(
+            f"{what} {whole[place]} at {place - cuts[row]} of sequence {row} is outside 0..{size - 1}",
+            code=int(whole[place]),
+            size=size,
+        )
     return whole, cuts

@@ -113,7 +113,9 @@ class UnitBPE:
         if not tokenizer.knows(self.tokenizer_fingerprint):
             raise FingerprintError(
                 f"this BPE is of the codes of tokenizer {self.tokenizer_fingerprint}, not of {tokenizer.name} "
-                f"({tokenizer.fingerprint}): train one on this tokenizer's (codectok units bpe)"
+                f"({tokenizer.fingerprint}): train one on this tokenizer's (codectok units bpe)",
+                wanted=tokenizer.fingerprint,
+                found=self.tokenizer_fingerprint,
             )
         if self.codebook_sizes != tokenizer.codebook_sizes[: len(self.codebook_sizes)]:
             raise CodeRangeError(f"this BPE is over codebooks that {tokenizer.name} does not have")
@@ -184,7 +186,9 @@ class UnitBPE:
             if merged.bpe_fingerprint != self.fingerprint:
                 raise FingerprintError(
                     f"these ids were made by BPE {merged.bpe_fingerprint}, not by this one ({self.fingerprint}): "
-                    "use that one, or truncate this one to its vocabulary"
+                    "use that one, or truncate this one to its vocabulary",
+                    wanted=self.fingerprint,
+                    found=merged.bpe_fingerprint,
                 )
         symbols = self.decode_ids([merged.ids.numpy() for merged in many])
         return [self._tokens(merged, s) for merged, s in zip(many, symbols, strict=True)]
@@ -194,7 +198,9 @@ class UnitBPE:
         if not same(tokens.fingerprint, self.tokenizer_fingerprint):
             raise FingerprintError(
                 f"these tokens were made by tokenizer {tokens.fingerprint}, this BPE is for "
-                f"{self.tokenizer_fingerprint}: use that tokenizer's, or train another (codectok units bpe)"
+                f"{self.tokenizer_fingerprint}: use that tokenizer's, or train another (codectok units bpe)",
+                wanted=self.tokenizer_fingerprint,
+                found=tokens.fingerprint,
             )
         if tokens.codebook_sizes != self.codebook_sizes:
             raise CodeRangeError(
@@ -278,9 +284,11 @@ class UnitBPE:
             )
         except (KeyError, TypeError, ValueError) as error:
             reason = str(error) if isinstance(error, CodectokError) else f"{type(error).__name__}: {error}"
-            raise FormatError(f"{path} is damaged ({reason}): train it again") from None
+            raise FormatError(f"{path} is damaged ({reason}): train it again", path=path) from None
         if (bpe.num_symbols, bpe.vocab_size) != (entry.get("num_symbols"), entry.get("vocab_size")):
-            raise FormatError(f"{path} is damaged: its num_symbols and vocab_size are not those of its merges")
+            raise FormatError(
+                f"{path} is damaged: its num_symbols and vocab_size are not those of its merges", path=path
+            )
         return bpe
 
     def to_hf(self) -> PreTrainedTokenizerFast:

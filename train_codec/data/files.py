@@ -21,7 +21,9 @@ def file_entries(source: Path) -> list[AudioEntry]:
     """
     found = [AudioEntry.of(item) for item in read_corpus(source)]
     if not found:
-        raise AudioError(f"no audio in {source}: give a folder with audio files, or a manifest that lists some")
+        raise AudioError(
+            f"no audio in {source}: give a folder with audio files, or a manifest that lists some", path=source
+        )
     return found
 
 
@@ -29,7 +31,9 @@ def list_clips(root: Path, splits: Path, use: str) -> list[str]:
     """Paths (relative to ``root``) of the clips that ``splits`` marks with ``use``."""
     rows = [r for _, r in table_rows(splits, ("path", "use")) if r["use"] == use or not use]
     if not rows:
-        raise AudioError(f"no clip of {splits} is marked {use!r}: choose one of the values in its 'use' column")
+        raise AudioError(
+            f"no clip of {splits} is marked {use!r}: choose one of the values in its 'use' column", path=splits
+        )
     return [r["path"] for r in rows]
 
 

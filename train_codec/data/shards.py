@@ -47,7 +47,7 @@ def find_shards(source: str) -> list[str]:
     for pattern in (p for written in patterns for p in expand_braces(written)):
         found = [pattern] if Path(pattern).is_file() else sorted(glob.glob(pattern))
         if not found:
-            raise AudioError(f"there is no shard {pattern}: check the pattern {source!r}")
+            raise AudioError(f"there is no shard {pattern}: check the pattern {source!r}", path=source)
         files += found
     compressed = [f for f in files if not f.endswith(".tar")]
     if compressed:

@@ -138,10 +138,12 @@ class TeacherCache:
             index = json.loads((folder / "index.json").read_text())
             features = np.load(folder / "features.npy", mmap_mode="r")
         except (OSError, ValueError) as error:
-            raise FormatError(f"{folder} is damaged ({error}): delete it, and it is made again") from None
+            raise FormatError(f"{folder} is damaged ({error}): delete it, and it is made again", path=folder) from None
         starts = np.concatenate([[0], np.cumsum(index["frames"])]).astype(np.int64)
         if features.shape != (starts[-1], index["dim"]):
-            raise FormatError(f"{folder} is damaged: features and index do not fit; delete it, and it is made again")
+            raise FormatError(
+                f"{folder} is damaged: features and index do not fit; delete it, and it is made again", path=folder
+            )
         reduction = Reduction.load(folder / "reduction.npz") if index["principal_components"] else None
         lengths = np.array([c.length for c in clips.clips], dtype=np.int64)
         return cls(features, starts, lengths, grid, index, reduction)

@@ -182,7 +182,7 @@ class Loop(abc.ABC):
         known = [k for k in now if k in before and k not in free]  # it may be from before a key was there
         changed = [f"{k} {before[k]} is now {now[k]}" for k in known if before[k] != now[k]]
         if changed:
-            raise FormatError(f"{path} is of another run ({', '.join(changed)}): choose another out=")
+            raise FormatError(f"{path} is of another run ({', '.join(changed)}): choose another out=", path=path)
         self.step = self.saved = state["step"]
         self.network.load_state_dict(state["network"])
         self.average.load_state_dict(state["average"])

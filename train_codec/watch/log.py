@@ -57,7 +57,7 @@ def read_log(run: Path) -> Log:
     """
     path = run / "log.jsonl" if run.is_dir() else run
     if not path.is_file():
-        raise FormatError(f"{run} is not a run: give the folder that holds log.jsonl (out= of the recipe)")
+        raise FormatError(f"{run} is not a run: give the folder that holds log.jsonl (out= of the recipe)", path=run)
     train: list[dict[str, Any]] = []
     val: list[dict[str, Any]] = []
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
@@ -72,7 +72,7 @@ def read_log(run: Path) -> Log:
             rows.pop()
         rows.append(row)
     if not train and not val:
-        raise FormatError(f"{path} holds no row yet: train for a while first")
+        raise FormatError(f"{path} holds no row yet: train for a while first", path=path)
     return Log(train, val)
 
 

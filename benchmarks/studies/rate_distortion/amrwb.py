@@ -11,6 +11,8 @@ import ctypes.util
 import sys
 from pathlib import Path
 
+from codectok.errors import FormatError, MissingPackageError
+
 ENCODER, DECODER = "vo-amrwbenc", "opencore-amrwb"
 """Shared libraries."""
 MODES = (6.60, 8.85, 12.65, 14.25, 15.85, 18.25, 19.85, 23.05, 23.85)
@@ -26,11 +28,11 @@ def library(name: str) -> ctypes.CDLL:
     """Open a shared library.
 
     Raises:
-        OSError: it is not installed.
+        MissingPackageError: it is not installed.
     """
     found = ctypes.util.find_library(name)
     if found is None:
-        raise OSError(f"lib{name} is not installed")
+        raise MissingPackageError(f"lib{name} is not installed", package=f"lib{name}")
     return ctypes.CDLL(found)
 
 
@@ -51,10 +53,10 @@ def decode(data: bytes) -> bytes:
     """A file's bytes to 16-bit PCM.
 
     Raises:
-        ValueError: not AMR-WB, or a frame that is not speech.
+        FormatError: not AMR-WB, or a frame that is not speech.
     """
     if not data.startswith(_MAGIC):
-        raise ValueError("not an AMR-WB file")
+        raise FormatError("not an AMR-WB file")
     lib = library(DECODER)
     lib.D_IF_init.restype = ctypes.c_void_p
     state = ctypes.c_void_p(lib.D_IF_init())
@@ -62,7 +64,7 @@ def decode(data: bytes) -> bytes:
     while at < len(data):
         mode = data[at] >> 3 & 15
         if mode >= len(MODES):
-            raise ValueError(f"frame type {mode} is not speech")
+            raise FormatError(f"frame type {mode} is not speech")
         frame = data[at : at + 1 + _SIZES[mode]]
         lib.D_IF_decode(state, frame, out, 0)
         parts.append(out.raw)

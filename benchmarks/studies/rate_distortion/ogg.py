@@ -29,11 +29,11 @@ def _lacings(data: bytes, path: Path) -> Iterator[int]:
     while at < len(data):
         table = at + 27
         if data[at : at + 4] != b"OggS" or table > len(data):
-            raise FormatError(f"{path} is not an Ogg file, or damaged at byte {at}")
+            raise FormatError(f"{path} is not an Ogg file, or damaged at byte {at}", path=path)
         lacings = data[table : table + data[at + 26]]
         at = table + len(lacings) + sum(lacings)
         if at > len(data):
-            raise FormatError(f"{path} is cut off")
+            raise FormatError(f"{path} is cut off", path=path)
         yield from lacings
 
 

@@ -9,6 +9,7 @@ from torch import Tensor
 from codectok.codec.beam import GREEDY
 from codectok.codec.partitioned_vq import PartitionedVQ
 from codectok.codec.quantizer import Quantized, Use
+from codectok.errors import FormatError
 
 SHRINK = 3.0
 """Rows of the mean of all that each code's mean has beside its own."""
@@ -28,7 +29,7 @@ class ConditionedVQ(PartitionedVQ):
         shifted: which slice, from 1.
 
     Raises:
-        ValueError: they do not fit each other.
+        FormatError: they do not fit each other.
     """
 
     means: Tensor
@@ -38,7 +39,7 @@ class ConditionedVQ(PartitionedVQ):
     ) -> None:
         super().__init__(dims, parts, codebook_sizes, search)
         if parts[0] != 1 or not 1 <= shifted < len(dims):
-            raise ValueError(
+            raise FormatError(
                 f"slice {shifted} of {len(dims)}, whose first has {parts[0]} codebooks: give a slice from 1 on, and "
                 "the first one codebook"
             )

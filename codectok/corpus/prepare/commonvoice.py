@@ -36,7 +36,7 @@ def _language(folder: Path, prefix: str) -> Iterator[Listed]:
         for _, row in table_rows(table):
             path = row.get("path", "")
             if not path:
-                raise FormatError(f"{table} has a row without a path: download it again")
+                raise FormatError(f"{table} has a row without a path: download it again", path=table)
             # The first releases leave the suffix out.
             path = path if path.lower().endswith((".mp3", ".wav")) else f"{path}.mp3"
             text = row.get("sentence", "").strip() or None

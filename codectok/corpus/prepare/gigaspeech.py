@@ -29,7 +29,7 @@ def clips(root: Path) -> Iterator[Listed]:
                 for segment in audio["segments"]:
                     yield from _segment(root / audio["path"], segment)
     except (KeyError, TypeError, ArithmeticError) as error:
-        raise FormatError(f"{path} is not GigaSpeech's list ({error!r}): download it again") from error
+        raise FormatError(f"{path} is not GigaSpeech's list ({error!r}): download it again", path=path) from error
 
 
 def _segment(path: Path, segment: dict[str, Any]) -> Iterator[Listed]:
@@ -54,7 +54,7 @@ def _objects(file: TextIO, path: Path) -> Iterator[dict[str, Any]]:
     while (at := text.find('"audios"')) < 0 or (at := text.find("[", at)) < 0:
         block = file.read(_BLOCK)
         if not block:
-            raise FormatError(f"{path} has no list of audios: download it again")
+            raise FormatError(f"{path} has no list of audios: download it again", path=path)
         text += block
     text = text[at + 1 :]
     while True:
@@ -67,7 +67,7 @@ def _objects(file: TextIO, path: Path) -> Iterator[dict[str, Any]]:
             # Most likely cut by the block's end. Doubling keeps a large object from being parsed over and over.
             block = file.read(max(_BLOCK, len(text)))
             if not block:
-                raise FormatError(f"{path} is cut off: download it again") from None
+                raise FormatError(f"{path} is cut off: download it again", path=path) from None
             text += block
             continue
         text = text[end:]

@@ -58,7 +58,7 @@ def listed(
 def layout_error(folder: Path, lister: Lister) -> FormatError:
     """The error of a folder that is not laid out as the corpus is, which the first line of the docstring says."""
     expected = (lister.__doc__ or "the folder of the corpus").strip().split("\n", 1)[0].rstrip(".")
-    return FormatError(f"{folder} is not laid out as expected: give {expected}")
+    return FormatError(f"{folder} is not laid out as expected: give {expected}", path=folder)
 
 
 def text_of(path: Path) -> str | None:

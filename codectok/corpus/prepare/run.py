@@ -140,9 +140,9 @@ def _seconds(item: Item) -> float | None:
         with AudioReader(path) as reader:
             return reader.num_samples / reader.rate
     if not path.is_file():
-        raise AudioError(f"{printable(item.path)} does not exist")
+        raise AudioError(f"{printable(item.path)} does not exist", path=item.path)
     if path.stat().st_size == 0:
-        raise AudioError(f"{printable(item.path)} is an empty file")
+        raise AudioError(f"{printable(item.path)} is an empty file", path=item.path)
     return item.duration
 
 

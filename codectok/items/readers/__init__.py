@@ -41,6 +41,7 @@ def root_of(source: Path) -> str:
     if not os.path.isdir(root):
         raise FormatError(
             f"the first line of {source} must be the folder that its paths are relative to, and {root} is not a "
-            "folder: correct that line"
+            "folder: correct that line",
+            path=source,
         )
     return root

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from codectok.errors import FormatError
+from codectok.errors import FormatError, MissingPackageError
 from codectok.items.item import Item
 from codectok.items.readers.audio_column import AudioColumn, audio_column, names_repeat, row_item
 from codectok.items.readers.folder import walk
@@ -22,7 +22,9 @@ def read_arrow(source: Path, root: str) -> Iterator[Item]:
     try:
         import pyarrow  # noqa: F401
     except ImportError:
-        raise ImportError("arrow files need pyarrow: pip install pyarrow") from None
+        raise MissingPackageError(
+            "arrow files need pyarrow: pip install pyarrow", package="pyarrow", extra="scale"
+        ) from None
     files = _files(source)
     unique = not names_repeat(name for path in files for name in _names(path))
     for path in files:
@@ -41,7 +43,7 @@ def _files(source: Path) -> list[str]:
             state = json.loads((source / "state.json").read_text(encoding="utf-8"))
             return [os.path.abspath(source / f["filename"]) for f in state["_data_files"]]
     except (json.JSONDecodeError, KeyError, TypeError) as e:
-        raise FormatError(f"{source} is a damaged dataset folder ({e}): save it again") from e
+        raise FormatError(f"{source} is a damaged dataset folder ({e}): save it again", path=source) from e
     return [os.path.abspath(source / p) for p in walk(str(source), (".arrow",))]
 
 
@@ -72,5 +74,7 @@ def _opened(path: str) -> tuple[Any, AudioColumn]:
     try:
         table = open_arrow(path)
     except (pa.ArrowException, OSError) as e:
-        raise FormatError(f"{path} cannot be read as arrow ({' '.join(str(e).split())[:200]}): copy it again") from e
+        raise FormatError(
+            f"{path} cannot be read as arrow ({' '.join(str(e).split())[:200]}): copy it again", path=path
+        ) from e
     return table, audio_column(path, table.schema)

@@ -64,7 +64,8 @@ def audio_column(path: str, schema: Any) -> AudioColumn:
             return AudioColumn(name, False, False, light)
     raise FormatError(
         f"{path} has no column of audio (its columns: {', '.join(schema.names[:12])}): expected a struct of bytes and "
-        "path as Hugging Face datasets have, or paths under 'path'"
+        "path as Hugging Face datasets have, or paths under 'path'",
+        path=path,
     )
 
 
@@ -87,7 +88,7 @@ def row_item(
     if not column.embedded:
         file = values.get(column.name)
         if not file:
-            raise FormatError(f"row {at} of {path} has no audio file: leave the row out")
+            raise FormatError(f"row {at} of {path} has no audio file: leave the row out", path=path)
         entry = {**values, column.name: os.path.join(os.path.dirname(path), file)}
         return read_entry(source, at, entry, root, column.name)
     entry = {name: value for name, value in values.items() if name != column.path}

@@ -37,14 +37,18 @@ def kind_of(source: Path) -> str:
     if registry.known("readers", suffix[1:]) and registry.entry_of("readers", suffix[1:]).package != registry.OWN:
         return suffix[1:]
     if suffix in (".tar", ".tgz"):
-        raise FormatError(f"{source} is compressed, so its members cannot be read in place: unpack it to a .tar")
+        raise FormatError(
+            f"{source} is compressed, so its members cannot be read in place: unpack it to a .tar", path=source
+        )
     if suffix in AUDIO_SUFFIXES:
         raise FormatError(
-            f"{source} is one recording: give its folder or a manifest of recordings, or use `codectok encode`"
+            f"{source} is one recording: give its folder or a manifest of recordings, or use `codectok encode`",
+            path=source,
         )
     raise FormatError(
         f"{source} is not a known kind of manifest: use .txt (a path a line), .tsv (fairseq), .csv, .jsonl, wav.scp, "
-        ".tar or .parquet, or a folder (codectok info --list readers)"
+        ".tar or .parquet, or a folder (codectok info --list readers)",
+        path=source,
     )
 
 
@@ -58,7 +62,7 @@ def _kind_of_folder(folder: Path) -> str:
     found = [kind for suffix, kind in _SHARDS.items() if next(walk(str(folder), (suffix,)), None) is not None]
     if len(found) > 1:
         raise FormatError(
-            f"{folder} holds shards of several kinds ({', '.join(found)}): give the folder of one of them"
+            f"{folder} holds shards of several kinds ({', '.join(found)}): give the folder of one of them", path=folder
         )
     return found[0] if found else "folder"
 

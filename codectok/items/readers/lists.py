@@ -57,7 +57,9 @@ def _next(file: TextIO, path: Path, source: Path) -> str:
 
 
 def _uneven(path: Path, source: Path) -> FormatError:
-    return FormatError(f"{path} has another number of lines than {source} has files: make it again, or rename it")
+    return FormatError(
+        f"{path} has another number of lines than {source} has files: make it again, or rename it", path=path
+    )
 
 
 def _labels(lines: dict[str, str]) -> dict[str, str]:

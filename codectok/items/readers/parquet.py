@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from codectok.errors import FormatError
+from codectok.errors import FormatError, MissingPackageError
 from codectok.items.item import Item
 from codectok.items.readers.audio_column import AudioColumn, audio_column, names_repeat, row_item
 from codectok.items.readers.folder import walk
@@ -21,7 +21,9 @@ def read_parquet(source: Path, root: str) -> Iterator[Item]:
     try:
         import pyarrow  # noqa: F401
     except ImportError:
-        raise ImportError("parquet files need pyarrow: pip install pyarrow") from None
+        raise MissingPackageError(
+            "parquet files need pyarrow: pip install pyarrow", package="pyarrow", extra="scale"
+        ) from None
     files = [os.path.join(root, p) for p in walk(root, (".parquet",))] if source.is_dir() else [os.path.abspath(source)]
     unique = not names_repeat(name for path in files for name in _names(path))
     for path in files:
@@ -62,4 +64,6 @@ def _opened(path: str) -> Iterator[tuple[Any, AudioColumn]]:
         with pq.ParquetFile(path) as file:
             yield file, audio_column(path, file.schema_arrow)
     except (pa.ArrowException, OSError) as e:
-        raise FormatError(f"{path} cannot be read as parquet ({' '.join(str(e).split())[:200]}): copy it again") from e
+        raise FormatError(
+            f"{path} cannot be read as parquet ({' '.join(str(e).split())[:200]}): copy it again", path=path
+        ) from e

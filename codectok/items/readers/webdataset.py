@@ -35,7 +35,9 @@ def read_webdataset(source: Path, root: str) -> Iterator[Item]:
     """
     for path in _shards(source, root):
         if not os.path.isfile(path):
-            raise FormatError(f"{source} names the shard {path}, which is no file: correct it, or copy the shard")
+            raise FormatError(
+                f"{source} names the shard {path}, which is no file: correct it, or copy the shard", path=source
+            )
         yield from read_tar(path, root)
 
 
@@ -109,7 +111,9 @@ def _files(path: str) -> Iterator[tuple[tarfile.TarFile, tarfile.TarInfo]]:
                 if member.isreg() and not os.path.basename(member.name).startswith("."):
                     yield tar, member
     except (tarfile.TarError, EOFError) as e:
-        raise FormatError(f"{path} is not a whole tar file, or compressed ({e}): copy or make it again") from e
+        raise FormatError(
+            f"{path} is not a whole tar file, or compressed ({e}): copy or make it again", path=path
+        ) from e
 
 
 def _key(name: str) -> str:
@@ -145,7 +149,7 @@ class _Sample:
         try:
             entry = json.loads(text, strict=False)
         except (ValueError, RecursionError) as e:
-            raise FormatError(f"{self.path}: {escaped(member.name)} is not JSON: correct it") from e
+            raise FormatError(f"{self.path}: {escaped(member.name)} is not JSON: correct it", path=self.path) from e
         return entry if isinstance(entry, dict) else {"json": entry}
 
     def item(self, place: str) -> Item:

@@ -69,7 +69,7 @@ def load_projector(folder: str | os.PathLike[str]) -> Projector:
         config = json.loads((source / "config.json").read_text())
         name, version = config.pop("projector_type"), config.pop("format_version")
         if version != FORMAT_VERSION:
-            raise FormatError(f"{source} is of format {version}, this version reads {FORMAT_VERSION}")
+            raise FormatError(f"{source} is of format {version}, this version reads {FORMAT_VERSION}", path=source)
         projector = build_projector(name, config.pop("in_dim"), config.pop("out_dim"), **config)
         tensors = load_file(source / "model.safetensors")
         projector.load_state_dict(tensors, assign=True)
@@ -77,5 +77,5 @@ def load_projector(folder: str | os.PathLike[str]) -> Projector:
         raise
     except (OSError, KeyError, AttributeError, TypeError, RuntimeError, ValueError, SafetensorError) as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-        raise FormatError(f"{source} is no projector that can be opened ({reason})") from None
+        raise FormatError(f"{source} is no projector that can be opened ({reason})", path=source) from None
     return projector.requires_grad_(True).eval()

@@ -83,7 +83,9 @@ class EventParser:
         if tok is not None and vocab.tokenizer_fingerprint is not None and not tok.knows(vocab.tokenizer_fingerprint):
             raise FingerprintError(
                 f"the vocabulary is of tokenizer {vocab.tokenizer_fingerprint}, {tok.name} is {tok.fingerprint}: "
-                "load the tokenizer that the vocabulary was made for"
+                "load the tokenizer that the vocabulary was made for",
+                wanted=vocab.tokenizer_fingerprint,
+                found=tok.fingerprint,
             )
         if tok is not None and vocab.codebook_sizes != tok.codebook_sizes[: vocab.num_codebooks]:
             raise FormatError(

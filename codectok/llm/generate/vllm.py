@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from codectok.errors import FormatError
+from codectok.errors import FormatError, MissingPackageError
 from codectok.llm.generate.logits import AudioGrammar, GrammarMask
 from codectok.llm.patterns import from_dict
 from codectok.llm.vocab.audio_vocab import AudioVocab
@@ -67,12 +67,12 @@ class AudioLogitsProcessor(Base):
         is_pin_memory: not used.
 
     Raises:
-        ImportError: vLLM is not installed.
+        MissingPackageError: vLLM is not installed.
     """
 
     def __init__(self, vllm_config: Any, device: torch.device, is_pin_memory: bool) -> None:
         if Base is object:
-            raise ImportError("AudioLogitsProcessor runs inside vLLM's engine: install vllm")
+            raise MissingPackageError("AudioLogitsProcessor runs inside vLLM's engine: install vllm", package="vllm")
         super().__init__(vllm_config, device, is_pin_memory)
         self._vocab = AudioVocab.load(vllm_config.model_config.model)
         self._masks: dict[str, GrammarMask] = {}  # one a setting, so that its table is made once

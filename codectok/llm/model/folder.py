@@ -37,7 +37,7 @@ def open_text_tokenizer(name: str | os.PathLike[str]) -> Any:
     try:
         return AutoTokenizer.from_pretrained(os.fspath(name))
     except Exception as error:
-        raise FormatError(f"no text tokenizer in {os.fspath(name)} ({_reason(error)})") from None
+        raise FormatError(f"no text tokenizer in {os.fspath(name)} ({_reason(error)})", path=name) from None
 
 
 def open_model(name: str | os.PathLike[str], dtype: Any = "auto") -> Any:
@@ -116,7 +116,7 @@ def new_folder(path: str | os.PathLike[str], overwrite: bool = False, *, locked:
 
 def _refuse(target: Path, overwrite: bool) -> None:
     if target.exists() and not (target.is_dir() and (overwrite or is_vacant(target))):
-        raise FormatError(f"{target} exists: give another folder, or --overwrite to replace it")
+        raise FormatError(f"{target} exists: give another folder, or --overwrite to replace it", path=target)
 
 
 def _reason(error: BaseException) -> str:

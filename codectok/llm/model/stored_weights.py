@@ -39,7 +39,9 @@ class Checkpoint:
                     for key in opened.keys():  # noqa: SIM118 (not a dict)
                         files[key], shapes[key] = folder / name, tuple(opened.get_slice(key).get_shape())
         except (OSError, SafetensorError, KeyError, ValueError) as error:
-            raise FormatError(f"cannot read the safetensors of {folder} ({str(error).splitlines()[0]})") from None
+            raise FormatError(
+                f"cannot read the safetensors of {folder} ({str(error).splitlines()[0]})", path=folder
+            ) from None
         return cls(files, shapes)
 
     def find(self, name: str) -> str | None:

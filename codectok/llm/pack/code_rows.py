@@ -61,7 +61,7 @@ def _parquet(store: Store, path: Path) -> Iterator[CodeRow]:
         with pq.ParquetFile(path) as file:
             found = json.loads((file.schema_arrow.metadata or {}).get(b"codectok", b"{}")).get("fingerprint")
             if not same(found, store.fingerprint):
-                raise FormatError(f"{path} was made by tokenizer {found}, its store by {store.fingerprint}")
+                raise FormatError(f"{path} was made by tokenizer {found}, its store by {store.fingerprint}", path=path)
             labels = store.info.labels
             columns = ["id", "codes", "durations", *(labels.columns(COLUMNS).values() if labels is not None else ())]
             for batch in file.iter_batches(batch_size=ROWS, columns=columns):
@@ -69,7 +69,9 @@ def _parquet(store: Store, path: Path) -> Iterator[CodeRow]:
     except CodectokError:
         raise
     except (pa.ArrowException, KeyError, OSError, ValueError) as e:
-        raise FormatError(f"{path} is damaged ({' '.join(str(e).split())[:200]}): make the store again") from e
+        raise FormatError(
+            f"{path} is damaged ({' '.join(str(e).split())[:200]}): make the store again", path=path
+        ) from e
 
 
 def _batch(batch: pa.RecordBatch, k: int, labels: LabelColumns | None) -> Iterator[CodeRow]:

@@ -39,7 +39,9 @@ def check_store(store: Store, vocab: AudioVocab) -> None:
     if vocab.tokenizer_fingerprint is not None and not same(vocab.tokenizer_fingerprint, store.fingerprint):
         raise FingerprintError(
             f"{store.folder} is of tokenizer {store.info.tokenizer} ({store.fingerprint}), the vocabulary of "
-            f"{vocab.tokenizer_fingerprint}: tokenize with that one, or extend the model for this one"
+            f"{vocab.tokenizer_fingerprint}: tokenize with that one, or extend the model for this one",
+            wanted=vocab.tokenizer_fingerprint,
+            found=store.fingerprint,
         )
     sizes = store.info.codebook_sizes[: vocab.num_codebooks]
     if sizes != vocab.codebook_sizes:

@@ -51,13 +51,13 @@ def read_texts(path: str | os.PathLike[str]) -> dict[str, TextLine]:
     found: dict[str, TextLine] = {}
     for number, item in labelled_items(path):
         if item.id in found:
-            raise FormatError(f"line {number} of {path}: the id {item.id!r} comes twice")
+            raise FormatError(f"line {number} of {path}: the id {item.id!r} comes twice", path=path)
         try:
             found[item.id] = line_of(item.labels)
         except (TypeError, ValueError, KeyError) as error:
-            raise FormatError(f"line {number} of {path} is damaged ({error!r})") from error
+            raise FormatError(f"line {number} of {path} is damaged ({error!r})", path=path) from error
     if not found:
-        raise FormatError(f"{path} has no lines")
+        raise FormatError(f"{path} has no lines", path=path)
     return found
 
 

@@ -167,5 +167,8 @@ def check_codes(codes: Array, sizes: Sequence[int] | None) -> None:
         at = tuple(int(i[0]) for i in (np.nonzero(bad) if isinstance(bad, np.ndarray) else bad.nonzero(as_tuple=True)))
         raise CodeRangeError(
             f"{int(codes[at])} stands where a code of codebook {at[-2]} at frame {at[-1]} should: not an arrangement "
-            "of complete frames; read it by StreamInverse, which knows end marks"
+            "of complete frames; read it by StreamInverse, which knows end marks",
+            code=int(codes[at]),
+            size=None if sizes is None else int(sizes[at[-2]]),
+            codebook=at[-2],
         )

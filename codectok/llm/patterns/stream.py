@@ -108,7 +108,10 @@ class StreamInverse:
             i = int(wrong.argmax())
             raise CodeRangeError(
                 f"id {int(code[i])} stands where a code of codebook {int(k[i])} at frame {int(t[i]) + self._given} "
-                "should: generate under a constraint, or give the fill that was used"
+                "should: generate under a constraint, or give the fill that was used",
+                code=int(code[i]),
+                size=int(self._sizes[k[i]]),
+                codebook=int(k[i]),
             )
         room = int(t.max()) + 1 - self._codes.shape[1] if len(t) else 0
         if room > 0:

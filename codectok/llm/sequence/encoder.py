@@ -231,7 +231,9 @@ def _codes(codes: Any, vocab: AudioVocab) -> np.ndarray:
         if vocab.tokenizer_fingerprint is not None and not same(vocab.tokenizer_fingerprint, codes.fingerprint):
             raise FingerprintError(
                 f"these tokens are of tokenizer {codes.fingerprint}, the vocabulary is of "
-                f"{vocab.tokenizer_fingerprint}: encode the audio with that one"
+                f"{vocab.tokenizer_fingerprint}: encode the audio with that one",
+                wanted=vocab.tokenizer_fingerprint,
+                found=codes.fingerprint,
             )
         codes = codes.codes
     table = codes.numpy() if isinstance(codes, Tensor) else np.asarray(codes)

@@ -118,5 +118,10 @@ def task(name: str) -> SequenceTask:
         UnknownNameError: there is none of that name.
     """
     if name not in TASKS:
-        raise UnknownNameError(f"{registry.unknown('llm_tasks', name)} (or chat, of dialogues)")
+        raise UnknownNameError(
+            f"{registry.unknown('llm_tasks', name)} (or chat, of dialogues)",
+            name=name,
+            kind="llm_tasks",
+            known=[*TASKS, "chat"],
+        )
     return TASKS[name]

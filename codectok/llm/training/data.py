@@ -41,16 +41,20 @@ class PackedDataset:
         disable_progress_bars()
         files = sorted(map(str, Path(folder).rglob("*.parquet")))
         if not files:
-            raise FormatError(f"no .parquet files in {os.fspath(folder)}: make a dataset with `codectok llm pack`")
+            raise FormatError(
+                f"no .parquet files in {os.fspath(folder)}: make a dataset with `codectok llm pack`", path=folder
+            )
         try:
             table: Any = Dataset.from_parquet(files, cache_dir=None if cache is None else os.fspath(cache))
         except Exception as error:
             raise FormatError(
-                f"cannot read the dataset in {os.fspath(folder)} ({str(error).splitlines()[0]})"
+                f"cannot read the dataset in {os.fspath(folder)} ({str(error).splitlines()[0]})", path=folder
             ) from None
         missing = {"input_ids", "labels"} - set(table.column_names)
         if missing or not len(table):
-            raise FormatError(f"the dataset in {os.fspath(folder)} has no {', '.join(sorted(missing)) or 'rows'}")
+            raise FormatError(
+                f"the dataset in {os.fspath(folder)} has no {', '.join(sorted(missing)) or 'rows'}", path=folder
+            )
         self._folder, self._files, self._ids = os.fspath(folder), files, table.data.column("input_ids")
         self.columns = [name for name in COLUMNS if name in table.column_names]
         self.table = table.select_columns(self.columns).with_format("numpy")
@@ -70,7 +74,9 @@ class PackedDataset:
         if other := set(prints) - {None, vocab.fingerprint}:
             raise FingerprintError(
                 f"{self._folder} was packed for a vocabulary ({min(map(str, other))}) that is not the model's "
-                f"({vocab.fingerprint}): pack it again with --model set to this model"
+                f"({vocab.fingerprint}): pack it again with --model set to this model",
+                wanted=vocab.fingerprint,
+                found=min(map(str, other)),
             )
         if None in prints:
             import pyarrow.compute as pc
@@ -81,7 +87,8 @@ class PackedDataset:
             if low < 0 or high >= rows:
                 raise FormatError(
                     f"{self._folder} has ids from {low} to {high}, the model has rows for 0 to {rows - 1}: "
-                    "pack it for this model, or extend the model first"
+                    "pack it for this model, or extend the model first",
+                    path=self._folder,
                 )
 
     def __len__(self) -> int:

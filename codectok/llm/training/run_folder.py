@@ -37,12 +37,13 @@ class RunFolder:
         self.facts = json.loads(json.dumps(facts))
         self._saved = 0
         if self.output.exists() and not self.path.is_dir() and (self.output.is_file() or not is_vacant(self.output)):
-            raise FormatError(f"{self.output} exists and is no run: give another folder")
+            raise FormatError(f"{self.output} exists and is no run: give another folder", path=self.output)
         described = self.path / "settings.json"
         begun = self.finished or self._checkpoint.is_file() or self.stage()[0] > 0
         if begun and described.is_file() and json.loads(described.read_text()) != self.facts:
             raise FormatError(
-                f"{self.output} is a run with other settings, model or data ({described}): give another folder"
+                f"{self.output} is a run with other settings, model or data ({described}): give another folder",
+                path=self.output,
             )
 
     def kept(self) -> str:
@@ -127,7 +128,9 @@ class RunFolder:
                     optimizer.state[p] = {k: t if k == "step" else t.to(p.device) for k, t in state.items()}
         except (SafetensorError, OSError, KeyError, RuntimeError, ValueError) as error:
             reason = str(error).splitlines()[0]
-            raise FormatError(f"{self._checkpoint} is damaged ({reason}): delete it, the stage starts again") from None
+            raise FormatError(
+                f"{self._checkpoint} is damaged ({reason}): delete it, the stage starts again", path=self._checkpoint
+            ) from None
         self._saved = int(facts["step"])
         return self._saved
 

@@ -125,7 +125,9 @@ class AudioVocab(VocabDescription):
             if self.tokenizer_fingerprint is not None and not same(self.tokenizer_fingerprint, codes.fingerprint):
                 raise FingerprintError(
                     f"these tokens are of tokenizer {codes.fingerprint}, the vocabulary is of "
-                    f"{self.tokenizer_fingerprint}: encode the audio with that one"
+                    f"{self.tokenizer_fingerprint}: encode the audio with that one",
+                    wanted=self.tokenizer_fingerprint,
+                    found=codes.fingerprint,
                 )
             codes = codes.codes
         return self.layout.ids(codes)

@@ -86,7 +86,7 @@ class Layout:
             return _as_tensor(self.ids(_as_array(codes), row), codes)
         table, first, limits = self._aligned(codes, row, "codes")
         if (table.view(np.uint64) >= limits).any():
-            raise CodeRangeError(_where(table, self.sizes, row))
+            raise _outside(table, self.sizes, row)
         return (table if self.step == 1 else table * self.step) + first
 
     def codes(self, ids: Codes, row: int | None = None) -> Codes:
@@ -127,7 +127,7 @@ class Layout:
         rows = len(self.sizes)
         if row is not None:
             if not 0 <= row < rows:
-                raise CodeRangeError(f"no codebook {row}: there are {rows}, counted from 0")
+                raise CodeRangeError(f"no codebook {row}: there are {rows}, counted from 0", codebook=row)
             return values, self._first[row], self._limits[row]
         if values.ndim < 2 or values.shape[-2] != rows:
             raise CodeRangeError(f"{noun} of shape {list(values.shape)}: expected [{rows}, T] or [B, {rows}, T]")
@@ -144,8 +144,14 @@ def _as_tensor(values: np.ndarray, like: Tensor) -> Tensor:
     return torch.from_numpy(values).to(like.device)
 
 
-def _where(codes: np.ndarray, sizes: Sequence[int], row: int | None) -> str:
+def _outside(codes: np.ndarray, sizes: Sequence[int], row: int | None) -> CodeRangeError:
     limits = np.array(sizes)[:, None] if row is None else np.array(sizes[row])
     at = np.argwhere((codes < 0) | (codes >= limits))[0]
     book = int(at[-2]) if row is None else row
-    return f"code {codes[tuple(at)]} of codebook {book} at frame {at[-1]} is outside 0..{sizes[book] - 1}"
+    code, size = int(codes[tuple(at)]), sizes[book]
+    return CodeRangeError(
+        f"code {code} of codebook {book} at frame {at[-1]} is outside 0..{size - 1}",
+        code=code,
+        size=size,
+        codebook=book,
+    )

@@ -56,7 +56,9 @@ def load(kind: type[Vocab], folder: str | os.PathLike[str]) -> Vocab:
     try:
         plain = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise FormatError(f"no audio vocabulary in {folder} ({error}): make one with `codectok llm extend`") from error
+        raise FormatError(
+            f"no audio vocabulary in {folder} ({error}): make one with `codectok llm extend`", path=folder
+        ) from error
     if not isinstance(plain, dict):
-        raise FormatError(f"{path} does not describe an audio vocabulary")
+        raise FormatError(f"{path} does not describe an audio vocabulary", path=path)
     return from_dict(kind, plain)

@@ -61,9 +61,9 @@ class JsonlFormat:
                     tokens = info.tokens(codes, entry["num_samples"], None if runs is None else torch.tensor(runs))
                     yield Row(entry["id"], tokens, info.read_labels(entry.get("labels")))
                 except CodectokError as e:
-                    raise type(e)(f"line {number} of {path}: {e}") from e
+                    raise e.within(f"line {number} of {path}") from e
                 except (ValueError, KeyError, TypeError, AttributeError) as e:
-                    raise FormatError(f"line {number} of {path} is damaged: make the store again") from e
+                    raise FormatError(f"line {number} of {path} is damaged: make the store again", path=path) from e
 
     def write_extras(self, folder: Path, info: StoreInfo) -> None:
         """Nothing."""

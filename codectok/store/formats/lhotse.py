@@ -92,9 +92,9 @@ class LhotseFormat:
                 yield Row(IDS.restore(cut["id"]), tokens, info.read_labels(_labels(cut["supervisions"])))
                 number += 1
         except CodectokError as e:
-            raise type(e)(f"cut {number} of {path}: {e}") from e
+            raise e.within(f"cut {number} of {path}") from e
         except (ValueError, KeyError, TypeError) as e:
-            raise FormatError(f"cut {number} of {path} is damaged ({e}): make the store again") from e
+            raise FormatError(f"cut {number} of {path} is damaged ({e}): make the store again", path=path) from e
 
     def write_extras(self, folder: Path, info: StoreInfo) -> None:
         """Nothing."""

@@ -58,7 +58,7 @@ class LineFile:
         path = sister(shard, self.suffix)
         with open(path, "rb") as f:  # bytes: a line ends at \n only, whatever Unicode thinks of U+2028
             if self.header and f.readline() != f"{self.header}\n".encode():
-                raise FormatError(f"{path} does not begin with {self.header!r}: make the store again")
+                raise FormatError(f"{path} does not begin with {self.header!r}: make the store again", path=path)
             for number, line in enumerate(f, start=1):
                 try:
                     text = line.decode("utf-8")
@@ -72,7 +72,9 @@ class LineFile:
                         raise ValueError("no separator")
                     yield self.ids.restore(key), value
                 except ValueError as e:
-                    raise FormatError(f"utterance {number} of {path} is damaged ({e}): make the store again") from e
+                    raise FormatError(
+                        f"utterance {number} of {path} is damaged ({e}): make the store again", path=path
+                    ) from e
 
 
 def zip_named(files: Sequence[LineFile], shard: Path) -> Iterator[tuple[str, ...]]:
@@ -85,12 +87,14 @@ def zip_named(files: Sequence[LineFile], shard: Path) -> Iterator[tuple[str, ...
         for lines in zip(*(file.read(shard) for file in files), strict=True):
             key = lines[0][0]
             if key is None or any(other not in (None, key) for other, _ in lines):
-                raise FormatError(f"the files of {shard} are of different utterances at {key!r}: make the store again")
+                raise FormatError(
+                    f"the files of {shard} are of different utterances at {key!r}: make the store again", path=shard
+                )
             yield key, *(value for _, value in lines)
     except FormatError:
         raise
     except ValueError as e:
-        raise FormatError(f"the files of {shard} differ in length: make the store again") from e
+        raise FormatError(f"the files of {shard} differ in length: make the store again", path=shard) from e
 
 
 def spell_numbers(values: Tensor) -> str:

@@ -79,9 +79,11 @@ class LineFormat:
                 tokens = info.tokens(codes, int(samples), parse_numbers(runs[0]) if runs else None)
                 yield Row(key, tokens, labels.of(number - 1, key))
             except CodectokError as e:
-                raise type(e)(f"utterance {number} of {path}: {e}") from e
+                raise e.within(f"utterance {number} of {path}") from e
             except ValueError as e:
-                raise FormatError(f"utterance {number} of {path} is damaged ({e}): make the store again") from e
+                raise FormatError(
+                    f"utterance {number} of {path} is damaged ({e}): make the store again", path=path
+                ) from e
 
     def write_extras(self, folder: Path, info: StoreInfo) -> None:
         """Nothing."""

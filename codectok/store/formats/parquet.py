@@ -83,7 +83,8 @@ class ParquetFormat:
                 if not same(found, info.fingerprint):
                     raise FormatError(
                         f"{path} was made by tokenizer {found}, its store by {info.fingerprint}: shards of different "
-                        "stores were mixed; make the store again"
+                        "stores were mixed; make the store again",
+                        path=path,
                     )
                 for batch in file.iter_batches(batch_size=ROWS_AT_A_TIME):
                     columns = (batch.column(name) for name in ("id", "num_samples", "codes", "durations"))
@@ -96,7 +97,9 @@ class ParquetFormat:
         except CodectokError:
             raise
         except (pa.ArrowException, KeyError, OSError, ValueError) as e:
-            raise FormatError(f"{path} is damaged ({' '.join(str(e).split())[:200]}): make the store again") from e
+            raise FormatError(
+                f"{path} is damaged ({' '.join(str(e).split())[:200]}): make the store again", path=path
+            ) from e
 
     def read_labels(self, path: Path, info: StoreInfo) -> Iterator[tuple[str, Labels]]:
         """Yield ids and labels of one parquet file; the codes are not read."""

@@ -77,9 +77,9 @@ class WebdatasetFormat:
             if arrays:
                 raise ValueError("no .json")
         except CodectokError as e:
-            raise type(e)(f"utterance {number} of {path}: {e}") from e
+            raise e.within(f"utterance {number} of {path}") from e
         except (ValueError, KeyError, TypeError) as e:
-            raise FormatError(f"utterance {number} of {path} is damaged ({e}): make the store again") from e
+            raise FormatError(f"utterance {number} of {path} is damaged ({e}): make the store again", path=path) from e
 
     def write_extras(self, folder: Path, info: StoreInfo) -> None:
         """Nothing."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from codectok.errors import CodectokError
+
 
 @dataclass(frozen=True)
 class Window:
@@ -24,10 +26,10 @@ def windows(num_frames: int, size: int, overlap: int) -> list[Window]:
     kept depends on T, W and O only, never on how a caller cuts the audio.
 
     Raises:
-        ValueError: sizes that make no progress.
+        CodectokError: sizes that make no progress.
     """
     if not 0 <= overlap < size:
-        raise ValueError(f"windows of {size} frames cannot overlap by {overlap}: the overlap must be smaller")
+        raise CodectokError(f"windows of {size} frames cannot overlap by {overlap}: the overlap must be smaller")
     step = size - overlap
     count = 1 if num_frames <= size else -(-(num_frames - size) // step) + 1
     found = []

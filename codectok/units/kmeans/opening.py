@@ -37,10 +37,10 @@ def open_units(folder: str | os.PathLike[str], name: str, device: str = "cpu") -
     config = read_config(path)
     if config.get("tokenizer_type") != TOKENIZER_TYPE:
         kind = config.get("tokenizer_type")
-        raise FormatError(f"{path} has tokenizer_type {kind!r}: this codectok knows {TOKENIZER_TYPE}")
+        raise FormatError(f"{path} has tokenizer_type {kind!r}: this codectok knows {TOKENIZER_TYPE}", path=path)
     if config.get("format_version") != FORMAT_VERSION:
         raise FormatError(
-            f"{path} has format_version {config.get('format_version')}: this codectok reads {FORMAT_VERSION}"
+            f"{path} has format_version {config.get('format_version')}: this codectok reads {FORMAT_VERSION}", path=path
         )
     _check_keys(path, "", config, KEYS, KEYS)
     streams = _open_streams(path, config["streams"], read_weights(path))
@@ -53,7 +53,7 @@ def open_units(folder: str | os.PathLike[str], name: str, device: str = "cpu") -
         if (path / "vocoder").is_dir():
             vocoder = open_vocoder(path / "vocoder", tokenizer.codebook_sizes, tokenizer.sample_rate).to(device)
     except CodectokError as error:
-        raise FormatError(f"{path}: {error}") from None
+        raise FormatError(f"{path}: {error}", path=path) from None
     tokenizer.vocoder, tokenizer.can_decode = vocoder, vocoder is not None
     return tokenizer
 
@@ -65,52 +65,65 @@ def open_km(folder: str, device: str = "cpu") -> UnitTokenizer:
         UnknownTokenizerError: no such folder.
     """
     if not Path(folder).is_dir():
-        raise UnknownTokenizerError(f"km:{folder}: no folder {folder}: make one with codectok units fit")
+        raise UnknownTokenizerError(
+            f"km:{folder}: no folder {folder}: make one with codectok units fit", name=f"km:{folder}", kind="tokenizers"
+        )
     return open_units(folder, f"km:{folder}", device)
 
 
 def _open_streams(path: Path, configs: Any, tensors: dict[str, Tensor]) -> list[Stream]:
     if not isinstance(configs, list) or not configs:
-        raise FormatError(f"{path / 'config.json'}: streams is no list of streams")
+        raise FormatError(f"{path / 'config.json'}: streams is no list of streams", path=path / "config.json")
     streams: list[Stream] = []
     for i, config in enumerate(configs):
         where = f"streams.{i}."
         if not isinstance(config, dict) or config.get("type") not in STREAMS:
-            raise FormatError(f"{path / 'config.json'}: streams.{i} has a type other than {', '.join(STREAMS)}")
+            raise FormatError(
+                f"{path / 'config.json'}: streams.{i} has a type other than {', '.join(STREAMS)}",
+                path=path / "config.json",
+            )
         _check_keys(path, where, config, STREAM_KEYS, STREAM_KEYS)
         own = {n.removeprefix(where): tensors.pop(n) for n in list(tensors) if n.startswith(where)}
         try:
             found = STREAMS[config["type"]].build(int(config["layer_index"]), config["sizes"], own)
         except (KeyError, RuntimeError, TypeError, ValueError) as error:
             reason = f"{error} is missing" if isinstance(error, KeyError) else str(error).splitlines()[0]
-            raise FormatError(f"{path}: streams.{i} of config.json and the weights do not fit: {reason}") from None
+            raise FormatError(
+                f"{path}: streams.{i} of config.json and the weights do not fit: {reason}", path=path
+            ) from None
         if found.config() != config or found.tensors().keys() != own.keys():
-            raise FormatError(f"{path}: streams.{i} of config.json and the weights do not fit: sizes differ")
+            raise FormatError(f"{path}: streams.{i} of config.json and the weights do not fit: sizes differ", path=path)
         streams.append(found)
     if tensors:
-        raise FormatError(f"{path / 'model.safetensors'} has unknown tensor {sorted(tensors)[0]!r}")
+        raise FormatError(
+            f"{path / 'model.safetensors'} has unknown tensor {sorted(tensors)[0]!r}", path=path / "model.safetensors"
+        )
     return streams
 
 
 def _open_encoder(path: Path, config: Any, device: str) -> SpeechEncoder:
     if not isinstance(config, dict):
-        raise FormatError(f"{path / 'config.json'}: encoder is no object")
+        raise FormatError(f"{path / 'config.json'}: encoder is no object", path=path / "config.json")
     options = dict(config)
     known = set(inspect.signature(load_encoder).parameters) - {"device"}
     _check_keys(path, "encoder.", options, {"name", "layer", "fingerprint"}, known | {"fingerprint"})
     expected, name = options.pop("fingerprint"), str(options.pop("name"))
     place = _resolved_name(name, path)
     if name.startswith((".", "/", "~")) and not Path(place).is_dir():
-        raise FormatError(f"{path}: there is no encoder in {place}: get it there, or {REMEDY}")
+        raise FormatError(f"{path}: there is no encoder in {place}: get it there, or {REMEDY}", path=path)
     try:
         encoder = load_encoder(place, device=device, **options)
     except (FormatError, TypeError) as error:
         reason = str(error).splitlines()[0]
-        raise FormatError(f"{path}: no encoder {name!r} there or on the hub ({reason}): get it, or {REMEDY}") from None
+        raise FormatError(
+            f"{path}: no encoder {name!r} there or on the hub ({reason}): get it, or {REMEDY}", path=path
+        ) from None
     if encoder.fingerprint != expected:
         raise FingerprintError(
             f"{path} was fitted on encoder {expected}, but {place} with its options is {encoder.fingerprint}: "
-            f"its units would be others; get the encoder it was fitted on and {REMEDY}"
+            f"its units would be others; get the encoder it was fitted on and {REMEDY}",
+            wanted=expected,
+            found=encoder.fingerprint,
         )
     return encoder
 
@@ -124,6 +137,10 @@ def _resolved_name(name: str, folder: Path) -> str:
 
 def _check_keys(path: Path, where: str, given: Mapping[str, Any], needed: set[str], known: set[str]) -> None:
     for key in sorted(needed - set(given)):
-        raise FormatError(f"{path / 'config.json'} lacks {where}{key}: save or download it again")
+        raise FormatError(
+            f"{path / 'config.json'} lacks {where}{key}: save or download it again", path=path / "config.json"
+        )
     for key in sorted(set(given) - known):
-        raise FormatError(f"{path / 'config.json'} has unknown key {where}{key}: it needs a newer codectok")
+        raise FormatError(
+            f"{path / 'config.json'} has unknown key {where}{key}: it needs a newer codectok", path=path / "config.json"
+        )

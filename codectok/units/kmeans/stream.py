@@ -66,7 +66,11 @@ class Stream(abc.ABC):
             raise CodeRangeError(f"codes of shape {list(codes.shape)}: give [K, T] with K from 1 to {len(self.sizes)}")
         for k, (row, size) in enumerate(zip(codes, self.sizes, strict=False)):
             if row.numel() and not 0 <= int(row.min()) <= int(row.max()) < size:
-                raise CodeRangeError(f"codes of codebook {k} reach outside 0..{size - 1}: give codes of this stream")
+                raise CodeRangeError(
+                    f"codes of codebook {k} reach outside 0..{size - 1}: give codes of this stream",
+                    size=size,
+                    codebook=k,
+                )
         return self._vectors(codes.to(self.device)).cpu()
 
     def config(self) -> dict[str, Any]:

@@ -49,17 +49,21 @@ def open_vocoder(
     path = Path(folder)
     config = read_config(path)
     if config.get("vocoder_type") != KIND or config.get("format_version") != FORMAT_VERSION:
-        raise FormatError(f"{path} is not a unit vocoder of format_version {FORMAT_VERSION}: train one, or update")
+        raise FormatError(
+            f"{path} is not a unit vocoder of format_version {FORMAT_VERSION}: train one, or update", path=path
+        )
     known = {f.name for f in fields(VocoderConfig)}
     values = {k: v for k, v in config.items() if k in known}
     try:
         vocoder = UnitVocoder(VocoderConfig(**values))
         vocoder.load_state_dict(read_weights(path))
     except (RuntimeError, TypeError) as error:
-        raise FormatError(f"{path}: weights and config do not fit: {str(error).splitlines()[0]}") from None
+        raise FormatError(f"{path}: weights and config do not fit: {str(error).splitlines()[0]}", path=path) from None
     if codebook_sizes is not None and list(codebook_sizes) != vocoder.config.codebook_sizes:
         sizes = vocoder.config.codebook_sizes
-        raise FormatError(f"{path} is for units of sizes {sizes}, not {list(codebook_sizes)}: train one for these")
+        raise FormatError(
+            f"{path} is for units of sizes {sizes}, not {list(codebook_sizes)}: train one for these", path=path
+        )
     if sample_rate not in (None, vocoder.codec.sample_rate):
-        raise FormatError(f"{path} gives {vocoder.codec.sample_rate} Hz, the tokenizer has {sample_rate} Hz")
+        raise FormatError(f"{path} gives {vocoder.codec.sample_rate} Hz, the tokenizer has {sample_rate} Hz", path=path)
     return vocoder.float().eval()
