@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from codectok.errors import CodectokError, CodeRangeError, FingerprintError
+from codectok.extras import need
 from codectok.fingerprint import same
 from codectok.tokens import Tokens
 from codectok.transforms.code_orders import arrange, check_pattern, words
@@ -109,10 +110,9 @@ def train_merges(
 def _merges_of_library(
     sequences: Sequence[np.ndarray], used: np.ndarray, size: int, min_frequency: int
 ) -> list[tuple[str, str]]:
-    try:
-        from tokenizers import Tokenizer, models, trainers
-    except ImportError as error:
-        raise CodectokError("training BPE needs tokenizers: pip install 'codectok[units]'") from error
+    need("training BPE needs", "units", "tokenizers")
+    from tokenizers import Tokenizer, models, trainers
+
     tokenizer = Tokenizer(models.BPE())
     trainer = trainers.BpeTrainer(
         vocab_size=size, min_frequency=min_frequency, special_tokens=[], show_progress=sys.stderr.isatty()

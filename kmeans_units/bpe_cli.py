@@ -10,6 +10,7 @@ import click
 
 from codectok.cli.console import handle_errors, print_json, print_table
 from codectok.errors import CodectokError
+from codectok.extras import need
 from codectok.fingerprint import same
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ def bpe(
 
     The largest vocabulary is written; the smaller ones are its prefixes: load(FOLDER).bpe.truncate(V).
     """
+    need("training BPE needs", "units", "tokenizers")
     from kmeans_units.bpe import train_bpe
     from kmeans_units.bpe_report import bpe_table
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from codectok.cli.console import finish, handle_errors, print_json, print_table
 from codectok.cli.explain import explain_option, needed, print_settings
+from codectok.extras import need
+
+if TYPE_CHECKING:
+    from kmeans_units.recipe import FitRecipe
 
 
 @click.command()
@@ -46,9 +50,10 @@ def fit(
         print_settings(explain_recipe(read_recipe(recipe, overrides)), as_json)
         return
     out = needed(out, "-o")
-    tokenizer, report, wrote = fit_units(
-        load_recipe(recipe, overrides), Path(out), trust_pickle=trust_pickle, overwrite=overwrite
-    )
+    chosen = load_recipe(recipe, overrides)
+    if not chosen.centroids:
+        need("codectok units fit needs", "units", "faiss", "threadpoolctl", *_needed_by(chosen))
+    tokenizer, report, wrote = fit_units(chosen, Path(out), trust_pickle=trust_pickle, overwrite=overwrite)
     for failure in report.get("failures", ()):
         click.echo(f"failed: {failure}", err=True)
     failed = report.get("failed", 0)
@@ -59,6 +64,10 @@ def fit(
     else:
         print_table(f"{'wrote' if wrote else 'already there:'} {out} ({', '.join(facts(report))})", rows(report))
     finish(1, failed)
+
+
+def _needed_by(recipe: FitRecipe) -> list[str]:
+    return ["sklearn"] * (recipe.backend == "sklearn") + ["tokenizers"] * bool(recipe.bpe_vocab_sizes)
 
 
 def facts(report: dict[str, Any]) -> list[str]:

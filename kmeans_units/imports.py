@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from codectok.errors import FormatError
+from codectok.extras import need
 
 NAMES = ("cluster_centers_", "centroids", "codebook", "embed")
 """What centroids are called, where a file has several arrays."""
@@ -97,6 +98,7 @@ def _plain(file: Path) -> Any:
 
 
 def _pickled(file: Path) -> Any:
+    need(f"{file} is a pickle, which needs", "units", "joblib")
     import joblib
     import torch
 

@@ -10,6 +10,7 @@ import click
 
 from codectok.cli.console import finish, handle_errors, print_json, progress
 from codectok.errors import CodectokError
+from codectok.extras import need
 
 if TYPE_CHECKING:
     from codectok.metrics.segments import Segment
@@ -51,8 +52,10 @@ def score(**options: Any) -> None:
     from kmeans_units.columns import read_rows
     from kmeans_units.score_tables import print_scores
 
-    corpus = read_corpus(options["corpus"])
     _check_plot(options["plot"])
+    if options["align"] and not (options["phones"] and options["phones"].is_file()):
+        need("--align needs", "bench", "pocketsphinx")
+    corpus = read_corpus(options["corpus"])
     rows = read_rows(corpus, options["join"], options["where"])
     tokenizer = load(options["tokenizer"])
     whole = len(tokenizer.codebook_sizes)
@@ -155,6 +158,8 @@ def _items(rows: list[ClipRow], root: str, phones: dict[str, list[Segment]] | No
 def _check_plot(path: Path | None) -> None:
     if path is not None and path.suffix.lower() != ".png":
         raise click.UsageError(f"--plot {path}: a picture is a PNG; give a name that ends in .png")
+    if path is not None:
+        need("--plot needs", "bench", "matplotlib")
 
 
 def _drawn(rows: list[ClipRow], root: str, name: str | None) -> ClipRow | None:

@@ -9,6 +9,7 @@ import click
 
 from codectok.cli.console import handle_errors
 from codectok.cli.explain import explain_option, json_option, print_settings
+from codectok.extras import need
 from codectok.files.folder_lock import FolderLock
 
 
@@ -41,6 +42,9 @@ def train(recipe: str, overrides: tuple[str, ...], explain: bool, as_json: bool)
 
         click.echo(f"wrote {run_task(built)}")
         return
+    need("codectok train needs", "train", "accelerate")
+    if built.run.tensorboard:
+        need("plots while training need", "train", "tensorboard", otherwise="train with tensorboard=false")
     from train_codec.loop import train as run
     from train_codec.trainer import Trainer
 

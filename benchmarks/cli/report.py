@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from codectok.cli.console import handle_errors, print_table
+from codectok.extras import need
 
 RESULTS = click.Path(exists=True, path_type=Path)
 
@@ -17,6 +18,7 @@ RESULTS = click.Path(exists=True, path_type=Path)
 @handle_errors
 def report(results: Path, out: Path | None) -> None:
     """Write Markdown, CSV and one HTML page of RESULTS, a folder that `codectok bench run` made."""
+    need("codectok bench report needs", "bench", "scipy", "matplotlib")
     from ..report import write_report
 
     out = out or (results if results.is_dir() else results.parent) / "report"
@@ -31,6 +33,7 @@ def report(results: Path, out: Path | None) -> None:
 @handle_errors
 def compare(a: Path, b: Path, as_json: bool) -> None:
     """Compare results A and B: the same cells, difference and paired test."""
+    need("codectok bench compare needs", "bench", "scipy")
     from ..report import compare as compare_results
 
     print_table("", compare_results(a, b), as_json)

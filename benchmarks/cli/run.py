@@ -12,6 +12,7 @@ import click
 from codectok.cli.console import Progress, finish, handle_errors, print_table, progress
 from codectok.cli.explain import explain_option, json_option, print_settings
 from codectok.errors import CodectokError
+from codectok.extras import need
 
 from ..runner import RunSummary, explain_suite, read_suite, run_suite
 from ..runner.estimate import words
@@ -66,6 +67,7 @@ def run(
         print_settings(explain_suite(suite, seeds, judge), as_json)
         return
     chosen = read_suite(suite, seeds, judge)
+    need("codectok bench run needs", "bench", "scipy", "matplotlib", *(["transformers"] if judge else []))
     out = out or Path("runs") / f"bench-{chosen.name}"
     watcher = _Shown()
     with watcher:

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from codectok.cli.console import finish, handle_errors, print_json, print_table, progress
+from codectok.extras import need
 
 
 @click.group()
@@ -70,6 +71,9 @@ def segment(corpus: Path, output: Path, max_seconds: float, vad: bool, as_json: 
     """Cut the files of CORPUS into pieces, as a manifest of offsets and durations: no audio is written."""
     from codectok.corpus.segment import segment_corpus
     from codectok.corpus.voice import webrtc
+
+    if vad:
+        need("--vad needs", "scale", "webrtcvad")
     from codectok.items.corpus import read_corpus
 
     if vad:

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from codectok.cli.console import handle_errors, print_json, print_table
+from codectok.extras import need
 
 METHODS = ("mean", "mean+noise", "normal", "codebook")
 
@@ -47,6 +48,7 @@ def extend(
     Rows that it has stay as they are, bit for bit. The report, also in OUT/extend_report.json, says how the new rows
     compare to those of text, and how much probability they take from it.
     """
+    need("codectok llm extend needs", "llm", "transformers", "tokenizers")
     from codectok.llm.model.extend import ExtendOptions, extend_folder
     from codectok.llm.model.extend_report import SAMPLE_TEXT
     from codectok.llm.model.folder import quiet

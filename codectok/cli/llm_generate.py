@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from codectok.cli.console import handle_errors
+from codectok.extras import need
 
 
 @click.command()
@@ -41,6 +42,7 @@ def generate(
     device: str,
 ) -> None:
     """Continue a prompt with MODEL, a folder with audio tokens: text goes to stdout, and with -o it speaks."""
+    need("codectok llm generate needs", "llm", "transformers", "tokenizers")
     from codectok.llm.generate.generation import generate as events
     from codectok.llm.model.extend_report import extended_with
     from codectok.llm.model.folder import open_model, open_text_tokenizer, quiet

@@ -9,6 +9,7 @@ import click
 
 from codectok.cli.console import handle_errors
 from codectok.cli.explain import explain_option, json_option, needed, print_settings
+from codectok.extras import need
 
 
 @click.command()
@@ -34,10 +35,13 @@ def train(
         print_settings(explain_settings(settings), as_json)
         return
     output = needed(output, "-o")
+    chosen = read_settings(settings)
+    lora = ["peft"] if any("lora" in stage.parts for stage in chosen.stages) else []
+    need("codectok llm train needs", "llm", "accelerate", "datasets", "transformers", "tokenizers", *lora)
     from codectok.llm.model.folder import quiet
     from codectok.llm.training.run import train as run
 
     quiet()
-    folder = run(dataset, model, output, read_settings(settings), report=lambda line: click.echo(line, err=True))
+    folder = run(dataset, model, output, chosen, report=lambda line: click.echo(line, err=True))
     if os.environ.get("RANK", "0") == "0":  # of torchrun
         click.echo(f"wrote {folder}")

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from codectok.cli.console import handle_errors, print_json
+from codectok.extras import need
 
 
 @click.command()
@@ -15,6 +16,7 @@ from codectok.cli.console import handle_errors, print_json
 @handle_errors
 def verify(folder: Path, as_json: bool) -> None:
     """Check FOLDER, a model with audio tokens, against the rules of vLLM and llama.cpp. Exit status 1 if one fails."""
+    need("codectok llm verify needs", "llm", "transformers", "tokenizers")
     import dataclasses
 
     from codectok.llm.model.folder import quiet

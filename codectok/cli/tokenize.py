@@ -18,6 +18,7 @@ from codectok.cli.console import (
     tokenizer_options,
 )
 from codectok.cli.sections import SectionedCommand
+from codectok.extras import need
 from codectok.stops import keeping
 from codectok.store.names import FORMATS, SINGLE_STREAM
 
@@ -121,6 +122,9 @@ def tokenize(
 
     if dry_run:
         _refuse_with_dry_run(options, workers)
+    need("token stores need", "scale", "pyarrow")
+    if options["engine"] == "ray":
+        need("--engine ray needs", "scale", "ray")
     items = read_corpus(corpus)
     if not dry_run and options["engine"] == "local" and options["device"] is None:
         workers = prepare_workers(items, workers)

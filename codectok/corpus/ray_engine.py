@@ -23,6 +23,7 @@ from codectok.corpus.job import TokenizeJob
 from codectok.corpus.local import ShardWorker
 from codectok.corpus.reading import Failure
 from codectok.errors import CodectokError
+from codectok.extras import need
 from codectok.items.item import Item
 from codectok.processes import usable_cores
 from codectok.store.files import writing
@@ -157,11 +158,10 @@ def _read_todo(path: Path, offset: int) -> tuple[int, list[Item], str]:
 def _cluster(workers: int | None) -> Iterator[Any]:
     """Ray Data on a cluster, quiet; one that was begun here ends here."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    try:
-        import ray
-        import ray.data
-    except ImportError as e:
-        raise CodectokError("--engine ray needs Ray: pip install 'ray[data]'") from e
+    need("--engine ray needs", "scale", "ray")
+    import ray
+    import ray.data
+
     for name in ("ray", "ray.data"):
         logging.getLogger(name).setLevel(logging.ERROR)
     ours = not ray.is_initialized()

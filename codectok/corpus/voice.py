@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from codectok.audio.samples import Resampler, to_int16
-from codectok.errors import CodectokError
+from codectok.extras import need
 
 RATE = 16000
 FRAME = 480
@@ -36,12 +36,11 @@ def webrtc(aggressiveness: int = 2) -> Voiced:
     """A fresh detector: it adapts to what it heard, so each file has one of its own.
 
     Raises:
-        CodectokError: webrtcvad is not installed.
+        MissingPackageError: webrtcvad is not installed.
     """
-    try:
-        import webrtcvad
-    except ImportError:
-        raise CodectokError("--vad needs webrtcvad: pip install webrtcvad-wheels") from None
+    need("--vad needs", "scale", "webrtcvad")
+    import webrtcvad
+
     vad = webrtcvad.Vad(aggressiveness)
     return lambda frame: bool(vad.is_speech(frame.tobytes(), RATE))
 

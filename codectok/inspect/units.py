@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from codectok.extras import need
 from codectok.inspect.pictures import spectrogram
 from codectok.inspect.png import palette
 from codectok.metrics.segments import Segment
@@ -60,7 +61,7 @@ def draw_units(
         title: above the picture.
 
     Raises:
-        CodectokError: matplotlib is not installed.
+        MissingPackageError: matplotlib is not installed.
     """
     figure_of = _matplotlib()
     seconds = len(samples) / rate
@@ -82,13 +83,9 @@ def draw_units(
 
 def _matplotlib() -> Any:
     """A figure class that draws without a screen."""
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError:
-        from codectok.errors import CodectokError
-
-        raise CodectokError("pictures of units need matplotlib: pip install 'codectok[bench]'") from None
+    need("pictures of units need", "bench", "matplotlib")
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
 
     def make(**options: Any) -> Any:
         figure = Figure(**options)

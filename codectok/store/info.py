@@ -9,7 +9,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
-from codectok.errors import CodectokError, FormatError
+from codectok.errors import FormatError
+from codectok.extras import need
 from codectok.items.labels import Label, Labels
 from codectok.store.label_columns import LabelColumns
 from codectok.tokens import Tokens
@@ -252,9 +253,6 @@ def need_pyarrow() -> None:
     """Make sure that pyarrow can be imported.
 
     Raises:
-        CodectokError: it is not installed.
+        MissingPackageError: it is not installed.
     """
-    try:
-        import pyarrow.parquet  # noqa: F401
-    except ImportError as e:
-        raise CodectokError("token stores need pyarrow: pip install 'codectok[scale]'") from e
+    need("token stores need", "scale", "pyarrow.parquet")

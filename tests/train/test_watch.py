@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
 import io
 import json
 import math
@@ -10,7 +9,6 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +17,8 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from codectok import CodectokError, FormatError
+from codectok import FormatError
+from codectok.errors import CodectokError, MissingPackageError
 from train_codec.plot_cli import plot as plot_command
 from train_codec.watch import Board, CodebookHealth, RunProgress, plot
 from train_codec.watch.board import flatten
@@ -201,15 +200,9 @@ def test_a_resumed_board_forgets_later_steps(tmp_path: Path) -> None:
 
 
 def test_without_tensorboard_one_line_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = builtins.__import__
-
-    def missing(name: str, *args: Any) -> Any:
-        if name.startswith(("torch.utils.tensorboard", "tensorboard", "matplotlib")):
-            raise ImportError(name)
-        return real(name, *args)
-
-    monkeypatch.setattr(builtins, "__import__", missing)
-    with pytest.raises(CodectokError, match=r"pip install 'codectok\[train\]'"):
+    monkeypatch.setitem(sys.modules, "tensorboard", None)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(MissingPackageError, match=r"pip install 'codectok\[train\]', or train with tensorboard=false"):
         Board(tmp_path)
     with pytest.raises(CodectokError, match=r"pip install 'codectok\[train\]'"):
         plot(tmp_path)

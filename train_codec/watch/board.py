@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from codectok.errors import CodectokError
+from codectok.extras import need
 
 
 class Board:
@@ -20,16 +20,13 @@ class Board:
         step: that a resumed run goes on from; what an earlier run wrote of later steps is no longer shown.
 
     Raises:
-        CodectokError: TensorBoard is not installed.
+        MissingPackageError: TensorBoard is not installed.
     """
 
     def __init__(self, folder: Path, step: int = 0) -> None:
-        try:
-            from torch.utils.tensorboard import SummaryWriter
-        except ImportError:
-            raise CodectokError(
-                "TensorBoard is not installed: pip install 'codectok[train]', or train with tensorboard=false"
-            ) from None
+        need("plots while training need", "train", "tensorboard", otherwise="train with tensorboard=false")
+        from torch.utils.tensorboard import SummaryWriter
+
         self._writer = SummaryWriter(str(folder), purge_step=step or None)
 
     def scalars(self, step: int, row: Mapping[str, Any]) -> None:

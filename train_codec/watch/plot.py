@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from codectok.errors import CodectokError
+from codectok.extras import need
 from codectok.files.atomic import atomic_path
 from codectok.metrics import get_metric
 from codectok.metrics.level import OCTAVE_METRICS
@@ -47,14 +47,13 @@ def plot(run: Path, out: Path | None = None) -> Path:
 
     Raises:
         FormatError: no log, or an empty one.
-        CodectokError: matplotlib is not installed.
+        MissingPackageError: matplotlib is not installed.
     """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-        from matplotlib.layout_engine import ConstrainedLayoutEngine
-    except ImportError:
-        raise CodectokError("matplotlib is not installed: pip install 'codectok[train]'") from None
+    need("plots of runs need", "train", "matplotlib")
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
     log = read_log(run)
     panels = _panels(log)
     columns = min(3, len(panels))

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from codectok.errors import FormatError, MissingPackageError
+from codectok.errors import FormatError
+from codectok.extras import need
 from codectok.items.item import Item
 from codectok.items.readers.audio_column import AudioColumn, audio_column, names_repeat, row_item
 from codectok.items.readers.folder import walk
@@ -19,12 +20,7 @@ _ROWS = 1024
 
 def read_arrow(source: Path, root: str) -> Iterator[Item]:
     """The rows of one .arrow file, or of a folder that ``save_to_disk`` wrote, a dataset or several splits of one."""
-    try:
-        import pyarrow  # noqa: F401
-    except ImportError:
-        raise MissingPackageError(
-            "arrow files need pyarrow: pip install pyarrow", package="pyarrow", extra="scale"
-        ) from None
+    need("arrow files need", "scale", "pyarrow")
     files = _files(source)
     unique = not names_repeat(name for path in files for name in _names(path))
     for path in files:

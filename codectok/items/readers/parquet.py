@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from codectok.errors import FormatError, MissingPackageError
+from codectok.errors import FormatError
+from codectok.extras import need
 from codectok.items.item import Item
 from codectok.items.readers.audio_column import AudioColumn, audio_column, names_repeat, row_item
 from codectok.items.readers.folder import walk
@@ -18,12 +19,7 @@ _ROWS = 1024
 
 def read_parquet(source: Path, root: str) -> Iterator[Item]:
     """The rows of one file, or of all below a folder."""
-    try:
-        import pyarrow  # noqa: F401
-    except ImportError:
-        raise MissingPackageError(
-            "parquet files need pyarrow: pip install pyarrow", package="pyarrow", extra="scale"
-        ) from None
+    need("parquet files need", "scale", "pyarrow")
     files = [os.path.join(root, p) for p in walk(root, (".parquet",))] if source.is_dir() else [os.path.abspath(source)]
     unique = not names_repeat(name for path in files for name in _names(path))
     for path in files:

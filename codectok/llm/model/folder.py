@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from codectok.errors import FormatError
+from codectok.extras import need
 from codectok.files.folder_lock import FolderLock, is_vacant
 from codectok.llm.vocab.audio_vocab import AudioVocab
 
@@ -32,6 +33,7 @@ def open_text_tokenizer(name: str | os.PathLike[str]) -> Any:
     Raises:
         FormatError: there is none, or it needs code of its own.
     """
+    need("text tokenizers need", "llm", "transformers")
     from transformers import AutoTokenizer
 
     try:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from codectok.errors import CodectokError
+from codectok.extras import need
 from codectok.fingerprint import fingerprint
 from codectok.units.encoders.conventions import Taps, resolve_layers
 from codectok.units.encoders.families import ConvEncoder, FbankEncoder, PatchEncoder, WhisperEncoder
@@ -90,11 +91,7 @@ def _patches(found: Pretrained, options: EncoderOptions) -> Any:
 
 def _open(options: EncoderOptions, build: Build, overlap_share: float | None = None) -> SpeechEncoder:
     """Read the model and make the encoder; ``overlap_share`` of a window is the default overlap, else 10 s."""
-    try:
-        import transformers  # noqa: F401
-    except ImportError:
-        raise CodectokError("speech encoders need transformers: pip install 'codectok[units]'") from None
-
+    need("speech encoders need", "units", "transformers")
     name, convention, tail_seconds = options.name, options.convention, options.tail_seconds
     config, num_layers = read_config(name)
     if tail_seconds is not None and (build is not _whisper or tail_seconds < 0):

@@ -1,0 +1,32 @@
+"""Packages that only some abilities need, asked for before any work is done."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+from codectok.errors import MissingPackageError
+
+
+def need(beginning: str, extra: str, *packages: str, otherwise: str = "") -> None:
+    """Make sure that packages can be imported, without importing them.
+
+    Args:
+        beginning: of the message, with its verb: ``"token stores need"``.
+        extra: of codectok, which brings them.
+        packages: what is imported, such as ``"pyarrow.parquet"``.
+        otherwise: what one can do without them: ``"leave --vad out"``.
+
+    Raises:
+        MissingPackageError: one that is not installed.
+    """
+    missing = list(dict.fromkeys(name.partition(".")[0] for name in packages if not _is_there(name)))
+    if missing:
+        remedy = f"pip install 'codectok[{extra}]'" + (f", or {otherwise}" if otherwise else "")
+        raise MissingPackageError(f"{beginning} {' and '.join(missing)}: {remedy}", package=missing[0], extra=extra)
+
+
+def _is_there(name: str) -> bool:
+    try:
+        return find_spec(name) is not None
+    except (ImportError, ValueError):  # the package around it is missing; a module that was made by hand
+        return False
