@@ -141,7 +141,14 @@ class UnknownNameError(CodectokError, KeyError):
 
 
 class UnknownTokenizerError(UnknownNameError):
-    """A tokenizer name that is neither packaged, nor a prefix, nor a folder, nor reachable on a hub."""
+    """A tokenizer name that is neither packaged, nor a prefix, nor a folder, nor reachable on a hub.
+
+    Examples:
+        >>> codectok.load("speach")
+        Traceback (most recent call last):
+        codectok.errors.UnknownTokenizerError: no tokenizer 'speach': did you mean speech?
+        (or give a model folder, or a hub id)
+    """
 
 
 class MissingPackageError(CodectokError, ImportError):

@@ -70,10 +70,9 @@ class Entry:
         except (ImportError, AttributeError) as error:
             lacks = error.name if isinstance(error, ImportError) else None
             wanted = f"[{','.join(self.extras)}]" if self.extras else ""
-            what = (
-                f"the {noun(self.kind)} {self.name!r} of {self.package} cannot be imported: "
-                f"{f'it needs {lacks}' if lacks else error} (pip install '{self.package}{wanted}')"
-            )
+            needs = f"it needs {lacks}" if lacks else str(error)
+            what = f"the {noun(self.kind)} {self.name!r} of {self.package} cannot be imported: {needs} "
+            what += f"(pip install '{self.package}{wanted}')"
             if isinstance(error, AttributeError):
                 raise CodectokError(what) from error
             raise MissingPackageError(what, package=lacks, extra=self.extras[0] if self.extras else None) from error

@@ -93,9 +93,7 @@ class Trainer:
         """The part ``fit`` or ``val`` of the recipe's audio."""
         d, sample_rate = self.recipe.data, self.recipe.config.sample_rate
         if d.splits and not Path(d.data).is_dir():
-            raise AudioError(
-                f"data={d.data} is no folder: give the one that the paths in splits={d.splits} start from", path=d.data
-            )
+            raise AudioError(f"data={d.data} is no folder: give the one that the paths in splits={d.splits} start from")
         return open_clips(d.data, use, d.cache, sample_rate, splits=d.splits, val_share=d.val_share)
 
     def _open_teacher(self) -> None:
@@ -308,9 +306,7 @@ class Trainer:
                 self.accelerator.unwrap_model(self.discriminator).load_state_dict(state["discriminator"])
                 self.discriminator_optimizer.optimizer.load_state_dict(state["discriminator_optimizer"])
             elif self.step > self.recipe.adversarial.adversarial_from:
-                raise FormatError(
-                    f"{path} holds no discriminator: set adversarial_from to {self.step} or later", path=path
-                )
+                raise FormatError(f"{path} holds no discriminator: set adversarial_from to {self.step} or later")
         set_random_state(state["random"])
         return True
 
