@@ -48,7 +48,8 @@ class Objective(nn.Module):
         shared = s.complex_weight or (own_mel is None and s.mel_weight)
         self.spectral = SpectralLosses(sample_rate, s.windows) if shared else None
         self.stft = MultiResolutionSTFTLoss() if s.stft_weight else None
-        self.level = LevelLosses(sample_rate) if s.level_weight or s.bands_weight or s.excess_weight else None
+        level = s.level_weight or s.bands_weight or s.excess_weight or s.over_weight
+        self.level = LevelLosses(sample_rate) if level else None
         self.band_noise = BandNoiseLoss(sample_rate) if s.band_noise_weight else None
         self.perceptual = PerceptualLoss(sample_rate) if s.perceptual_weight else None
         self.waveform_weights = {
@@ -63,6 +64,7 @@ class Objective(nn.Module):
             "level": s.level_weight,
             "bands": s.bands_weight,
             "excess": s.excess_weight,
+            "over": s.over_weight,
             "adversarial": recipe.adversarial.adversarial_weight if recipe.adversarial.discriminators else 0.0,
             "feature": recipe.adversarial.feature_weight if recipe.adversarial.discriminators else 0.0,
         }

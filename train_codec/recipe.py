@@ -34,7 +34,7 @@ class Recipe:
     config: Any
     """Of the codec."""
     codec: str = "harmonic"
-    """Kind of codec: harmonic, encodec, mimi or dac. The keys of its shape are those of its config."""
+    """Kind of codec: harmonic, envelope, encodec, mimi or dac. The keys of its shape are those of its config."""
     data: DataSettings = field(default_factory=DataSettings)
     run: RunSettings = field(default_factory=RunSettings)
     optimizer: OptimizerSettings = field(default_factory=OptimizerSettings)

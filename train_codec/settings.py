@@ -159,6 +159,8 @@ class LossSettings:
     """Of the level of octaves in 20 ms frames."""
     excess_weight: NotNegative = 0.0
     """Of amplitude over the target's in octaves and frames, linear: bursts."""
+    over_weight: NotNegative = 0.0
+    """Of what octaves in frames have beyond 3 dB over the target's, in bels: many frames somewhat too loud."""
     ceiling_weight: NotNegative = 0.3
     """Of the decoder's ceilings, where the codec has them (``ceiling_bands``)."""
     loss_level: float = 0.0

@@ -25,9 +25,9 @@ def losses(predicted: Tensor, target: Tensor) -> dict[str, float]:
 
 
 def test_equal_signals_cost_nothing() -> None:
-    assert losses(speech(), speech()) == {"level": 0.0, "bands": 0.0, "excess": 0.0}
+    assert losses(speech(), speech()) == dict.fromkeys(("level", "bands", "excess", "over"), 0.0)
     silence = torch.zeros(1, RATE)
-    assert losses(silence, silence) == {"level": 0.0, "bands": 0.0, "excess": 0.0}
+    assert losses(silence, silence) == dict.fromkeys(("level", "bands", "excess", "over"), 0.0)
 
 
 def test_energies_of_frames_and_bands_add_up_to_the_signal() -> None:
@@ -46,6 +46,7 @@ def test_one_gain_is_as_many_bels_in_every_term(db: float) -> None:
     bands = 8  # with energy in them
     expected = bands * max(0.0, amplitude - 10 ** (4.5 / 20))
     assert got["excess"] == pytest.approx(expected, rel=0.15, abs=1e-6)
+    assert got["over"] == pytest.approx(bands * max(0.0, db / 10 - 0.3), rel=0.15, abs=1e-6)
 
 
 def test_a_burst_of_one_frame_costs_as_much_as_it_is_loud() -> None:

@@ -21,6 +21,8 @@ SILENCE = 1e-7
 """Energy that counts as silence in a crop without sound."""
 FREE = 10 ** (4.5 / 20)
 """Amplitude over the target's from which on ``excess`` counts: what lies below, chance gives a noise."""
+TOLERATED = 0.3
+"""Bels over the target's energy from which on ``over`` counts."""
 
 
 class LevelLosses(nn.Module):
@@ -57,7 +59,9 @@ class LevelLosses(nn.Module):
         - ``level``: absolute log10 ratio of energies, half of the whole crop's and half of its bands', on average;
         - ``bands``: the same of each band and frame;
         - ``excess``: mean over active frames of the sum over bands of the ratio of amplitudes beyond 4.5 dB: linear,
-          so that a burst is as bad as it is loud, and one-sided, so that it does not pull noise towards silence.
+          so that a burst is as bad as it is loud, and one-sided, so that it does not pull noise towards silence;
+        - ``over``: the same of the ratio of energies beyond 3 dB, in bels: for many frames that are somewhat too loud,
+          which ``excess`` forgives for the sake of few that are far too loud.
 
         Raises:
             AudioError: the shapes differ, or the crops are shorter than a window.
@@ -69,12 +73,14 @@ class LevelLosses(nn.Module):
             frames = t.sum(2)
             active = (frames >= frames.amax(1, keepdim=True) * FLOOR).float()
             p, t = p + floor, t + floor
-            over = ((p / t).sqrt() - FREE).clamp_min(0).sum(2)
+            burst = ((p / t).sqrt() - FREE).clamp_min(0).sum(2)
+            over = (p.log10() - t.log10() - TOLERATED).clamp_min(0).sum(2)
             octaves, whole = ((q(p).log10() - q(t).log10()).abs().mean() for q in (_octaves, _whole))
             return {
                 "level": (octaves + whole) / 2,
                 "bands": (p.log10() - t.log10()).abs().mean(),
-                "excess": (over * active).sum() / active.sum(),
+                "excess": (burst * active).sum() / active.sum(),
+                "over": (over * active).sum() / active.sum(),
             }
 
 
