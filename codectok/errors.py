@@ -164,5 +164,9 @@ class MissingPackageError(CodectokError, ImportError):
         self.package, self.extra = package, extra
 
 
+class AudioWarning(UserWarning):
+    """An audio file that is damaged, or whose header is wrong of its length; all that is there was read."""
+
+
 def _text(path: PathLike | None) -> str | None:
     return None if path is None else os.fspath(path)

@@ -1,84 +1,100 @@
-"""Reading audio files (soundfile): from a path or from a stretch of another file, in blocks or whole."""
+"""Reading audio files: from a path or from a stretch of another file, in blocks or whole, to the end or not at all."""
 
 from __future__ import annotations
 
+import contextlib
 import os
-import re
-import stat
+import warnings
 from collections.abc import Iterator
+from itertools import accumulate
 from pathlib import Path
 from typing import BinaryIO, cast
 
 import numpy as np
-import soundfile
 
-from codectok.audio.samples import Resampler, mix
-from codectok.errors import AudioError
+from codectok.audio.claims import FEW, lacking
+from codectok.audio.decoder import Decoder, until_damage
+from codectok.audio.flac import after_the_end
+from codectok.audio.layout import FileLayout, spliced
+from codectok.audio.look import layout_at, layout_of
+from codectok.audio.path import check_file, printable
+from codectok.audio.samples import LOUDEST, Resampler, mix
+from codectok.errors import AudioError, AudioWarning
 
 PathLike = str | os.PathLike[str]
 MP3_SLACK = 2 * 1152
 """Samples by which encoders miscount in an MP3's header: two MPEG frames."""
-_UNKNOWN = 2**62
+LAST_FRAME = 4608
+"""Samples that a damaged file may lack at its end: the longest usual frame. A file that lacks more is cut off."""
 _LONG_PATH = 1000  # libsndfile itself opens none of 1024 bytes or more
 
 
-class _Forward(soundfile.SoundFile):
-    """Reads straight on.
-
-    soundfile seeks after every read of a file that says it can seek. That loses an MP3's bit reservoir (full-scale
-    errors at every block), and fails on a FLAC that does not state its length.
-    """
-
-    def seekable(self) -> bool:
-        return False
-
-
 class AudioReader:
-    """An audio file (WAV, FLAC, Ogg Vorbis or Opus, MP3), read in mono blocks; never holds the whole file.
+    """An audio file (WAV, FLAC, Ogg Vorbis or Opus, MP3, whatever libsndfile reads) in mono blocks, never held whole.
 
-    What the file is, its content tells, not its name.
+    What the file is, its content tells, not its name; how long it is, its end, not its header. Streams that are joined
+    one after another are read as one.
 
     Args:
         source: path of a file, or a seekable binary file object, which is closed with the reader.
         name: what messages call a file object.
         channel: take this channel alone, from 0; None mixes all by their mean.
+        strict: refuse what else is a warning.
 
     Attributes:
         rate: Hz.
-        num_samples: samples a channel; of an MP3 only an estimate.
-        exact: whether ``num_samples`` is no estimate.
+        num_samples: samples a channel.
+        exact: whether ``num_samples`` is no estimate, as it is of an MP3 whose frames do not state their lengths.
+        warnings: what is wrong with the file though it can be read, a line each; complete when all is read.
+        gaps: whether audio may be missing in the middle, so that times after it are wrong.
 
     Raises:
-        AudioError: missing, a folder, empty, or not audio; no such channel.
+        AudioError: missing, a folder, empty, or not audio; no such channel; streams of several rates.
     """
 
-    def __init__(self, source: PathLike | BinaryIO, name: str | None = None, channel: int | None = None) -> None:
+    def __init__(
+        self, source: PathLike | BinaryIO, name: str | None = None, channel: int | None = None, strict: bool = False
+    ) -> None:
         self._data = None if isinstance(source, str | os.PathLike) else source
         self.path = Path("" if self._data is not None else cast(PathLike, source))
         self.name = printable(os.fspath(self.path) if self._data is None else name or "this audio")
-        self._known = self.path if self._data is None else None
-        self.channel = channel
+        self._path = os.fspath(self.path) if self._data is None else None
+        self.channel, self.strict, self.warnings = channel, strict, list[str]()
+        self._decoder: Decoder | None = None
         try:
-            self._open_checked()
+            with self._named():
+                self._open_checked()
         except BaseException:
             self._close()
             raise
 
     def _open_checked(self) -> None:
-        self._file = self._open()
-        self.rate = int(self._file.samplerate)
-        self.num_samples = int(self._file.frames)
-        # An MP3 without a Xing header has its length guessed from its first frame: short of it is no sign of damage.
-        self._slack = 0
-        if self._file.format == "MP3":
-            self._slack = MP3_SLACK if self._stated() else self.num_samples
-        self.exact = self._file.format != "MP3"
-        self._check_length()
-        if self.channel is not None and not 0 <= self.channel < self._file.channels:
-            raise AudioError(
-                f"{self.name} has {self._file.channels} channels, and not channel {self.channel} (from 0)",
-                path=self._known,
-            )
+        self._layout = self._look()
+        self.gaps = self._layout.gaps
+        for text in self._layout.warnings:
+            self._warn(text)
+        self._streams = len(self._layout.streams)
+        lengths = []
+        for index in reversed(range(self._streams)):
+            decoder = self._open(index)
+            lengths.append(self._length(decoder))
+            if index == self._streams - 1:
+                self.rate = decoder.rate
+            elif decoder.rate != self.rate:
+                raise AudioError(
+                    f"{self.name} is of joined streams, at {decoder.rate} and {self.rate} Hz: give them one by one"
+                )
+            if self.channel is not None and not 0 <= self.channel < decoder.channels:
+                raise AudioError(
+                    f"{self.name} has {decoder.channels} channels, and not channel {self.channel} (from 0)"
+                )
+        self.num_samples, self._ended = sum(lengths), False
+        self._ends = list(accumulate(reversed(lengths)))
+        mpeg = decoder.format == "MP3"
+        self.exact = not mpeg or self._layout.counted
+        self._slack = self.num_samples if self.gaps or not self.exact else MP3_SLACK * mpeg
+        if self.num_samples == 0:
+            raise AudioError(f"{self.name} holds no samples: leave it out")
 
     def __enter__(self) -> AudioReader:
         return self
@@ -87,10 +103,14 @@ class AudioReader:
         self._close()
 
     def _close(self) -> None:
-        if hasattr(self, "_file"):
-            self._file.close()
-        if self._data is not None:
-            self._data.close()
+        for part in (self._decoder, self._data):
+            if part is not None:
+                part.close()
+
+    @property
+    def sequential(self) -> bool:
+        """Whether a sample is right only if all before it were decoded."""
+        return self._streams > 1 or cast(Decoder, self._decoder).sequential
 
     def blocks(self, seconds: float = 10.0, start: int = 0, stop: int | None = None) -> Iterator[np.ndarray]:
         """Yield float32 [<= seconds * rate] pieces of the samples ``start`` to ``stop`` (default: all), once.
@@ -98,163 +118,177 @@ class AudioReader:
         Raises:
             AudioError: the file is damaged, ends before its header says, or holds NaN or infinite samples.
         """
+        with self._named():
+            yield from self._blocks(seconds, start, stop)
+
+    def _blocks(self, seconds: float, start: int, stop: int | None) -> Iterator[np.ndarray]:
         size = max(1, int(seconds * self.rate))
         at = self._skip(start) if start else 0
         while stop is None or at < stop:
-            block = self._read(size if stop is None else min(size, stop - at))
+            block = self._read(at, size if stop is None else min(size, stop - at))
             if len(block) == 0:
                 break
             at += len(block)
             mono = mix(block.T) if self.channel is None else np.ascontiguousarray(block[:, self.channel])
-            if not np.isfinite(mono).all():
-                raise AudioError(
-                    f"{self.name} holds NaN or infinite samples: repair the file or leave it out", path=self._known
-                )
+            if not (np.abs(mono) <= LOUDEST).all():
+                what = "samples beyond any scale" if np.isfinite(mono).all() else "NaN or infinite samples"
+                raise AudioError(f"{self.name} holds {what}: repair the file or leave it out")
             yield mono
         end = self.num_samples if stop is None else min(stop, self.num_samples)
         if at < end - self._slack:
-            raise AudioError(
-                f"{self.name} is truncated: {at} of {self.num_samples} samples; copy or decode it again",
-                path=self._known,
-            )
+            raise AudioError(f"{self.name} is truncated: {at} of {self.num_samples} samples; copy or decode it again")
         if stop is None and at == 0:
-            raise AudioError(f"{self.name} holds no samples: leave it out", path=self._known)
+            raise AudioError(f"{self.name} holds no samples: leave it out")
 
-    def _open(self) -> soundfile.SoundFile:
-        if self._data is None:
-            _check_file(self.path, self.name)
-            if len(os.fsencode(self.path)) > _LONG_PATH:
-                self._data = open(self.path, "rb")  # noqa: SIM115 (closed with the reader)
-        elif self._data.seek(0, os.SEEK_END) == 0:
-            raise AudioError(f"{self.name} is empty: leave it out or copy it again", path=self._known)
-        else:
-            self._data.seek(0)
+    @contextlib.contextmanager
+    def _named(self) -> Iterator[None]:
+        """Errors have the path, where there is one."""
         try:
-            # As bytes, since soundfile cannot encode file names that are not UTF-8.
-            return _Forward(os.fsencode(self.path) if self._data is None else self._data)
+            yield
+        except AudioError as error:
+            if error.path is None and self._path is not None:
+                error.path = self._path
+            raise
+
+    def _look(self) -> FileLayout:
+        try:
+            if self._data is None:
+                check_file(self.path, self.name)
+                # As bytes, since names need not be UTF-8.
+                return layout_at(os.fsencode(self.path))
+            if self._data.seek(0, os.SEEK_END) == 0:
+                raise AudioError(f"{self.name} is empty: leave it out or copy it again")
+            return layout_of(self._data)
         except PermissionError as error:
-            raise AudioError(
-                f"{self.name} cannot be opened ({error.strerror}): allow reading it", path=self._known
-            ) from None
-        except (soundfile.SoundFileError, OSError, TypeError) as error:  # TypeError: headerless .raw
-            raise AudioError(
-                f"{self.name} cannot be read as audio ({reason(error)}): give WAV, FLAC, Ogg or MP3", path=self._known
-            ) from None
+            raise AudioError(f"{self.name} cannot be opened ({error.strerror}): allow reading it") from None
+        except OSError as error:
+            raise AudioError(f"{self.name} cannot be read ({error.strerror}): copy it again") from None
 
-    def _stated(self) -> bool:
+    def _raw(self) -> BinaryIO:
         if self._data is None:
-            with open(self.path, "rb") as file:
-                return _has_xing(file)
-        at = self._data.tell()  # libsndfile goes on from here
-        self._data.seek(0)
-        found = _has_xing(self._data)
-        self._data.seek(at)
-        return found
+            self._data = open(self.path, "rb")  # noqa: SIM115 (closed with the reader)
+        return self._data
 
-    def _check_length(self) -> None:
-        if self.num_samples >= _UNKNOWN:  # a FLAC that was written to a pipe: count, then start again
-            self.num_samples = 0
-            while count := len(self._read(self.rate)):
-                self.num_samples += count
-            self._file.close()
-            self._file = self._open()
-        if self.num_samples == 0:
-            raise AudioError(f"{self.name} holds no samples: leave it out", path=self._known)
-        # libsndfile quietly corrects the length of a WAV that was cut off; recorders that write to a pipe put a
-        # number near 2 or 4 GiB there, which is no claim.
-        found = re.search(r"^data : (\d+) \(should be (\d+)\)", self._file.extra_info, re.MULTILINE)
-        if found and self._file.format in ("WAV", "WAVEX") and int(found[2]) < int(found[1]) < 0x7FFF0000:
-            raise AudioError(
-                f"{self.name} is truncated: {found[2]} of {found[1]} bytes of audio; copy it again", path=self._known
-            )
+    def _open(self, index: int) -> Decoder:
+        """The decoder of a stream, in the place of the one before."""
+        if self._decoder is not None:
+            self._decoder.close()
+        path = os.fsencode(self.path)
+        if pieces := self._layout.streams[index].pieces:
+            source: bytes | BinaryIO = spliced(self._raw(), pieces)
+        elif self._data is None and len(path) <= _LONG_PATH:
+            source = path
+        else:
+            source = self._raw()
+            source.seek(0)
+        self._decoder, self._index = Decoder(source, self.name), index
+        return self._decoder
+
+    def _length(self, decoder: Decoder) -> int:
+        """Samples of a stream just opened, checked against what is there."""
+        counted = self._layout.streams[self._index].num_samples
+        if counted is not None:
+            return counted
+        if decoder.num_samples is None:  # a FLAC that was written to a pipe: count, then start again
+            count = 0
+            while found := len(decoder.read(decoder.rate)):
+                count += found
+            self._open(self._index)
+            return count
+        there, claimed = lacking(decoder.log, decoder.format) or (0, 0)
+        if claimed - there > FEW:
+            raise AudioError(f"{self.name} is truncated: {there} of {claimed} bytes of audio; copy it again")
+        if claimed > there:
+            self._warn(f"ends {claimed - there} bytes before its header says: all that is there is read")
+        if "truncated file" in decoder.log:
+            raise AudioError(f"{self.name} is truncated: copy it again")
+        if (stated := self._layout.claimed) is not None and stated > decoder.num_samples:
+            raise AudioError(f"{self.name} is truncated: {decoder.num_samples} of {stated} samples; copy it again")
+        return decoder.num_samples
+
+    def _warn(self, what: str) -> None:
+        text = f"{self.name} {what}"
+        if self.strict:
+            raise AudioError(f"{text}: repair it, or read it without --strict")
+        self.warnings.append(text)
 
     def _skip(self, start: int) -> int:
         """Go to sample ``start``, or the end of a shorter file; returns where that is."""
-        if self._file.format not in ("MP3", "OGG"):
-            try:
-                return int(self._file.seek(min(start, self.num_samples)))
-            except soundfile.SoundFileError:
-                pass  # a FLAC without its length
+        target = min(start, self.num_samples)
+        if self._streams == 1 and cast(Decoder, self._decoder).seek(target):
+            return target
         # Lossy decoders need what came before to give the samples that they give in a whole read.
         at = 0
-        while at < start and (count := len(self._read(min(start - at, self.rate)))):
+        while at < start and (count := len(self._read(at, min(start - at, self.rate)))):
             at += count
         return at
 
-    def _read(self, count: int) -> np.ndarray:
-        """Up to ``count`` samples, float32 [S, C]."""
-        try:
-            return self._file.read(count, dtype="float32", always_2d=True)
-        except (soundfile.SoundFileError, OSError) as error:
-            raise AudioError(
-                f"{self.name} is truncated or damaged ({reason(error)}): copy or decode it again", path=self._known
-            ) from None
+    def _read(self, at: int, count: int) -> np.ndarray:
+        """Up to ``count`` samples from ``at`` on, where the decoder is, float32 [S, C]; none at the end of all."""
+        while True:
+            decoder = cast(Decoder, self._decoder)
+            if self._ended:
+                return np.zeros((0, decoder.channels), np.float32)
+            # No further than the end: what follows may be no audio, and need not be decoded to tell.
+            left = self._ends[self._index] - at
+            try:
+                block = decoder.read(min(count, left)) if left > 0 else np.zeros((0, decoder.channels), np.float32)
+            except AudioError as error:
+                block = self._before_damage(at, count, error)
+            if len(block):
+                return block
+            if self._index + 1 < self._streams:
+                self._open(self._index + 1)
+            elif not (decoder.format == "FLAC" and left <= 0 and self._goes_on(at)):
+                self._ended = True
 
+    def _before_damage(self, at: int, count: int, error: AudioError) -> np.ndarray:
+        """What is left of a stream whose last frame is damaged or cut off."""
+        left = self._ends[self._index] - at
+        block = until_damage(self._open(self._index), at - self._ends[self._index - 1] * (self._index > 0), count)
+        if self.strict or left - len(block) > LAST_FRAME or self._index + 1 < self._streams:
+            raise error
+        self._warn("ends with a damaged frame, which is left out")
+        self._slack, self._ended = max(self._slack, LAST_FRAME), True
+        return block
 
-def reason(error: Exception) -> str:
-    """libsndfile's own words, without the path it repeats."""
-    return " ".join(getattr(error, "error_string", str(error)).split()).rstrip(".")
-
-
-def _has_xing(file: BinaryIO) -> bool:
-    """Whether an MP3 states its length: a Xing or Info header in its first frame, after an ID3v2 tag."""
-    head = file.read(10)
-    if head[:3] == b"ID3" and len(head) == 10:
-        file.seek(10 + sum(byte << shift for byte, shift in zip(head[6:], (21, 14, 7, 0), strict=True)))
-        head = b""
-    head += file.read(256)
-    return b"Xing" in head or b"Info" in head
-
-
-def _check_file(path: Path, name: str) -> None:
-    """Say what is wrong with a path, and never wait for a pipe or device."""
-    try:
-        found = path.stat()
-    except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: a zero byte in the name
-        link = os.path.islink(path)
-        raise AudioError(
-            f"{name} is a link to nothing" if link else f"{name} does not exist: check the path", path=path
-        ) from None
-    except OSError as error:
-        raise AudioError(f"{name} cannot be opened ({error.strerror}): check the path", path=path) from None
-    if stat.S_ISDIR(found.st_mode):
-        raise AudioError(f"{name} is not a file: give the path of an audio file{_unlisted(path)}", path=path)
-    if not stat.S_ISREG(found.st_mode):
-        raise AudioError(f"{name} is not a file but a pipe, socket or device: write the audio to a file", path=path)
-    if found.st_size == 0:
-        raise AudioError(f"{name} is an empty file: leave it out or copy it again", path=path)
-
-
-def _unlisted(folder: Path) -> str:
-    """Why a folder stands where a file should: a corpus has one as an item if it could not be searched."""
-    try:
-        os.scandir(folder).close()
-    except OSError as error:
-        return f" (the folder cannot be listed: {error.strerror}; allow reading it)"
-    return ""
-
-
-def printable(path: str) -> str:
-    """A path for messages: one line of valid text, the bytes that are not UTF-8 and control characters as \\xNN."""
-    text = path.encode("utf-8", "surrogateescape" if os.name == "posix" else "replace").decode(
-        "utf-8", "backslashreplace"
-    )
-    return "".join(c if c.isprintable() or ord(c) > 159 else f"\\x{ord(c):02x}" for c in text)
+    def _goes_on(self, at: int) -> bool:
+        """After the stated end of a FLAC: whether there is more, with the decoder there."""
+        file = self._raw()
+        before = file.tell()  # where the decoder is, if it reads this very file
+        what, stream = after_the_end(file, at)
+        file.seek(before)
+        if what == "joined":
+            raise AudioError(f"{self.name} is of joined streams, of which FLAC has one a file: split it")
+        if not what:
+            return False
+        self._warn(f"has a header that claims {at} samples, and more are read")
+        self._layout = FileLayout((stream,))
+        decoder, skipped = self._open(0), 0
+        while skipped < at and (count := len(decoder.read(min(at - skipped, self.rate)))):
+            skipped += count
+        self._ends = [2**62]
+        return True
 
 
 def read_audio(path: PathLike) -> tuple[np.ndarray, int]:
     """Read a whole file: float32 [S] mono (the mean of its channels), and its rate in Hz.
 
+    A file that is damaged and yet can be read gives an :class:`AudioWarning`.
+
     Raises:
         AudioError: unreadable, empty, truncated, or with samples that are not finite.
-
-    Examples:
-        >>> audio, rate = codectok.read_audio("a.wav")
-        >>> audio.shape, rate
-        ((16000,), 16000)
     """
     with AudioReader(path) as reader:
-        return np.concatenate(list(reader.blocks())), reader.rate
+        samples = np.concatenate(list(reader.blocks()))
+        tell(reader)
+        return samples, reader.rate
+
+
+def tell(reader: AudioReader) -> None:
+    """Give the warnings of a file that was read as Python's, which commands show in a line each."""
+    for text in reader.warnings:
+        warnings.warn(text, AudioWarning, stacklevel=3)
 
 
 def resampled_blocks(path: PathLike, to: int, seconds: float = 10.0) -> Iterator[np.ndarray]:
@@ -268,3 +302,4 @@ def resampled_blocks(path: PathLike, to: int, seconds: float = 10.0) -> Iterator
         for block in reader.blocks(seconds):
             yield resampler.push(block)
         yield resampler.flush()
+        tell(reader)

@@ -20,6 +20,8 @@ LOUD = 4.0
 """Float samples beyond it, full scale being 1, are not audio of a wrong level but of a wrong unit, ..."""
 LOUD_SHARE = 0.01
 """... if there are more of them than this."""
+LOUDEST = 2.0**32
+"""Beyond it no sample is audio at any scale, not even that of 32-bit integers."""
 MAX_CHANNELS = 32
 """More rows than this are taken for samples: audio given as [S, C] instead of [C, S]."""
 MAX_RATE = 10_000_000
@@ -51,6 +53,8 @@ def check_samples(samples: np.ndarray) -> None:
     if len(samples) == 0:
         raise AudioError("the audio is empty: give at least one sample")
     check_finite(samples)
+    if (loudest := float(np.abs(samples).max())) > LOUDEST:
+        raise AudioError(f"a sample is {loudest:g}, where full scale is 1: repair the audio or leave it out")
     check_scale(count_loud(samples), len(samples))
 
 

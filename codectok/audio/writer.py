@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import soundfile
 
-from codectok.audio.reader import PathLike, reason
+from codectok.audio.decoder import reason
+from codectok.audio.reader import PathLike
 from codectok.audio.samples import as_mono, check_finite, check_rate, to_int16
 from codectok.errors import AudioError
 from codectok.files.atomic import atomic_path

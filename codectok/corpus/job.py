@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from codectok.audio.reader import printable
+from codectok.audio.path import printable
 from codectok.corpus.plan import BATCH_SECONDS
 from codectok.corpus.reading import Failure
 from codectok.corpus.steps import Outcome

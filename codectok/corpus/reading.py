@@ -44,7 +44,8 @@ def attempt(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | 
 def measure(items: Sequence[Item]) -> tuple[list[float], float]:
     """Lengths in seconds, infinite where nothing tells it, and the CPU seconds that it took to look them up."""
     started = time.thread_time()
-    lengths = [math.inf if (seconds := seconds_of(item)) is None else seconds for item in items]
+    found = [attempt(seconds_of, item) for item in items]
+    lengths = [math.inf if seconds is None or isinstance(seconds, Failure) else seconds for seconds in found]
     return lengths, time.thread_time() - started
 
 

@@ -54,6 +54,8 @@ def clip_blocks(item: Item, reader: AudioReader, seconds: float = 10.0) -> Itera
     if item.whole:
         yield from reader.blocks(seconds)
         return
+    if reader.gaps:
+        raise AudioError(f"{describe(item)} is damaged, and a segment may not lie where it did: copy it again")
     rate, total = reader.rate, reader.num_samples
     start = round((item.offset or 0.0) * rate)
     # Ends are rounded as starts are, so that pieces that tile a recording share and miss no sample.

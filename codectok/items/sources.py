@@ -13,7 +13,8 @@ from __future__ import annotations
 import os
 import re
 
-from codectok.audio.reader import AudioReader, printable
+from codectok.audio.path import printable
+from codectok.audio.reader import AudioReader
 from codectok.errors import AudioError
 from codectok.items.item import Item
 from codectok.items.slices import open_slice

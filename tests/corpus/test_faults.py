@@ -97,7 +97,7 @@ def test_no_permission(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         raise PermissionError(13, "Permission denied")
 
     # root may read everything, so the system's answer is played.
-    monkeypatch.setattr("codectok.audio.reader._Forward", refused)
+    monkeypatch.setattr("codectok.audio.decoder._Forward", refused)
     assert "cannot be opened (Permission denied): allow reading it" in fault_of(item)
 
 

@@ -13,7 +13,8 @@ from typing import TextIO
 import numpy as np
 
 from codectok import registry
-from codectok.audio.reader import AudioReader, printable
+from codectok.audio.path import printable
+from codectok.audio.reader import AudioReader
 from codectok.corpus.prepare.listing import Listed, Lister, layout_error
 from codectok.errors import AudioError, CodectokError
 from codectok.files.atomic import atomic_path

@@ -1,0 +1,118 @@
+"""One stream of a file through libsndfile."""
+
+from __future__ import annotations
+
+from typing import BinaryIO
+
+import numpy as np
+import soundfile
+
+from codectok.errors import AudioError
+
+MAX_CHANNELS = 64
+"""A file that claims more is damaged."""
+MAX_RATE = 1_000_000
+"""Hz; a file that claims more is damaged."""
+BLOCK_VALUES = 2**24
+"""Values, over all channels, that are decoded at a time."""
+_UNKNOWN = 2**62
+_STEP = 64
+"""Samples at a time up to where a file is damaged: what the frames of codecs are multiples of."""
+
+
+class _Forward(soundfile.SoundFile):
+    """Reads straight on.
+
+    soundfile seeks after every read of a file that says it can seek. That loses an MP3's bit reservoir (full-scale
+    errors at every block), and fails on a FLAC that does not state its length.
+    """
+
+    def seekable(self) -> bool:
+        return False
+
+
+class Decoder:
+    """A stream, from its start on.
+
+    Args:
+        source: path, or a seekable file, which stays open.
+        name: for messages.
+
+    Attributes:
+        rate: Hz.
+        channels: how many.
+        num_samples: a channel, as the header says; None where it says nothing.
+        format: libsndfile's name of it.
+
+    Raises:
+        AudioError: it is no audio, or claims what no audio has.
+    """
+
+    def __init__(self, source: bytes | BinaryIO, name: str) -> None:
+        self.name = name
+        try:
+            self._file = _Forward(source)
+        except PermissionError as error:
+            raise AudioError(f"{name} cannot be opened ({error.strerror}): allow reading it") from None
+        except (soundfile.SoundFileError, OSError, TypeError, ValueError) as error:  # TypeError: headerless .raw
+            raise AudioError(
+                f"{name} cannot be read as audio ({reason(error)}): give WAV, FLAC, Ogg or MP3, or convert it"
+            ) from None
+        self.rate, self.channels, self.format = int(self._file.samplerate), self._file.channels, self._file.format
+        frames = int(self._file.frames)
+        self.num_samples = None if frames >= _UNKNOWN else frames
+        if not 1 <= self.rate <= MAX_RATE or not 1 <= self.channels <= MAX_CHANNELS or frames < 0:
+            self.close()
+            raise AudioError(
+                f"{name} claims {self.channels} channels at {self.rate} Hz, which no recording has: convert it again"
+            )
+        self.sequential = self.format in ("MP3", "OGG")
+        """Whether a sample is right only if all before it were decoded."""
+
+    @property
+    def log(self) -> str:
+        """What libsndfile notes of the header."""
+        return str(self._file.extra_info)
+
+    def seek(self, start: int) -> bool:
+        """Go to sample ``start``; False where the file does not allow it."""
+        try:
+            return not self.sequential and int(self._file.seek(start)) == start
+        except soundfile.SoundFileError:
+            return False  # a FLAC without its length
+
+    def read(self, count: int) -> np.ndarray:
+        """Up to ``count`` samples, float32 [S, C].
+
+        Raises:
+            AudioError: the stream is damaged there.
+        """
+        try:
+            return self._file.read(min(count, BLOCK_VALUES // self.channels), dtype="float32", always_2d=True)
+        except (soundfile.SoundFileError, OSError) as error:
+            raise AudioError(
+                f"{self.name} is truncated or damaged ({reason(error)}): copy or decode it again"
+            ) from None
+
+    def close(self) -> None:
+        """End it."""
+        self._file.close()
+
+
+def until_damage(decoder: Decoder, start: int, count: int) -> np.ndarray:
+    """What a new decoder of a damaged stream gives from ``start`` on, float32 [<= count, C]."""
+    parts, at = [], 0
+    try:
+        while at < start and len(block := decoder.read(start - at)):
+            at += len(block)
+        while count > 0 and len(block := decoder.read(min(_STEP, count))):
+            parts.append(block)
+            count -= len(block)
+    except AudioError:
+        pass
+    return np.concatenate(parts) if parts else np.zeros((0, decoder.channels), np.float32)
+
+
+def reason(error: Exception) -> str:
+    """libsndfile's own words, without the path it repeats."""
+    return " ".join(getattr(error, "error_string", str(error)).split()).rstrip(".")
