@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from codectok.cli.console import handle_errors, print_json, print_table
+from codectok.cli.help import command
 from codectok.errors import CodectokError
 from codectok.extras import need
 from codectok.fingerprint import same
@@ -20,7 +21,7 @@ PATTERNS = ("single", "flatten", "frame", "codebook-major")
 """Typed here so that ``--help`` need not import them; a test compares."""
 
 
-@click.command()
+@command()
 @click.argument("inputs", metavar="STORE|TOKENS...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
     "--vocab-size", "vocab_sizes", multiple=True, required=True, type=click.IntRange(min=2), metavar="V",
@@ -30,7 +31,9 @@ PATTERNS = ("single", "flatten", "frame", "codebook-major")
 @click.option("--codebooks", type=click.IntRange(min=1), metavar="K", help="Use the first K codebooks.")
 @click.option("--pattern", type=click.Choice(PATTERNS), help="Order of the codes.  [default: single, or flatten]")
 @click.option("--dedup/--no-dedup", default=None, help="Merge runs of equal frames first.  [default: for K = 1]")
-@click.option("--min-frequency", type=click.IntRange(min=1), default=2, show_default=True, help="Of a merged pair.")
+@click.option(
+    "--min-frequency", type=click.IntRange(min=1), metavar="N", default=2, show_default=True, help="Of a merged pair."
+)
 @click.option("--overwrite", is_flag=True, help="Replace a bpe.json that is there.")
 @click.option("--json", "as_json", is_flag=True, help="Print the table as JSON.")
 @handle_errors
@@ -48,6 +51,10 @@ def bpe(
     """Train BPE on token stores and .ctk files, and show what it saves on them.
 
     The largest vocabulary is written; the smaller ones are its prefixes: load(FOLDER).bpe.truncate(V).
+
+    \b
+    Examples:
+      codectok units bpe store --vocab-size 4000 --vocab-size 8000 -o my-units
     """
     need("training BPE needs", "units", "tokenizers")
     from kmeans_units.bpe import train_bpe

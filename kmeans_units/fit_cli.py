@@ -9,13 +9,14 @@ import click
 
 from codectok.cli.console import finish, handle_errors, print_json, print_table
 from codectok.cli.explain import explain_option, needed, print_settings
+from codectok.cli.help import command
 from codectok.extras import need
 
 if TYPE_CHECKING:
     from kmeans_units.recipe import FitRecipe
 
 
-@click.command()
+@command()
 @click.argument("recipe")
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
 @click.option("-o", "--output", "out", metavar="OUT", help="Model folder to write.  [required]")
@@ -42,6 +43,11 @@ def fit(
 
     OUT gets config.json, model.safetensors, fit.json (inertia, held-out inertia, dead clusters, frames) and bpe.json: a
     model folder that `--tokenizer` takes.
+
+    \b
+    Examples:
+      codectok units fit hubert-base data=corpus/ layer=9 k=500 -o my-units
+      codectok units fit whisper-base data=corpus/ --explain
     """
     from kmeans_units.fit import fit_units
     from kmeans_units.recipe import explain_recipe, load_recipe, read_recipe

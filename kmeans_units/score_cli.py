@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from codectok.cli.console import finish, handle_errors, print_json, progress
+from codectok.cli.help import command
 from codectok.errors import CodectokError
 from codectok.extras import need
 
@@ -20,7 +21,7 @@ FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 NEW = click.Path(dir_okay=False, path_type=Path)
 
 
-@click.command()
+@command()
 @click.argument("tokenizer")
 @click.argument("corpus", type=click.Path(exists=True))
 @click.option("--codebooks", default="1", metavar="K|all", show_default=True, help="Score the first K codebooks.")
@@ -34,8 +35,10 @@ NEW = click.Path(dir_okay=False, path_type=Path)
               help="Disturb N clips; 0 for none.")  # fmt: skip
 @click.option("--join", type=FILE, metavar="TABLE", help="Add this table's columns to the manifest's, by path.")
 @click.option("--where", multiple=True, metavar="COLUMN=PATTERN", help="Only these clips, as language='en*'.")
-@click.option("--resamples", type=click.IntRange(min=10), default=500, show_default=True, help="Of the bootstrap.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of all draws.")
+@click.option(
+    "--resamples", type=click.IntRange(min=10), metavar="N", default=500, show_default=True, help="Of the bootstrap."
+)
+@click.option("--seed", type=int, metavar="N", default=0, show_default=True, help="Of all draws.")
 @click.option("--plot", type=NEW, metavar="FILE.png", help="Draw a clip's units against its spectrogram.")
 @click.option("--plot-clip", metavar="NAME", help="Path or id of the clip to draw; default the first with labels.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
@@ -45,6 +48,11 @@ def score(**options: Any) -> None:
 
     Phones need labels (--phones) or transcripts (--align); ABX needs these or an item file. Clips that cannot be read
     or aligned are counted and left out.
+
+    \b
+    Examples:
+      codectok units score units corpus/
+      codectok units score km:my-units corpus/ --phones phones.tsv --features
     """
     from codectok.items.corpus import read_corpus
     from codectok.tokenizer import load

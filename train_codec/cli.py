@@ -9,11 +9,12 @@ import click
 
 from codectok.cli.console import handle_errors
 from codectok.cli.explain import explain_option, json_option, print_settings
+from codectok.cli.help import command
 from codectok.extras import need
 from codectok.files.folder_lock import FolderLock
 
 
-@click.command()
+@command()
 @click.argument("recipe")
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
 @explain_option
@@ -29,6 +30,11 @@ def train(recipe: str, overrides: tuple[str, ...], explain: bool, as_json: bool)
 
     The run folder gets checkpoint.pt (everything needed to resume), log.jsonl, tensorboard/, and model/ with the
     averaged weights, a model folder that `--tokenizer` takes.
+
+    \b
+    Examples:
+      codectok train tiny --explain
+      codectok train speech-16k data=corpus/ out=runs/speech steps=20000
     """
     from train_codec.recipe import Recipe, build_recipe, explain_recipe, read_recipe
 

@@ -7,9 +7,10 @@ from pathlib import Path
 import click
 
 from codectok.cli.console import handle_errors
+from codectok.cli.help import command
 
 
-@click.command()
+@command()
 @click.argument("run", metavar="RUN")
 @click.option("-o", "--out", metavar="OUT.png", help="File to write.  [default: RUN/curves.png]")
 @handle_errors
@@ -18,6 +19,10 @@ def plot(run: str, out: str | None) -> None:
 
     RUN is the folder of a run (out= of its recipe), finished or not: losses, PESQ, STOI and mel distance per bitrate,
     use of the codebooks per level, learning rate and gradient norm, as far as its log.jsonl has them.
+
+    \b
+    Examples:
+      codectok plot runs/speech -o curves.png
     """
     from train_codec.watch.plot import plot as draw
 

@@ -5,16 +5,23 @@ from __future__ import annotations
 import click
 
 from codectok.cli.console import Row, handle_errors, print_table
+from codectok.cli.help import command
 
 KINDS = ("suites", "tasks", "inputs", "probes", "metrics", "datasets")
 
 
-@click.command("list")
+@command("list")
 @click.argument("what", type=click.Choice(KINDS), required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 @handle_errors
 def list_names(what: str | None, as_json: bool) -> None:
-    """List what suites can name: suites, tasks, inputs, probes, metrics or datasets; default suites."""
+    """List what suites can name: suites, tasks, inputs, probes, metrics or datasets; default suites.
+
+    \b
+    Examples:
+      codectok bench list
+      codectok bench list tasks
+    """
     print_table("", _TABLES[what or "suites"](), as_json)
 
 

@@ -11,6 +11,7 @@ import click
 
 from codectok.cli.console import Progress, finish, handle_errors, print_table, progress
 from codectok.cli.explain import explain_option, json_option, print_settings
+from codectok.cli.help import command
 from codectok.errors import CodectokError
 from codectok.extras import need
 
@@ -21,13 +22,16 @@ from ..runner.results import OLD, Row
 from ..runner.run import CACHE, Watcher
 
 
-@click.command()
+@command()
 @click.argument("suite")
 @click.option("-o", "--out", type=click.Path(path_type=Path), help="Results folder.  [default: runs/bench-SUITE]")
 @click.option(
-    "--jobs", type=click.IntRange(min=0), help="Worker processes, one thread each; 0: none.  [default: cores]"
+    "--jobs",
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="Worker processes, one thread each; 0: none.  [default: cores]",
 )
-@click.option("--seeds", type=click.IntRange(min=1), help="Seeds of every task, instead of the suite's.")
+@click.option("--seeds", type=click.IntRange(min=1), metavar="N", help="Seeds of every task, instead of the suite's.")
 @click.option("--only", multiple=True, metavar="TASK/INPUT", help="Only these cells: TASK, TASK/INPUT or /INPUT.")
 @click.option("--data", multiple=True, metavar="NAME=DIR", help="Folder of a data set, or of a family (librispeech).")
 @click.option("--folder", multiple=True, metavar="NAME=DIR", help="Folder of a model that the suite names {NAME}.")
@@ -60,6 +64,12 @@ def run(
     """Run SUITE (a packaged name or a YAML file); a run that was stopped goes on where it was.
 
     Exit status: 0 all done or not computed for a stated reason, 1 some cells failed, 2 nothing could be done.
+
+    \b
+    Examples:
+      codectok bench run mini-quick --dry-run
+      codectok bench run mini-quick --explain
+      codectok bench run mini --only si --seeds 5 -o results
     """
     if judge and not Path(judge).is_dir() and not re.fullmatch(r"[\w.-]+/[\w.-]+", judge):
         raise CodectokError(f"--judge {judge} is no folder, and no hub id such as openai/whisper-small")

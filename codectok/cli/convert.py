@@ -7,11 +7,12 @@ from pathlib import Path
 import click
 
 from codectok.cli.console import handle_errors, print_json, print_table, progress
+from codectok.cli.help import command
 from codectok.stops import GOES_ON, keeping
 from codectok.store.names import FORMATS, SINGLE_STREAM
 
 
-@click.command()
+@command()
 @click.argument("store", type=click.Path(path_type=Path))
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Folder of the new store.")
 @click.option("--format", "format_", type=click.Choice(FORMATS), help="Of the new store.  [default: as STORE is]")
@@ -40,6 +41,11 @@ def convert(
 
     Ids, codes, durations and lengths are all kept; what --codebooks leaves out, and labels that the format has no place
     for, are printed. A format that cannot hold the store is refused, with what to do.
+
+    \b
+    Examples:
+      codectok convert store -o kaldi --format kaldi
+      codectok convert store -o labelled --labels train.csv
     """
     from codectok.store import open_store
     from codectok.store.convert import convert_store

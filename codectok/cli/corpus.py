@@ -7,15 +7,22 @@ from pathlib import Path
 import click
 
 from codectok.cli.console import finish, handle_errors, print_json, print_table, progress
+from codectok.cli.help import command
+from codectok.cli.lazy import LazyGroup
 from codectok.extras import need
 
+COMMANDS = {
+    "prepare": (f"{__name__}:prepare", "Write manifests of a known corpus from its layout on disk."),
+    "segment": (f"{__name__}:segment", "Cut long recordings into pieces, as a manifest."),
+}
 
-@click.group()
+
+@click.group(cls=LazyGroup, table=COMMANDS)
 def corpus() -> None:
     """Make manifests that tokenize reads: of known corpora, or of pieces of long recordings."""
 
 
-@corpus.command()
+@command()
 @click.argument("name", required=False)
 @click.argument("folder", required=False, type=click.Path(path_type=Path))
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder of the manifests, one a split.")
@@ -26,6 +33,11 @@ def prepare(name: str | None, folder: Path | None, output: Path | None, show: bo
     """Write JSONL manifests of the corpus NAME, which lies in FOLDER as its makers lay it out.
 
     What is missing is in OUTPUT/missing.jsonl: audio (exit status 1), transcripts, and files that no list names.
+
+    \b
+    Examples:
+      codectok corpus prepare --list
+      codectok corpus prepare librispeech LibriSpeech -o manifests
     """
     if show:
         from codectok.cli.listing import list_names
@@ -60,7 +72,7 @@ def prepare(name: str | None, folder: Path | None, output: Path | None, show: bo
     finish(sum(s.clips for s in made.splits.values()), made.no_audio)
 
 
-@corpus.command()
+@command()
 @click.argument("corpus", type=click.Path(path_type=Path))
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Manifest, .jsonl.")
 @click.option("--max", "max_seconds", required=True, type=float, metavar="SECONDS", help="Longest piece.")
@@ -68,7 +80,13 @@ def prepare(name: str | None, folder: Path | None, output: Path | None, show: bo
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
 @handle_errors
 def segment(corpus: Path, output: Path, max_seconds: float, vad: bool, as_json: bool) -> None:
-    """Cut the files of CORPUS into pieces, as a manifest of offsets and durations: no audio is written."""
+    """Cut the files of CORPUS into pieces, as a manifest of offsets and durations: no audio is written.
+
+    \b
+    Examples:
+      codectok corpus segment corpus/ -o pieces.jsonl --max 0.1
+      codectok corpus segment talks/ -o pieces.jsonl --max 20 --vad
+    """
     from codectok.corpus.segment import segment_corpus
     from codectok.corpus.voice import webrtc
 

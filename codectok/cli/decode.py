@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from codectok.cli.console import Progress, handle_errors, open_tokenizer
+from codectok.cli.help import command
 from codectok.cli.jobs import FileDone, finished, report, run_jobs
 from codectok.cli.paths import FileJob, plan
 from codectok.errors import CodectokError
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 _FORMATS = ("wav", "flac")
 
 
-@click.command()
+@command()
 @click.argument("tokens", nargs=-1, required=True, type=click.Path())
 @click.option(
     "-o", "--output", "out", required=True, type=click.Path(), help="Folder, or a .wav or .flac file for one input."
@@ -35,6 +36,11 @@ def decode(
     """Turn .ctk token files back into audio.
 
     TOKENS are .ctk files or folders. Files of a folder keep their path below it; two inputs for one output are refused.
+
+    \b
+    Examples:
+      codectok decode tokens -o audio
+      codectok decode a.ctk -o again.flac --tokenizer units
     """
     suffixes = tuple(f".{name}" for name in _FORMATS)
     given = Path(out).suffix.lower()

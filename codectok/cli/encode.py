@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from codectok.cli.console import Progress, handle_errors, open_tokenizer, tokenizer_options
+from codectok.cli.help import command
 from codectok.cli.jobs import FileDone, finished, report, run_jobs
 from codectok.cli.paths import FileJob, plan
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from codectok.tokenizer import Tokenizer
 
 
-@click.command()
+@command()
 @click.argument("audio", nargs=-1, required=True, type=click.Path())
 @click.option(
     "-o", "--output", "out", required=True, type=click.Path(), help="Folder, or a .ctk file for a single input."
@@ -36,6 +37,12 @@ def encode(
     """Turn audio files into .ctk token files.
 
     AUDIO are files or folders. Files of a folder keep their path below it; two inputs for one output are refused.
+
+    \b
+    Examples:
+      codectok encode a.flac b.mp3 -o tokens
+      codectok encode corpus/ -o tokens-low --bitrate 1.5
+      codectok encode a.flac -o a.ctk --tokenizer units
     """
     from codectok.items.item import AUDIO_SUFFIXES
 

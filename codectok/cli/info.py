@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from codectok.cli.console import format_value, handle_errors, print_json, print_table
+from codectok.cli.help import command
 
 if TYPE_CHECKING:
     from codectok.abilities import EncoderFacts
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 Facts = dict[str, Any]
 
 
-@click.command()
+@command()
 @click.argument("target", metavar="TOKENIZER|FILE.ctk|STORE", default="speech")
 @click.option("--list", "kind", metavar="KIND", help="List what has a name: tokenizers, encoders, metrics, ...")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -27,6 +28,13 @@ def info(target: str, kind: str | None, as_json: bool) -> None:
 
     With --list, show instead what there is of a kind, which package brings it, and what is missing to use it.
     A packaged name is the tokenizer even where a file or folder has that name: write ./NAME for those.
+
+    \b
+    Examples:
+      codectok info speech
+      codectok info a.ctk --json
+      codectok info store
+      codectok info --list metrics
     """
     from codectok import registry
 

@@ -7,10 +7,11 @@ from pathlib import Path
 import click
 
 from codectok.cli.console import describe, finish, handle_errors, print_json, progress
+from codectok.cli.help import command
 from codectok.errors import CodectokError
 
 
-@click.command()
+@command()
 @click.argument("audio", nargs=-1, required=True, type=click.Path())
 @click.option(
     "-o", "--output", "out", required=True, type=click.Path(), metavar="REPORT.html", help="The page to write."
@@ -18,7 +19,7 @@ from codectok.errors import CodectokError
 @click.option("--tokenizer", "names", multiple=True, metavar="T", help="May be repeated.  [default: speech]")
 @click.option("--codebooks", multiple=True, type=click.IntRange(min=1), metavar="K", help="May be repeated.")
 @click.option("--bitrate", "bitrates", multiple=True, type=float, metavar="KBPS", help="May be repeated.")
-@click.option("--seconds", type=click.FloatRange(0, 600, min_open=True), default=20.0, show_default=True,
+@click.option("--seconds", type=click.FloatRange(0, 600, min_open=True), metavar="X", default=20.0, show_default=True,
               help="Of each clip, show the first so many seconds.")  # fmt: skip
 @click.option("--phones", type=click.Path(exists=True, dir_okay=False), metavar="TSV",
               help="Labels to show: path, onset, offset, phone.")  # fmt: skip
@@ -37,6 +38,11 @@ def inspect(
     """Compare tokenizers on some clips, in one HTML page that needs no network.
 
     Every tokenizer is shown at every number of codebooks (or bitrate) given; AUDIO are files or folders.
+
+    \b
+    Examples:
+      codectok inspect a.flac -o report.html
+      codectok inspect corpus/ -o two.html --tokenizer speech --tokenizer units
     """
     from codectok.cli.paths import expand
     from codectok.files.atomic import atomic_path

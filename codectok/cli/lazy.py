@@ -14,6 +14,7 @@ from typing import Any
 import click
 
 from codectok import registry, stops
+from codectok.cli.help import shown
 from codectok.cli.source_help import source_help
 from codectok.errors import CodectokError
 
@@ -67,12 +68,19 @@ class LazyGroup(click.Group):
             raise click.UsageError(f"no command {args[0]!r}; there are {', '.join(self.list_commands(ctx))}", ctx)
         return super().resolve_command(ctx, args)
 
+    def help_lines(self) -> list[tuple[str, str]]:
+        """Name and help line of every command, without importing any."""
+        own = [(name, line) for name, (_, line) in self.table.items()]
+        return own + [(name, source_help(entry.target)) for name, entry in self.plugins.items()]
+
+    def get_help(self, ctx: click.Context) -> str:
+        """The text of ``--help``."""
+        return shown(self, ctx, commands=self.help_lines())
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The list of commands in ``--help``, without importing any."""
-        rows = [(name, line) for name, (_, line) in self.table.items()]
-        rows += [(name, source_help(entry.target)) for name, entry in self.plugins.items()]
+        """The list of commands in ``--help`` as plain text."""
         with formatter.section("Commands"):
-            formatter.write_dl(rows)
+            formatter.write_dl(self.help_lines())
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """As click does, errors in one line."""

@@ -8,12 +8,13 @@ from pathlib import Path
 import click
 
 from codectok.cli.console import handle_errors, print_json, print_table
+from codectok.cli.help import command
 from codectok.extras import need
 
 METHODS = ("mean", "mean+noise", "normal", "codebook")
 
 
-@click.command()
+@command()
 @click.argument("model")
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Folder of the extended model.")
 @click.option("--tokenizer", metavar="T", help="Audio tokenizer.  [default: speech; with --preset none]")
@@ -23,7 +24,7 @@ METHODS = ("mean", "mean+noise", "normal", "codebook")
 @click.option("--timestamps", type=click.IntRange(min=0), default=0, metavar="N", help="Add N timestamps of 20 ms.")
 @click.option("--init", type=click.Choice(METHODS), default="mean+noise", show_default=True, help="Of the new rows.")
 @click.option("--pad-multiple", type=click.IntRange(min=1), default=1, metavar="N", help="Pad rows to a multiple of N.")
-@click.option("--seed", type=int, default=0, help="Of the initialisation.")
+@click.option("--seed", type=int, metavar="N", default=0, help="Of the initialisation.")
 @click.option("--text", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Text file to measure on.")
 @click.option("--overwrite", is_flag=True, help="Replace OUT if it exists.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
@@ -47,6 +48,11 @@ def extend(
 
     Rows that it has stay as they are, bit for bit. The report, also in OUT/extend_report.json, says how the new rows
     compare to those of text, and how much probability they take from it.
+
+    \b
+    Examples:
+      codectok llm extend Qwen/Qwen2.5-0.5B -o extended --tokenizer units
+      codectok llm extend gpt2/ -o extended --codebooks 4 --timestamps 1501
     """
     need("codectok llm extend needs", "llm", "transformers", "tokenizers")
     from codectok.llm.model.extend import ExtendOptions, extend_folder

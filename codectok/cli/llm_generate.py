@@ -8,21 +8,33 @@ from typing import Any
 import click
 
 from codectok.cli.console import handle_errors
+from codectok.cli.help import command
 from codectok.extras import need
 
 
-@click.command()
+@command()
 @click.argument("model")
 @click.option("--prompt", default="", help="Text to continue. Audio tokens written in it stay text.")
 @click.option("--audio", type=click.Path(exists=True, dir_okay=False), help="Audio file, after the text.")
 @click.option("--task", metavar="T", help="Arrange both as `llm pack` does for this task: asr, tts, ...")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Speak: write the audio to this .wav file.")
 @click.option("--tokenizer", metavar="T", help="Audio tokenizer.  [default: the one it was extended with]")
-@click.option("--max-tokens", type=click.IntRange(min=1), default=1024, show_default=True, help="New ids at most.")
-@click.option("--max-seconds", type=click.FloatRange(min=0, min_open=True), help="Of each audio, at most.")
-@click.option("--temperature", type=click.FloatRange(min=0), default=0.0, show_default=True, help="0: the likeliest.")
-@click.option("--top-p", type=click.FloatRange(0, 1), default=1.0, show_default=True, help="Share that is drawn from.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the draws.")
+@click.option(
+    "--max-tokens", type=click.IntRange(min=1), metavar="N", default=1024, show_default=True, help="New ids at most."
+)
+@click.option("--max-seconds", type=click.FloatRange(min=0, min_open=True), metavar="X", help="Of each audio, at most.")
+@click.option(
+    "--temperature", type=click.FloatRange(min=0), metavar="X", default=0.0, show_default=True, help="0: the likeliest."
+)
+@click.option(
+    "--top-p",
+    type=click.FloatRange(0, 1),
+    metavar="X",
+    default=1.0,
+    show_default=True,
+    help="Share that is drawn from.",
+)
+@click.option("--seed", type=int, metavar="N", default=0, show_default=True, help="Of the draws.")
 @click.option("--unconstrained", is_flag=True, help="Let the model say what does not fit; it is dropped.")
 @click.option("--device", default="cpu", show_default=True, help="Torch device of the model.")
 @handle_errors
@@ -41,7 +53,13 @@ def generate(
     unconstrained: bool,
     device: str,
 ) -> None:
-    """Continue a prompt with MODEL, a folder with audio tokens: text goes to stdout, and with -o it speaks."""
+    """Continue a prompt with MODEL, a folder with audio tokens: text goes to stdout, and with -o it speaks.
+
+    \b
+    Examples:
+      codectok llm generate trained --task asr --audio a.flac
+      codectok llm generate trained --task tts --prompt 'Good morning.' -o a.wav
+    """
     need("codectok llm generate needs", "llm", "transformers", "tokenizers")
     from codectok.llm.generate.generation import generate as events
     from codectok.llm.model.extend_report import extended_with

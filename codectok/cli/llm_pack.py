@@ -7,12 +7,13 @@ from pathlib import Path
 import click
 
 from codectok.cli.console import finish, handle_errors, print_json, print_table, progress
+from codectok.cli.help import command
 
 PATH = click.Path(path_type=Path)
 PATTERNS = ("flatten", "sections")
 
 
-@click.command()
+@command()
 @click.argument("store", type=PATH)
 @click.option("-o", "--output", required=True, type=PATH, help="Folder of the dataset.")
 @click.option("--model", "--vocab", "model", required=True, type=PATH, help="Folder with audio_vocab.json.")
@@ -21,9 +22,16 @@ PATTERNS = ("flatten", "sections")
 @click.option("--text", type=PATH, help="Manifest or table with the texts, by id.  [default: the labels of STORE]")
 @click.option("--target", type=PATH, metavar="STORE", help="Store of the target speech, under the same ids.")
 @click.option("--pattern", default="flatten", show_default=True, metavar="P", help="flatten, sections, or JSON.")
-@click.option("--length", type=click.IntRange(min=2), default=4096, show_default=True, help="Tokens a row.")
 @click.option(
-    "--window", type=click.IntRange(min=1), default=4096, show_default=True, help="Sequences packed together."
+    "--length", type=click.IntRange(min=2), metavar="N", default=4096, show_default=True, help="Tokens a row."
+)
+@click.option(
+    "--window",
+    type=click.IntRange(min=1),
+    metavar="N",
+    default=4096,
+    show_default=True,
+    help="Sequences packed together.",
 )
 @click.option("--cut", is_flag=True, help="Fill rows by cutting sequences, between frames.")
 @click.option(
@@ -32,13 +40,20 @@ PATTERNS = ("flatten", "sections")
     show_default=True,
     help="Text tokens and frames, for interleaved (to learn from: such sequences have no markers to generate by).",
 )
-@click.option("--group", type=click.IntRange(min=1), default=4, show_default=True, help="Utterances a sequence.")
+@click.option(
+    "--group", type=click.IntRange(min=1), metavar="N", default=4, show_default=True, help="Utterances a sequence."
+)
 @click.option("--prompt-seconds", type=click.FloatRange(min=0), metavar="S", help="Given, for speech-continuation.")
 @click.option(
-    "--time-weight", type=click.FloatRange(min=0), default=1.0, show_default=True, help="Of times in captions."
+    "--time-weight",
+    type=click.FloatRange(min=0),
+    metavar="X",
+    default=1.0,
+    show_default=True,
+    help="Of times in captions.",
 )
 @click.option("--codebook-weights", metavar="W", help="Loss weights of the codebooks: 4,1,1,1")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of what a task draws.")
+@click.option("--seed", type=int, metavar="N", default=0, show_default=True, help="Of what a task draws.")
 @click.option("--overwrite", is_flag=True, help="Replace the dataset if it exists.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 @handle_errors
@@ -66,6 +81,11 @@ def pack(
     """Write the utterances of STORE as training sequences of a task, packed into rows, in parquet.
 
     Exit status 1 if items were left out: dropped.jsonl in the dataset lists each with its reason.
+
+    \b
+    Examples:
+      codectok llm pack store -o data/asr --model extended --task asr
+      codectok llm pack store -o data/tts --model extended --task tts
     """
     from dataclasses import asdict
 

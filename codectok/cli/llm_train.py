@@ -9,10 +9,11 @@ import click
 
 from codectok.cli.console import handle_errors
 from codectok.cli.explain import explain_option, json_option, needed, print_settings
+from codectok.cli.help import command
 from codectok.extras import need
 
 
-@click.command()
+@command()
 @click.argument("dataset", type=click.Path(exists=True, file_okay=False))
 @click.argument("model")
 @click.argument("settings", nargs=-1, required=True, metavar="STAGES.YAML [KEY=VALUE]...")
@@ -28,6 +29,11 @@ def train(
     The file has settings and a list of stages, each with what moves (adapter, new-rows, lora, lora+new-rows, all),
     steps and learning_rate. KEY=VALUE changes one, such as batch=4 or stages.0.steps=100. A run that was interrupted
     goes on with the same command. Several processes: torchrun --nproc-per-node N -m codectok llm train ...
+
+    \b
+    Examples:
+      codectok llm train data/ extended stages.yaml -o trained
+      codectok llm train data/ extended stages.yaml batch=4 --explain
     """
     from codectok.llm.training.settings import explain_settings, read_settings
 

@@ -7,15 +7,21 @@ from pathlib import Path
 import click
 
 from codectok.cli.console import handle_errors, print_json
+from codectok.cli.help import command
 from codectok.extras import need
 
 
-@click.command()
+@command()
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @handle_errors
 def verify(folder: Path, as_json: bool) -> None:
-    """Check FOLDER, a model with audio tokens, against the rules of vLLM and llama.cpp. Exit status 1 if one fails."""
+    """Check FOLDER, a model with audio tokens, against the rules of vLLM and llama.cpp. Exit status 1 if one fails.
+
+    \b
+    Examples:
+      codectok llm verify extended
+    """
     need("codectok llm verify needs", "llm", "transformers", "tokenizers")
     import dataclasses
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from codectok.cli.console import handle_errors, print_json, print_table, progress
+from codectok.cli.help import command
 from codectok.stops import GOES_ON, keeping
 
 if TYPE_CHECKING:
@@ -19,12 +20,12 @@ SHOWN = 20
 """Problems that are printed; the rest are counted."""
 
 
-@click.command()
+@command()
 @click.argument("store", type=click.Path(path_type=Path))
 @click.option("--corpus", type=click.Path(path_type=Path), help="Check order and number against what it was made from.")
 @click.option("--sample", type=click.IntRange(min=1), metavar="N", help="Tokenize N items again and compare the codes.")
 @click.option("--tokenizer", metavar="T", help="With --sample.  [default: the store's]")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the sample.")
+@click.option("--seed", type=int, metavar="N", default=0, show_default=True, help="Of the sample.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @handle_errors
 def verify(
@@ -33,6 +34,11 @@ def verify(
     """Check STORE: checksums, every row's codes and lengths, ids, index, counts. Exit status 1 if anything is wrong.
 
     With --corpus, also that its items are those of the manifest, in order; with --sample, that they get the same codes.
+
+    \b
+    Examples:
+      codectok verify store
+      codectok verify store --corpus corpus/ --sample 2
     """
     from codectok.store import open_store
     from codectok.store.verify import verify_store
@@ -86,7 +92,7 @@ def _again(store: Store, corpus: Corpus, name: str | None, items: int, seed: int
         return check_sample(store, corpus, load(name or store.info.tokenizer), items, seed=seed)
 
 
-@click.command()
+@command()
 @click.argument("parts", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Folder of the whole store.")
 @click.option("--overwrite", is_flag=True, help="Delete a store or unfinished merge that is in the folder.")
@@ -96,6 +102,10 @@ def merge(parts: tuple[Path, ...], output: Path, overwrite: bool, as_json: bool)
     """Join PARTS, the folders of all `codectok tokenize --shard I/N` of a job, into the store one run would have made.
 
     Shards are hard links where the file system allows it, copies elsewhere: the parts can be deleted afterwards.
+
+    \b
+    Examples:
+      codectok merge part-1 part-2 -o whole
     """
     from codectok.store import open_store
     from codectok.store.merge import merge_stores

@@ -17,7 +17,7 @@ from codectok.cli.console import (
     progress,
     tokenizer_options,
 )
-from codectok.cli.sections import SectionedCommand
+from codectok.cli.help import command
 from codectok.extras import need
 from codectok.stops import keeping
 from codectok.store.names import FORMATS, SINGLE_STREAM
@@ -51,7 +51,7 @@ SECTIONS = {
 }
 
 
-@click.command(cls=SectionedCommand, sections=SECTIONS)
+@command(sections=SECTIONS)
 @click.argument("corpus", type=click.Path(path_type=Path))
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Folder of the store.")
 @tokenizer_options
@@ -116,6 +116,13 @@ def tokenize(
     .csv, .jsonl), or a Kaldi or lhotse one.
 
     The same command again goes on with a run that was stopped. Files that fail are listed, and are in errors.jsonl.
+
+    \b
+    Examples:
+      codectok tokenize corpus/ -o store --dry-run
+      codectok tokenize corpus/ -o store --tokenizer units --dedup
+      codectok tokenize train.csv -o part-1 --bitrate 1.5 --shard 1/2
+      codectok tokenize train.csv -o part-2 --bitrate 1.5 --shard 2/2
     """
     from codectok.corpus.crew import prepare_workers
     from codectok.items.corpus import read_corpus
