@@ -278,6 +278,11 @@ def read_audio(path: PathLike) -> tuple[np.ndarray, int]:
 
     Raises:
         AudioError: unreadable, empty, truncated, or with samples that are not finite.
+
+    Examples:
+        >>> audio, rate = codectok.read_audio("a.wav")
+        >>> audio.shape, rate
+        ((16000,), 16000)
     """
     with AudioReader(path) as reader:
         samples = np.concatenate(list(reader.blocks()))
