@@ -161,7 +161,7 @@ class MissingPackageError(CodectokError, ImportError):
 
     def __init__(self, *message: object, package: str | None = None, extra: str | None = None) -> None:
         super().__init__(*message)
-        self.package, self.extra = package, extra
+        self.package, self.extra, self.name = package, extra, package
 
 
 class AudioWarning(UserWarning):

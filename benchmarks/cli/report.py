@@ -24,7 +24,7 @@ def report(results: Path, out: Path | None) -> None:
     Examples:
       codectok bench report results -o report
     """
-    need("codectok bench report needs", "bench", "scipy", "matplotlib")
+    need("codectok bench report needs", "bench", "scipy")
     from ..report import write_report
 
     out = out or (results if results.is_dir() else results.parent) / "report"

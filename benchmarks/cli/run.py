@@ -77,7 +77,7 @@ def run(
         print_settings(explain_suite(suite, seeds, judge), as_json)
         return
     chosen = read_suite(suite, seeds, judge)
-    need("codectok bench run needs", "bench", "scipy", "matplotlib", *(["transformers"] if judge else []))
+    need("codectok bench run needs", "bench", "scipy", *(["transformers"] if judge else []))
     out = out or Path("runs") / f"bench-{chosen.name}"
     watcher = _Shown()
     with watcher:

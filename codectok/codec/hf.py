@@ -13,7 +13,7 @@ from torch import Tensor
 
 from codectok.codec.encodec import EncodecCodec
 from codectok.codec.folder import codec_config
-from codectok.codec.hf_names import Weights, encodec_config, encodec_weights, mimi_config, mimi_weights
+from codectok.codec.hf_names import REMEDY, Weights, encodec_config, encodec_weights, mimi_config, mimi_weights
 from codectok.codec.mimi import MimiCodec
 from codectok.codec.tokenizer import CodecTokenizer
 from codectok.errors import FormatError
@@ -45,7 +45,11 @@ def load_hf_codec(folder: Path) -> EncodecCodec | MimiCodec:
         else:
             kind = config.get("model_type")
             raise FormatError(
-                f"{folder}: model_type {kind!r} is not built in (encodec, mimi are); load it as hf:<id>", path=folder
+                f"{folder}: model_type {kind!r} is not built in (encodec, mimi are): {REMEDY}",
+                path=folder,
+                key="model_type",
+                given=kind,
+                allowed="encodec, mimi",
             )
         model.load_state_dict(state)
     except KeyError as error:

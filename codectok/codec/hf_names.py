@@ -17,6 +17,7 @@ from codectok.codec.seanet import ResidualBlock, Seanet
 from codectok.errors import FormatError
 
 Weights = dict[str, Tensor]
+REMEDY = "give another model, or make this one a tokenizer of your own (docs/own-tokenizer.md)"
 
 
 def _refuse(config: dict[str, Any], model: str, expected: dict[str, Any]) -> None:
@@ -24,7 +25,12 @@ def _refuse(config: dict[str, Any], model: str, expected: dict[str, Any]) -> Non
     for key, value in expected.items():
         if config.get(key, value) != value:
             got = config[key]
-            raise FormatError(f"{model} with {key} {got!r} is not built in (only {value!r} is); load it as hf:<id>")
+            raise FormatError(
+                f"{model} with {key} {got!r} is not built in (only {value!r} is): {REMEDY}",
+                key=key,
+                given=got,
+                allowed=repr(value),
+            )
 
 
 # -- configurations -------------------------------------------------------------------------------------------------
@@ -34,7 +40,13 @@ def _seanet(config: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
     """The fields of a SeanetConfig."""
     c = {**defaults, **{k: v for k, v in config.items() if v is not None}}
     if c["pad_mode"] not in PAD_MODES:
-        raise FormatError(f"pad_mode {c['pad_mode']!r} is not built in ({', '.join(PAD_MODES)}); load it as hf:<id>")
+        modes = ", ".join(PAD_MODES)
+        raise FormatError(
+            f"pad_mode {c['pad_mode']!r} is not built in ({modes} are): {REMEDY}",
+            key="pad_mode",
+            given=c["pad_mode"],
+            allowed=modes,
+        )
     return {
         "sample_rate": c["sampling_rate"],
         "dim": c["hidden_size"],
@@ -94,7 +106,11 @@ def mimi_config(config: dict[str, Any]) -> MimiCodecConfig:
     code_rate = config.get("frame_rate") or config.get("_frame_rate") or shape["sample_rate"] / (2 * hop)
     stride = int(math.ceil(shape["sample_rate"] / hop) / code_rate)
     if stride < 2:
-        raise FormatError(f"Mimi with frame_rate {code_rate} (no downsampling) is not built in; load it as hf:<id>")
+        raise FormatError(
+            f"Mimi with frame_rate {code_rate} (no downsampling) is not built in: {REMEDY}",
+            key="frame_rate",
+            given=code_rate,
+        )
     return MimiCodecConfig(
         **shape,
         code_stride=stride,
