@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-from codectok.cli.console import Progress, handle_errors, open_tokenizer
+from codectok.cli.console import handle_errors, open_tokenizer
 from codectok.cli.help import command
-from codectok.cli.jobs import FileDone, finished, report, run_jobs
-from codectok.cli.paths import FileJob, plan
+from codectok.cli.jobs import report, run_jobs
+from codectok.cli.paths import plan
 from codectok.errors import CodectokError
-
-if TYPE_CHECKING:
-    from codectok.tokenizer import Tokenizer
 
 _FORMATS = ("wav", "flac")
 
@@ -52,11 +48,6 @@ def decode(
     tok, _ = open_tokenizer(tokenizer, None, None)
     if not tok.can_decode:
         raise CodectokError(f"{tok.name} cannot decode: it has no decoder or vocoder")
-    report(run_jobs(jobs, partial(_decode_file, tok), "decode"), as_json)
-
-
-def _decode_file(tok: Tokenizer, job: FileJob, bar: Progress) -> FileDone:
     from codectok.cli.streams import decode_file
 
-    passed = decode_file(tok, job.source, job.target, lambda s: bar.note(f"{job.source.name} {s:.0f} s"))
-    return finished(tok, passed, job.target, job.source)
+    report(run_jobs(tok, jobs, partial(decode_file, tok), "decode"), as_json)

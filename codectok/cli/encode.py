@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
 
 import click
 
-from codectok.cli.console import Progress, handle_errors, open_tokenizer, tokenizer_options
+from codectok.cli.console import handle_errors, open_tokenizer, tokenizer_options
 from codectok.cli.help import command
-from codectok.cli.jobs import FileDone, finished, report, run_jobs
-from codectok.cli.paths import FileJob, plan
-
-if TYPE_CHECKING:
-    from codectok.tokenizer import Tokenizer
+from codectok.cli.jobs import report, run_jobs
+from codectok.cli.paths import plan
 
 
 @command()
@@ -48,11 +44,6 @@ def encode(
 
     jobs = plan(audio, out, take=AUDIO_SUFFIXES, suffix=".ctk", file_suffixes=(".ctk",), overwrite=overwrite)
     tok, k = open_tokenizer(tokenizer, codebooks, bitrate)
-    report(run_jobs(jobs, partial(_encode_file, tok, k), "encode"), as_json)
+    from codectok.cli.streams import encode_file  # imports torch: not before a wrong path is refused
 
-
-def _encode_file(tok: Tokenizer, k: int, job: FileJob, bar: Progress) -> FileDone:
-    from codectok.cli.streams import encode_file
-
-    passed = encode_file(tok, k, job.source, job.target, lambda s: bar.note(f"{job.source.name} {s:.0f} s"))
-    return finished(tok, passed, job.target, job.target)
+    report(run_jobs(tok, jobs, partial(encode_file, tok, k), "encode"), as_json)

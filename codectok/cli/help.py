@@ -15,7 +15,7 @@ from typing import Any
 import click
 
 Sections = Mapping[str, Sequence[str]]
-LOOK = {"theme": "cargo-slim", "text_paragraph_linebreaks": "\n\n"}
+LOOK = {"theme": "cargo-slim", "text_emojis": False, "text_paragraph_linebreaks": "\n\n"}
 
 _HYPHEN = "\N{NON-BREAKING HYPHEN}"
 

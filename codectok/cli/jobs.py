@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from codectok.cli.console import Progress, describe, finish, print_json, print_table, progress
+from codectok.cli.console import describe, finish, print_json, print_table, progress
 from codectok.cli.paths import FileJob
 from codectok.errors import CodectokError
 from codectok.stops import keeping
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from codectok.cli.streams import Streamed
     from codectok.tokenizer import Tokenizer
 
+CTK = ".ctk"
 _HOPELESS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 """Errors of the disk: the next file would fail as well."""
 
@@ -43,11 +44,12 @@ class FileDone:
     token_bytes: int
 
 
-def finished(tok: Tokenizer, passed: Streamed, target: Path, token_file: Path) -> FileDone:
-    """The figures of one file that went through a tokenizer."""
+def _figures(tok: Tokenizer, passed: Streamed, job: FileJob) -> FileDone:
+    """Of one file that went through a tokenizer, in either direction."""
     seconds = passed.num_samples / tok.sample_rate
     bits = tok.bitrate(passed.num_codebooks) * 1000 * seconds
-    return FileDone(target, seconds, passed.num_codebooks * passed.num_columns, bits, token_file.stat().st_size)
+    token_file = job.source if job.source.suffix.lower() == CTK else job.target
+    return FileDone(job.target, seconds, passed.num_codebooks * passed.num_columns, bits, token_file.stat().st_size)
 
 
 @dataclass
@@ -59,8 +61,14 @@ class JobsOutcome:
     wall: float = 0.0
 
 
-def run_jobs(jobs: Sequence[FileJob], work: Callable[[FileJob, Progress], FileDone], label: str) -> JobsOutcome:
+def run_jobs(tok: Tokenizer, jobs: Sequence[FileJob], work: Callable[..., Streamed], label: str) -> JobsOutcome:
     """Do every job; those that fail by a deliberate error, or cannot be read or written, are collected.
+
+    Args:
+        tok: the tokenizer that files go through.
+        jobs: the files.
+        work: ``work(source, target, tell)``, see :mod:`codectok.cli.streams`.
+        label: of the progress bar.
 
     Raises:
         OSError: the disk is full or read-only.
@@ -73,9 +81,11 @@ def run_jobs(jobs: Sequence[FileJob], work: Callable[[FileJob, Progress], FileDo
 
     with keeping(kept), progress(len(jobs), label) as bar:
         for job in jobs:
-            bar.note(job.source.name)
+            name = job.source.name
+            bar.note(name)
             try:
-                outcome.done.append(work(job, bar))
+                passed = work(job.source, job.target, lambda seconds, name=name: bar.note(f"{name} {seconds:.0f} s"))
+                outcome.done.append(_figures(tok, passed, job))
             except (CodectokError, OSError) as error:
                 if isinstance(error, OSError) and error.errno in _HOPELESS:
                     raise

@@ -66,7 +66,7 @@ class PartitionedVQ(Quantizer):
 
     def _encode(self, z: Tensor, count: int) -> Tensor:
         codes = [
-            part.encode(x, min(count - levels.start, len(levels)))
+            part._encode(x, min(count - levels.start, len(levels)))
             for part, levels, x in self._slices(z)
             if count > levels.start
         ]
@@ -74,7 +74,7 @@ class PartitionedVQ(Quantizer):
 
     def _decode(self, codes: Tensor) -> Tensor:
         slices = [
-            part.decode(codes[:, levels.start : levels.stop])
+            part._decode(codes[:, levels.start : levels.stop])
             for part, levels in zip(self.parts, self.levels_of, strict=True)
             if codes.shape[1] > levels.start
         ]
