@@ -9,13 +9,13 @@ import importlib
 
 import mkdocs_gen_files
 
-PACKAGES = ("codectok", "codectok.store", "codectok.llm", "codectok.units", "codectok.metrics")
+PACKAGES = ("codectok", "codectok.store", "codectok.llm", "codectok.units", "codectok.metrics", "codectok.testing")
 
 for package in PACKAGES:
     module = importlib.import_module(package)
     names = sorted(module.__all__, key=str.lower)
     with mkdocs_gen_files.open(f"reference/{package}.md", "w") as page:
-        page.write(f"# {package}\n\n{(module.__doc__ or '').strip()}\n\n")
+        page.write(f"# {package}\n\n{(module.__doc__ or '').partition('>>>')[0].strip()}\n\n")
         for name in names:
             # Where it is defined, not where it is listed: the static reader does not follow names that are lazy.
             found = getattr(module, name)
