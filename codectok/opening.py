@@ -10,6 +10,9 @@ from typing import Any
 from codectok import registry
 from codectok.errors import CodectokError, FormatError, UnknownTokenizerError
 from codectok.files.model_folder import read_config
+from codectok.log import logger
+
+LOG = logger(__name__)
 
 FAMILIES = ("codec_type", "model_type")
 """Keys of ``config.json`` that stand for a whole family of folders; its opener looks at their values."""
@@ -90,6 +93,7 @@ def open_hub(repo: str, name: str, device: str = "cpu") -> Any:
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     patterns = [*WANTED, "*.safetensors", "*.safetensors.index.json"]
+    LOG.info("getting %s from the hub, or what was fetched of it before", repo)
     try:
         folder = snapshot_download(repo, allow_patterns=patterns)
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:

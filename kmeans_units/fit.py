@@ -16,6 +16,7 @@ from codectok.errors import CodectokError
 from codectok.files.atomic import atomic_path
 from codectok.files.folder_lock import FolderLock
 from codectok.fingerprint import fingerprint
+from codectok.log import logger
 from codectok.stops import keeping
 from kmeans_units.kmeans import rounds
 from kmeans_units.recipe import FitRecipe
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from codectok.units import SpeechEncoder
     from codectok.units.kmeans.tokenizer import UnitTokenizer
     from codectok.units.kmeans.unit_stream import UnitStream
+
+LOG = logger(__name__)
 
 Count = Callable[[int, int], None]
 WHERE_AND_HOW = ("data", "device", "cache", "dump", "encoder", "bpe_vocab_sizes", "centroids")
@@ -72,6 +75,7 @@ def _fit_or_import(
     report = None if overwrite else _finished(out, key)
     wrote = report is None
     if report is not None:
+        LOG.info("%s holds this fit already: nothing is fitted again", out)
         _check_extras(recipe, out, report)
         from codectok.tokenizer import load
 

@@ -12,8 +12,11 @@ from typing import Any
 import numpy as np
 
 from codectok.files.atomic import atomic_path
+from codectok.log import logger
 from kmeans_units.clips import ReadClip
 from kmeans_units.reservoir import Reservoir
+
+LOG = logger(__name__)
 
 VALID_FRAMES = 32768
 """Most held-out frames: enough for 0.1 % accuracy of the inertia."""
@@ -109,8 +112,10 @@ class SampleRun:
             with zipfile.ZipFile(self.file) as archive:
                 self.fit.read(archive, "fit")
                 self.valid.read(archive, "valid")
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+            LOG.warning("%s cannot be read (%s): frames are sampled anew", self.file, error)
             self.clear()
             return
+        LOG.info("going on with the frames that %s has", self.file)
         self.next, self.shards, self.done = state["next"], state["shards"], state["done"]
         self.counts = Counts(**state["counts"])

@@ -11,7 +11,7 @@ from tests.import_graph import ROOT, circle, graph, imported, modules
 
 EDGES = graph()
 ROOMS = """
-    errors extras shipped fingerprint stops files settings registry processes audio tokens transforms items
+    errors extras log shipped fingerprint stops files settings registry processes audio tokens transforms items
     abilities facts streaming opening tokenizer codec units controls testing store corpus metrics
     llm.vocab llm.patterns llm.sequence llm.model llm.pack llm.continuous llm.training llm.generate llm
     inspect export pretrained cli

@@ -6,11 +6,14 @@ from contextlib import nullcontext
 
 from codectok.files.atomic import sweep
 from codectok.files.folder_lock import FolderLock
+from codectok.log import logger
 from codectok.stops import holding, keeping
 from train_codec.begin import begin_codes, begin_fixed
 from train_codec.data import prefetch
 from train_codec.trainer import Trainer
 from train_codec.watch.session import Session
+
+LOG = logger(__name__)
 
 
 def train(trainer: Trainer, until: int | None = None) -> None:
@@ -35,6 +38,8 @@ def _train(trainer: Trainer, until: int | None) -> None:
     clips = trainer.clips_fit = trainer.clips_fit if trainer.clips_fit is not None else trainer.clips("fit")
     val = trainer.clips("val")
     resumed = trainer.load()
+    if resumed:
+        LOG.info("going on at step %d of %d, from the checkpoint in %s", trainer.step, recipe.run.steps, trainer.out)
     with Session(trainer, val, resumed) as session, holding() as asked:
         for batch in prefetch(lambda step: trainer.batch(clips, step), trainer.step, stop):
             if trainer.step == recipe.distill.first_steps:

@@ -21,12 +21,15 @@ from torch import Tensor
 
 from codectok.errors import CodectokError
 from codectok.files.atomic import atomic_path
+from codectok.log import logger
 
 from ..contract import Clip, Dataset, Example, NotComputed, Split
 from ..datasets import read_clip, read_targets
 from ..datasets.splits import audio_files
 from ..inputs import Input
 from .cells import all_clips
+
+LOG = logger(__name__)
 
 VERSION = 1
 CHUNK = 256
@@ -131,6 +134,8 @@ class Cache:
     def _write(self, number: int) -> None:
         from safetensors.torch import save_file
 
+        if self._path(number).is_file():
+            LOG.warning("%s is damaged or of other clips: it is made again", self._path(number))
         started = time.perf_counter()
         stamp = _stamp(self.chunks[number])
         made: list[tuple[int, int, list[Tensor]]] = []

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar
 import click
 
 from codectok import stops
+from codectok.cli.verbosity import is_quiet
 from codectok.errors import CodectokError
 
 if TYPE_CHECKING:
@@ -148,7 +149,7 @@ class Progress:
 @contextlib.contextmanager
 def progress(total: float | None, label: str) -> Iterator[Progress]:
     """A progress bar of ``total`` steps (None: unknown) for the length of a with block; gone afterwards."""
-    if not sys.stderr.isatty():
+    if not sys.stderr.isatty() or is_quiet():
         yield Progress(None, None)
         return
     from rich import progress as bars

@@ -14,6 +14,8 @@ from typing import Any
 
 import click
 
+from codectok.cli.verbosity import telling, verbosity_options
+
 Sections = Mapping[str, Sequence[str]]
 LOOK = {"theme": "cargo-slim", "text_emojis": False, "text_paragraph_linebreaks": "\n\n"}
 
@@ -21,15 +23,21 @@ _HYPHEN = "\N{NON-BREAKING HYPHEN}"
 
 
 class HelpfulCommand(click.Command):
-    """A command whose help lists its options under headings.
+    """A command with -v and -q, whose help lists its options under headings.
 
     Args:
         sections: heading -> names of parameters, in the order of the help; what no section has comes last.
     """
 
     def __init__(self, *args: Any, sections: Sections | None = None, **kwargs: Any) -> None:
+        kwargs["params"] = [*(kwargs.get("params") or ()), *verbosity_options()]
         super().__init__(*args, **kwargs)
         self.sections = sections or {}
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command, with as much of the log as is asked for."""
+        with telling(ctx):
+            return super().invoke(ctx)
 
     def get_help(self, ctx: click.Context) -> str:
         """The text of ``--help``."""

@@ -15,10 +15,13 @@ from codectok.corpus.scheduler import Finished, Shard
 from codectok.corpus.totals import Totals
 from codectok.errors import CodectokError
 from codectok.items.corpus import Corpus
+from codectok.log import logger
 from codectok.processes import map_in_threads, usable_cores
 from codectok.store.record import read_record
 from codectok.store.writer import StoreWriter
 from codectok.tokenizer import Tokenizer
+
+LOG = logger(__name__)
 
 Engine = Literal["local", "ray"]
 
@@ -85,6 +88,8 @@ def _missing(writer: StoreWriter, shards: Iterator[Shard], totals: Totals) -> It
             totals.resumed(len(items), len(read_record(writer.out, number)["errors"]))
         else:
             yield number, items, digest
+    if totals.resumed_shards:
+        LOG.info("%d shards of %s were there already: they are kept as they are", totals.resumed_shards, writer.out)
 
 
 def _write(finished: Iterator[Finished], writer: StoreWriter, totals: Totals) -> None:

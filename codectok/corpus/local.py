@@ -16,8 +16,11 @@ from codectok.corpus.totals import Totals
 from codectok.corpus.worker import Encode, WorkerTask
 from codectok.errors import CodectokError, FingerprintError, UnknownTokenizerError
 from codectok.items.item import Item
+from codectok.log import logger
 from codectok.processes import Inline, Pool
 from codectok.tokenizer import Tokenizer
+
+LOG = logger(__name__)
 
 AHEAD = 2
 """Tasks that a worker has at a time: one with the model, one being read."""
@@ -112,7 +115,8 @@ def _start(
         try:
             pool.start(len(devices))
             return pool
-        except (FingerprintError, UnknownTokenizerError):
+        except (FingerprintError, UnknownTokenizerError) as error:
+            LOG.info("workers cannot open %s by its name (%s): they get it as it is", tokenizer.name, error)
             pool.close()
         except BaseException:
             pool.close()
@@ -121,7 +125,8 @@ def _start(
         raise CodectokError(f"{tokenizer.name} cannot be opened by its name on {devices[0]}: save it to a model folder")
     try:
         return _pool([Encode(job, tokenizer, processes)] * len(devices))
-    except Exception:  # whatever pickling a class of someone else's raises
+    except Exception as error:  # whatever pickling a class of someone else's raises
+        LOG.warning("%s cannot be sent to workers (%s): this process does all", tokenizer.name, error)
         return None
 
 

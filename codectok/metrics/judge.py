@@ -16,7 +16,10 @@ from typing import Any
 import numpy as np
 
 from codectok import audio as _audio
+from codectok.log import logger, tell_hub
 from codectok.metrics.registry import MetricError, MetricUnavailable
+
+LOG = logger(__name__)
 
 RATE = 16000
 """Hz that Whisper hears."""
@@ -57,6 +60,7 @@ class WhisperJudge:
             raise MetricError(f"batch_size is {batch_size}: give 1 or more")
         self.name, self.device, self.batch_size = os.fspath(model), device, batch_size
         loaded: Any = WhisperForConditionalGeneration
+        tell_hub(LOG, self.name)
         try:
             self._extractor: Any = WhisperFeatureExtractor.from_pretrained(self.name)
             self._tokenizer: Any = AutoTokenizer.from_pretrained(self.name)

@@ -8,8 +8,11 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from codectok.log import logger, tell_hub
 from codectok.metrics.registry import Metric, MetricError, MetricUnavailable
 from codectok.metrics.signal import RATE, finite, one_clip
+
+LOG = logger(__name__)
 
 DEFAULT = "resemblyzer"
 INSTALL = "pip install --no-deps resemblyzer && pip install librosa webrtcvad-wheels"
@@ -68,6 +71,7 @@ class XVectorModel:
         except ImportError as error:
             raise MetricUnavailable("transformers is not installed: pip install 'codectok[bench]'") from error
         self.name, self._device = os.fspath(model), device
+        tell_hub(LOG, self.name)
         try:
             self._extractor: Any = AutoFeatureExtractor.from_pretrained(self.name)
             self._model: Any = AutoModelForAudioXVector.from_pretrained(self.name).eval().to(device)

@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from multiprocessing.connection import Connection
 from typing import Any
 
+from codectok.log import shown_here
 from codectok.processes.settings import one_thread
 from codectok.processes.work import Now, Raised, Work
 
@@ -40,7 +41,7 @@ def serve(pipe: Connection, payload: bytes, environment: Mapping[str, str]) -> N
     arrived: Tasks = queue.SimpleQueue()
     begun: Tasks = queue.SimpleQueue()
     threading.Thread(target=_receive, args=(pipe, arrived), daemon=True).start()
-    with one_thread():
+    with one_thread(), shown_here():
         try:
             work: Work[Any, Any] = pickle.loads(payload)
             work.open()

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from codectok.errors import CodeRangeError, FormatError
+from codectok.log import logger
 from codectok.store.formats.table import get_format
 from codectok.store.info import Row, StoreInfo
 from codectok.store.joined_labels import JoinedLabels
@@ -16,6 +17,8 @@ from codectok.store.label_columns import kept
 from codectok.store.reader import Store, open_store
 from codectok.store.record import is_whole
 from codectok.store.writer import StoreWriter
+
+LOG = logger(__name__)
 
 
 def convert_store(
@@ -88,7 +91,9 @@ def convert_store(
             return open_store(out)
         for shard, entry in enumerate(store.shards):
             source = ":".join(entry["files"].values())
-            if not writer.has_shard(shard, source):
+            if writer.has_shard(shard, source):
+                LOG.info("shard %d of %s is there already", shard, out)
+            else:
                 if not is_whole(store.folder, entry):  # a flipped bit may give another code, and no error
                     raise FormatError(
                         f"shard {shard} of {store.folder} is damaged: make the store again", path=store.folder

@@ -12,10 +12,13 @@ from typing import Any
 from codectok.errors import CodectokError, FingerprintError, FormatError
 from codectok.files.atomic import atomic_path
 from codectok.fingerprint import same
+from codectok.log import logger
 from codectok.store.files import sha256_of, write_json, writing
 from codectok.store.reader import Store, open_store
 from codectok.store.record import Record, read_record, record_path
 from codectok.store.writer import StoreWriter
+
+LOG = logger(__name__)
 
 
 def merge_stores(
@@ -52,7 +55,9 @@ def merge_stores(
         for number in writer.numbers:
             source = stores[number % len(stores)].folder
             record = read_record(source, number)
-            if not writer.has_shard(number, record["items"]):
+            if writer.has_shard(number, record["items"]):
+                LOG.info("shard %d of %s is there already", number, out)
+            else:
                 with writing(out):
                     _take(source, out, record)
                     write_json(record_path(out, number), record, indent=None)
@@ -124,6 +129,7 @@ def _take(source: Path, out: Path, record: Record) -> None:
         with contextlib.suppress(OSError):
             os.link(old, new)
         if not new.exists():
+            LOG.info("%s cannot be linked to: it is copied", old)
             with atomic_path(new) as partial:
                 shutil.copyfile(old, partial)
         if sha256_of(new) != expected:

@@ -8,7 +8,13 @@ import time
 from pathlib import Path
 
 from codectok.errors import FormatError
+from codectok.log import logger
 from codectok.processes import Now, Report, Work
+
+
+def log_item(number: int) -> int:
+    logger("codectok.tests").info("item %d", number)
+    return number
 
 
 def square(number: int) -> int:

@@ -15,9 +15,12 @@ import numpy as np
 from filelock import FileLock
 
 from codectok.errors import CodectokError
+from codectok.log import logger
 from train_codec.data.build import Build, CacheOptions
 from train_codec.data.clips import ClipArray, ClipSpan
 from train_codec.data.entries import AudioEntry
+
+LOG = logger(__name__)
 
 
 def open_cache(
@@ -38,9 +41,15 @@ def open_cache(
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / f"{key}.lock"):
         found = _read(folder, key)
-        if found is None:
+        if found is not None:
+            LOG.info("the audio was decoded before, into %s", folder)
+        else:
             for left in folder.glob(f".{key}.*.tmp*"):  # of a run that was killed: we hold the lock, nobody writes it
                 shutil.rmtree(left) if left.is_dir() else left.unlink()
+            if (folder / f"{key}.json").exists():
+                LOG.warning("what is cached in %s as %s cannot be read: the audio is decoded again", folder, key)
+            else:
+                LOG.info("decoding the audio into %s", folder)
             Build(folder, key, entries(), rate, options).run()
             found = _read(folder, key)
     if found is None:

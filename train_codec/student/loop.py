@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from codectok.errors import CodectokError, FormatError
 from codectok.files.atomic import sweep
 from codectok.files.folder_lock import FolderLock
+from codectok.log import logger
 from codectok.stops import holding, keeping
 from train_codec.allocator import keep_buffers
 from train_codec.checkpoint import read_checkpoint, stays, write_checkpoint
@@ -24,6 +25,8 @@ from train_codec.student.settings import TaskRecipe
 from train_codec.validate import format_table
 from train_codec.watch.health import level_warning
 from train_codec.watch.progress import RunProgress
+
+LOG = logger(__name__)
 
 
 class Loop(abc.ABC):
@@ -122,6 +125,8 @@ class Loop(abc.ABC):
     def _run(self, stop: int) -> None:
         run = self.recipe.run
         resumed = self.load()
+        if resumed:
+            LOG.info("going on at step %d of %d, from the checkpoint in %s", self.step, run.steps, self.out)
         progress = RunProgress(run.steps, self.step, self.step_seconds, run.log_every)
         progress.note(f"{'resuming' if resumed else 'starting'} at step {self.step} of {run.steps} in {self.out}")
         self._log({"step": self.step, "recipe": self.recipe.flat()})

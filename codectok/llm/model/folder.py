@@ -14,6 +14,9 @@ from codectok.errors import FormatError
 from codectok.extras import need
 from codectok.files.folder_lock import FolderLock, is_vacant
 from codectok.llm.vocab.audio_vocab import AudioVocab
+from codectok.log import logger, tell_hub
+
+LOG = logger(__name__)
 
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.pkl", "*.ckpt")
 """Files whose reading may run code. They are never opened."""
@@ -55,6 +58,7 @@ def open_model(name: str | os.PathLike[str], dtype: Any = "auto") -> Any:
     from transformers import AutoModelForCausalLM
 
     name = os.fspath(name)
+    tell_hub(LOG, name)
     try:
         opened: Any = AutoModelForCausalLM.from_pretrained(
             name, dtype=dtype, use_safetensors=True, output_loading_info=True

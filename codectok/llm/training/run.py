@@ -28,7 +28,10 @@ from codectok.llm.training.run_folder import RunFolder
 from codectok.llm.training.settings import TrainSettings, TrainStage
 from codectok.llm.training.trainable import check_stage, moving_parameters, new_ids, prepare, restore
 from codectok.llm.vocab.audio_vocab import AudioVocab
+from codectok.log import logger
 from codectok.stops import holding, keeping
+
+LOG = logger(__name__)
 
 Report = Callable[[str], None]
 
@@ -106,6 +109,8 @@ def _train_stages(
     tokenizer = open_text_tokenizer(model_name)
     text = Path(settings.text).read_text(encoding="utf-8", errors="replace") if settings.text else SAMPLE_TEXT
     first, started = folder.stage()
+    if started is not None:
+        LOG.info("going on with stage %d of %d, from %s", first + 1, len(settings.stages), started)
     model = open_model(started or model_name, torch.float32)
     for rows in data.values():
         rows.check(vocab, len(model.get_input_embeddings().weight))
@@ -160,6 +165,8 @@ class _StageRun:
         moving = moving_parameters(model)
         optimizer = torch.optim.AdamW(moving.values(), lr=stage.learning_rate, weight_decay=settings.weight_decay)
         done = self.folder.load(self.index, moving, optimizer)
+        if done:
+            LOG.info("going on at step %d of %d of stage %d, from its checkpoint", done, stage.steps, self.index + 1)
         if accelerator.is_main_process:
             self.folder.forget_after(self.index, done)
         wrapped = accelerator.prepare_model(model)

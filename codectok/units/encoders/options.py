@@ -10,6 +10,9 @@ from typing import Any
 
 from codectok import registry
 from codectok.errors import CodectokError, FormatError
+from codectok.log import logger, tell_hub
+
+LOG = logger(__name__)
 
 PADDINGS = ("hop", "none")
 DTYPES = ("float32", "bfloat16", "int8")
@@ -74,6 +77,8 @@ def _model_type(name: str) -> str:
             path = Path(name) / "config.json"
         else:
             from huggingface_hub import hf_hub_download
+
+            tell_hub(LOG, name)
 
             path = Path(hf_hub_download(name, "config.json"))
         config = json.loads(path.read_text())
