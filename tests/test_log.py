@@ -14,6 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from codectok.audio import write_audio
+from codectok.cli.console import handle_errors
 from codectok.cli.help import command
 from codectok.cli.tokenize import tokenize
 from codectok.cli.verbosity import is_quiet
@@ -69,6 +70,7 @@ def test_resumed_shards_are_told_of(corpus: Path, tmp_path: Path, monkeypatch: p
 
 def test_a_command_says_more_with_v_and_less_with_q(recwarn: pytest.WarningsRecorder) -> None:
     @command()
+    @handle_errors
     def work() -> None:
         """Work."""
         logger("codectok.work").info("info")
@@ -93,6 +95,7 @@ def test_a_command_says_more_with_v_and_less_with_q(recwarn: pytest.WarningsReco
 
 def test_of_several_processes_the_first_speaks(monkeypatch: pytest.MonkeyPatch) -> None:
     @command()
+    @handle_errors
     def work() -> None:
         """Work."""
         logger("codectok.work").info("info")

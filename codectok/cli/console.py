@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar
 import click
 
 from codectok import stops
-from codectok.cli.verbosity import is_quiet
+from codectok.cli.verbosity import is_quiet, telling
 from codectok.errors import CodectokError
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def describe(error: BaseException) -> str:
 def handle_errors(function: Callable[P, R]) -> Callable[P, R]:
     """Report a deliberate error, or one of the operating system (disk full, no permission), in one line; exit 2.
 
-    So is a stop by Ctrl-C or SIGTERM, with what is kept; exit 130 or 143.
+    So is a stop by Ctrl-C or SIGTERM, with what is kept; exit 130 or 143. What is logged is shown as -v and -q ask.
 
     Anything else is a bug and keeps its traceback.
     """
@@ -44,7 +44,8 @@ def handle_errors(function: Callable[P, R]) -> Callable[P, R]:
     @functools.wraps(function)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
-            return function(*args, **kwargs)
+            with telling():
+                return function(*args, **kwargs)
         except BrokenPipeError:
             raise  # click ends quietly when the reader of a pipe has gone
         except KeyboardInterrupt as error:

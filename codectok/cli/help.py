@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from codectok.cli.verbosity import telling, verbosity_options
+from codectok.cli.verbosity import verbosity_options
 
 Sections = Mapping[str, Sequence[str]]
 LOOK = {"theme": "cargo-slim", "text_emojis": False, "text_paragraph_linebreaks": "\n\n"}
@@ -33,11 +33,6 @@ class HelpfulCommand(click.Command):
         kwargs["params"] = [*(kwargs.get("params") or ()), *verbosity_options()]
         super().__init__(*args, **kwargs)
         self.sections = sections or {}
-
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run the command, with as much of the log as is asked for."""
-        with telling(ctx):
-            return super().invoke(ctx)
 
     def get_help(self, ctx: click.Context) -> str:
         """The text of ``--help``."""

@@ -41,12 +41,14 @@ def is_quiet() -> bool:
 
 
 @contextlib.contextmanager
-def telling(ctx: click.Context) -> Iterator[None]:
-    """Show what is logged for the length of a command: warnings; with -v all that is done, with -q only errors.
+def telling() -> Iterator[None]:
+    """Show what is logged while a command runs: warnings; with -v all that is done, with -q only errors.
 
     Of several processes that torchrun starts, the first speaks for all. With -q Python's warnings are not shown either.
     """
-    level = {"verbose": logging.INFO, "quiet": logging.ERROR}.get(ctx.meta.get(_KEY, ""), logging.WARNING)
+    ctx = click.get_current_context(silent=True)
+    asked = "" if ctx is None else ctx.meta.get(_KEY, "")
+    level = {"verbose": logging.INFO, "quiet": logging.ERROR}.get(asked, logging.WARNING)
     if os.environ.get("RANK", "0") != "0":
         level = logging.ERROR
     unheard = warnings.catch_warnings(action="ignore") if is_quiet() else contextlib.nullcontext()
