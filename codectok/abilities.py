@@ -36,6 +36,11 @@ class HasCodeVectors(Protocol):
     def _code_vectors(self, codebook: int) -> Tensor:
         """Float32 [size, D]: what each code of one codebook adds to the vector that is decoded."""
 
+
+@runtime_checkable
+class HasQuantizedFeatures(Protocol):
+    """Its codes say something of the features that it gives for the same audio."""
+
     def _quantized_features(self, codes: Tensor) -> Tensor:
         """Float32 [T, D] on the CPU: what codes int64 [K, T] of the first codebooks say of the features."""
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from codectok import opening
-from codectok.abilities import CanDecode, CanDecodeFeatures, HasCodeVectors
+from codectok.abilities import CanDecode, CanDecodeFeatures, HasCodeVectors, HasQuantizedFeatures
 from codectok.audio.clip import AudioOrPath, clips_at, no_rate
 from codectok.errors import CodectokError, CodeRangeError
 from codectok.facts import TokenizerFacts
@@ -218,7 +218,7 @@ class Tokenizer(TokenizerFacts):
             >>> tok.quantized_features(tok.encode("a.wav")).shape == tok.features("a.wav").shape
             True
         """
-        if not isinstance(self, HasCodeVectors):
+        if not isinstance(self, HasQuantizedFeatures):
             raise CodectokError(f"{self.name} has no quantized features: its codes stand for no vectors of a codebook")
         found = self._quantized_features(self.check(tokens).expand().codes)
         return found.clone() if found.is_inference() else found

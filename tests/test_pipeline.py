@@ -22,7 +22,7 @@ import codectok.corpus.plan
 from codectok.cli.tokenize import tokenize
 from codectok.corpus.pipeline import TokenizeSummary, tokenize_corpus
 from codectok.errors import CodectokError, FingerprintError, FormatError
-from codectok.items.corpus import read_corpus
+from codectok.items.corpus import Corpus, Scan, read_corpus
 from codectok.store import open_store
 from codectok.store.verify import verify_store
 from codectok.tokenizer import Tokenizer
@@ -317,12 +317,18 @@ def test_another_job_in_the_same_folder_is_refused(audio: Path, tmp_path: Path, 
     assert "new" in open_store(tmp_path / "s")
 
 
-def test_a_corpus_that_changes_meanwhile_is_refused(audio: Path, tmp_path: Path) -> None:
-    def add_file(done: int, total: int) -> None:
+def test_a_corpus_that_changes_meanwhile_is_refused(
+    audio: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def scan_and_add(corpus: Corpus) -> Scan:
+        found = scan(corpus)
         soundfile.write(audio / "sub/zz.wav", wave(0.1, 8000, 0), 8000)
+        return found
 
+    scan = Corpus.scan
+    monkeypatch.setattr(Corpus, "scan", scan_and_add)
     with pytest.raises(FormatError, match="changed while it was read"):
-        run(audio, tmp_path / "s", progress=add_file)
+        run(audio, tmp_path / "s")
 
 
 def invoke(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> Result:

@@ -64,5 +64,6 @@ def examples(data, source, targets=True):
 def run(task, data, source, probe="", split=None, **options):
     if split is None:
         split = Split((), (), {}) if task == "resynthesis" else examples(data, source, task != "tts")
-    context = TaskContext(input=source, options={"metrics": CHEAP, "dim": 16, **options})
+    sound = {"metrics": CHEAP} if task == "resynthesis" else {"metrics": CHEAP, "dim": 16}
+    context = TaskContext(input=source, options=sound | options)
     return get_task(task).run(Assignment(data, source.info, split, probe, BUDGET, 0, context))

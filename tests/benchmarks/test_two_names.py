@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
     "lines",
     [
         "import benchmarks.tasks.task as a; import codectok_benchmarks.tasks.task as b",
-        "import benchmarks; from codectok_benchmarks.tasks import base as b; from benchmarks.tasks import base as a",
+        "import benchmarks; from codectok_benchmarks.tasks import task as b; from benchmarks.tasks import task as a",
         "import benchmarks; import codectok_benchmarks.probes.probe as b; import benchmarks.probes.probe as a",
     ],
 )

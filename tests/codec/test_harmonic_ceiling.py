@@ -14,7 +14,7 @@ from codectok.codec.folder import save_codec
 from codectok.codec.harmonic import HarmonicCodec, HarmonicCodecConfig
 from codectok.codec.harmonic.ceiling import BandCeiling, limit
 from codectok.codec.opening import open_codec
-from codectok.fingerprint import fingerprint
+from codectok.fingerprint import two_fingerprints
 from tests.codec.harmonic_subject import melody, tiny
 
 HOP, BANDS = 160, 8
@@ -111,7 +111,9 @@ def test_a_folder_without_ceilings_keeps_its_config_and_fingerprint(tmp_path: Pa
     config = json.loads((tmp_path / "a/config.json").read_text())
     assert "peak" not in config
     assert set(asdict(codec.config)) - set(config) >= {"ceiling_bands", "peak"}
-    assert open_codec(tmp_path / "a", "a").fingerprint == fingerprint(config, codec.state_dict())
+    opened = open_codec(tmp_path / "a", "a")
+    both = two_fingerprints(config, codec.state_dict(), codec.decoder_keys, codec.decoder_parts)
+    assert (opened.fingerprint, opened.decoder_fingerprint) == both
     save_codec(limited(codec), tmp_path / "b")
     again = open_codec(tmp_path / "b", "b").model
     assert isinstance(again.config, HarmonicCodecConfig)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -122,8 +123,8 @@ class Dithered(CodecTokenizer):
 class Lenient(CodecTokenizer):
     """Replaces NaN by silence instead of saying so."""
 
-    def _clip(self, audio: Any, rate: int | None) -> np.ndarray:
-        return super()._clip(np.nan_to_num(audio), rate)
+    def _clips(self, audios: Any, rate: int | None) -> list[np.ndarray]:
+        return super()._clips([a if isinstance(a, str | Path) else np.nan_to_num(a) for a in audios], rate)
 
 
 class AnyFingerprint(CodecTokenizer):

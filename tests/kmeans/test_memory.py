@@ -21,7 +21,7 @@ from kmeans_units.sample_run import SampleRun
 from kmeans_units.sample_options import SampleOptions
 from kmeans_units.streams import fit_stream
 from tests.kmeans.fake_encoder import FakeEncoder
-from kmeans_units.clips import Clip
+from kmeans_units.clips import ReadClip
 from codectok.items.item import Item
 import faiss, torch, safetensors.torch
 
@@ -35,7 +35,7 @@ with tempfile.TemporaryDirectory() as folder:
     part = rng.standard_normal((3000, dim), dtype=np.float32)
     for start in range(0, frames, len(part)):
         part[:, start // len(part) % dim] += 1
-        run.take(Clip(clip, Item(str(clip), "x"), None, 60.0), part, held_out=clip % 20 == 0)
+        run.take(ReadClip(clip, Item(str(clip), "x"), None, 60.0), part, held_out=clip % 20 == 0)
         clip += 1
         if clip % (frames // len(part) // 2) == 0:
             run.save()

@@ -109,7 +109,7 @@ def test_a_request_in_error_is_refused_with_a_reason(processor: Any) -> None:
     processor.validate_params(request(max_frames=3))
     with pytest.raises(ValueError, match="give a dict"):
         processor.validate_params(SimpleNamespace(extra_args={"codectok": True}))
-    with pytest.raises(ValueError, match="unknown"):
+    with pytest.raises(ValueError, match="no pattern 'braid'"):
         processor.validate_params(request(pattern={"pattern": "braid"}))
     with pytest.raises(FormatError, match="has no"):
         processor.new_req_logits_processor(request(frames=3))

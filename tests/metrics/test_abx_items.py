@@ -74,7 +74,7 @@ def test_labels_round_trip_and_lie_on_frames(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("rows", "message"), [
-    ("path\tonset\tphone\n", "needs the columns"), ("path\tonset\toffset\tphone\n", "no labels"),
+    ("path\tonset\tphone\n", "give a table with the columns"), ("path\tonset\toffset\tphone\n", "no labels"),
     ("path\tonset\toffset\tphone\na\t1\tx\tA\n", "line 2"), ("path\tonset\toffset\tphone\na\t1\t1\tA\n", "line 2"),
     ("path\tonset\toffset\tlabel\na\t0\t1\tA\na\t.5\t2\tB\n", "overlap"),
 ])  # fmt: skip

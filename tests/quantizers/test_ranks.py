@@ -40,7 +40,7 @@ def test_two_processes_equal_one(outcomes: list[Outcome], name: str) -> None:
 
 
 def close(a: Any, b: Any, key: str, exactly: bool = False) -> None:
-    tolerance = {"rtol": 0.0, "atol": 0.0} if exactly else {"rtol": 1e-4, "atol": 2e-5}
+    tolerance = {"rtol": 0.0, "atol": 0.0} if exactly else {"rtol": 1e-4, "atol": 1e-4}
     torch.testing.assert_close(a, b, **tolerance, msg=lambda m: f"{key}: {m}")
 
 

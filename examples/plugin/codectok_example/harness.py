@@ -3,7 +3,7 @@
 from codectok_benchmarks.contract import Clip, Dataset
 from codectok_benchmarks.datasets import DatasetEntry
 from codectok_benchmarks.probes import Probe
-from codectok_benchmarks.probes.encoder import Linear
+from codectok_benchmarks.probes.encoder import LinearEncoder
 from codectok_benchmarks.tasks.classification import Classification
 
 
@@ -17,5 +17,5 @@ MEMOS = DatasetEntry("memos-volume", "volume", open_memos, "Memos (loud and quie
 """Memos, by how loud they are."""
 VOLUME = Classification("volume", "volume", "linear")
 """How loud a clip is."""
-GATE = Probe(lambda dim, options: Linear(dim, 2), frames=True)
+GATE = Probe(lambda dim, options: LinearEncoder(dim, 2), frames=True)
 """A hidden layer of two units."""
