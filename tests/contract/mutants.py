@@ -123,8 +123,8 @@ class Dithered(CodecTokenizer):
 class Lenient(CodecTokenizer):
     """Replaces NaN by silence instead of saying so."""
 
-    def _clips(self, audios: Any, rate: int | None) -> list[np.ndarray]:
-        return super()._clips([a if isinstance(a, str | Path) else np.nan_to_num(a) for a in audios], rate)
+    def _encode_clips(self, audios: Any, rate: int | None, k: int) -> Any:
+        return super()._encode_clips([a if isinstance(a, str | Path) else np.nan_to_num(a) for a in audios], rate, k)
 
 
 class AnyFingerprint(CodecTokenizer):
