@@ -20,7 +20,7 @@ _STEP = 64
 """Samples at a time up to where a file is damaged: what the frames of codecs are multiples of."""
 
 
-class _Forward(soundfile.SoundFile):
+class _Forward(soundfile.SoundFile):  # type: ignore[misc]
     """Reads straight on.
 
     soundfile seeks after every read of a file that says it can seek. That loses an MP3's bit reservoir (full-scale

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from codectok.tokenizer import Tokenizer
 
 
-class JobPart(click.ParamType):
+class JobPart(click.ParamType):  # type: ignore[type-arg]
     """I/N, from 1."""
 
     name = "I/N"

@@ -87,7 +87,7 @@ def _dnsmos_model(figure: str) -> Any:
     # The runtime's threads wait busily, and so get in each other's way where cells run side by side.
     options.intra_op_num_threads = options.inter_op_num_threads = 1
 
-    class OneModel(package.DNSMOS):
+    class OneModel(package.DNSMOS):  # type: ignore[misc]
         """Of the package's two models the one that is asked for."""
 
         def __init__(self) -> None:

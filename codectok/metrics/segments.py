@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path, PurePosixPath
@@ -106,7 +106,9 @@ class ClipNames:
             self._names[key] = name
         for id, name in (ids or {}).items():
             self._names.setdefault(_posix(id), name)
-        for short in (lambda p: p.with_suffix("").as_posix(), lambda p: p.name, lambda p: p.stem):
+        ways: tuple[Callable[[PurePosixPath], str], ...]
+        ways = (lambda p: p.with_suffix("").as_posix(), lambda p: p.name, lambda p: p.stem)
+        for short in ways:
             counted: dict[str, list[str]] = {}
             for key, name in exact.items():
                 counted.setdefault(short(PurePosixPath(key)), []).append(name)

@@ -43,7 +43,7 @@ class SettingPlace:
         return f"{self.file}, line {self.line}" if self.line else self.file or "command line"
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(yaml.SafeLoader):  # type: ignore[misc]
     """Plain values alone; 1e-3 is a number, as YAML 1.2 has it."""
 
 

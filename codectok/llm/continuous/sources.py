@@ -11,9 +11,10 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from codectok.audio.clip import AudioOrPath
 from codectok.errors import CodectokError
 from codectok.llm.vocab.audio_vocab import AudioVocab
-from codectok.tokenizer import AudioOrPath, Tokenizer
+from codectok.tokenizer import Tokenizer
 from codectok.tokens import Tokens
 
 KINDS = ("continuous", "quantized", "discrete")

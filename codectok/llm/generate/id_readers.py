@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -46,6 +46,7 @@ class TextReader:
 
     def __init__(self, tokenizer: Any, skip_special_tokens: bool = True, times: TimeTags | None = None) -> None:
         self._times = times
+        self._decode: Callable[[Sequence[int]], str]
         self._decode = lambda ids: tokenizer.decode(ids, skip_special_tokens=skip_special_tokens)
         self._ids: list[int] = []
         self._from = self._upto = 0  # ids [from, upto) are said, and decoded again as the context of what follows

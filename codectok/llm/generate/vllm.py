@@ -58,7 +58,7 @@ def request_grammar(vocab: AudioVocab, settings: dict[str, Any]) -> AudioGrammar
     return AudioGrammar(vocab, **fields)
 
 
-class AudioLogitsProcessor(Base):
+class AudioLogitsProcessor(Base):  # type: ignore[misc]
     """Masks the rows of the requests that ask for it; other rows of the batch are left as they are.
 
     Args:
