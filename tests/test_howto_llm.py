@@ -154,7 +154,7 @@ def test_presets_and_tasks_of_the_page_are_all() -> None:
     from codectok.llm.sequence.task_table import CHAT, TASKS
     from codectok.llm.vocab.presets import PRESETS
 
-    listed = re.search(r"Presets \(`--preset`\): `(.*?)`", PAGE)
+    listed = re.search(r"Presets \(`--preset`\): `(.*?)`", PAGE, flags=re.S)
     assert listed is not None
     assert set(listed[1].split()) == set(PRESETS)
     table = PAGE.partition("| task | given | said |")[2].partition("\n\n")[0]
