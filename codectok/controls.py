@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import Any
+from typing import cast
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from codectok.fingerprint import fingerprint
+from codectok.streaming import StreamState
 from codectok.tokenizer import Tokenizer
 
 MU = 255.0
@@ -52,11 +53,13 @@ class PcmTokenizer(Tokenizer):
         many = [self._expand(c)[:n].numpy() for c, n in zip(codes, num_samples, strict=True)]
         return [np.pad(x, (0, n - len(x))) for x, n in zip(many, num_samples, strict=True)]
 
-    def encode_step(self, state: Any, chunk: Tensor, num_codebooks: int, final: bool = False) -> tuple[Any, Tensor]:
+    def encode_step(
+        self, state: StreamState, chunk: Tensor, num_codebooks: int, final: bool = False
+    ) -> tuple[StreamState, Tensor]:
         """Stateless."""
         return (), self._quantize(chunk)
 
-    def decode_step(self, state: Any, codes: Tensor, final: bool = False) -> tuple[Any, Tensor]:
+    def decode_step(self, state: StreamState, codes: Tensor, final: bool = False) -> tuple[StreamState, Tensor]:
         """Stateless."""
         return (), self._expand(codes)
 
@@ -95,9 +98,11 @@ class RandomTokenizer(Tokenizer):
             out.append(torch.from_numpy((_hash(counter) / 2.0**63 - 1).astype(np.float32)))
         return out
 
-    def encode_step(self, state: Any, chunk: Tensor, num_codebooks: int, final: bool = False) -> tuple[Any, Tensor]:
+    def encode_step(
+        self, state: StreamState, chunk: Tensor, num_codebooks: int, final: bool = False
+    ) -> tuple[StreamState, Tensor]:
         """``state`` is (samples seen, frames given)."""
-        seen, given = state or (0, 0)
+        seen, given = cast("tuple[int, int]", state or (0, 0))
         seen += len(chunk)
         upto = self.num_frames(seen) if final else seen // self.frame_size
         return (seen, upto), self._codes(given, upto - given, num_codebooks)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from typing import Any, Protocol
+from typing import Protocol, TypeAlias
 
 import numpy as np
 import torch
@@ -15,6 +15,8 @@ from codectok.audio.samples import Audio
 from codectok.errors import CodectokError
 from codectok.tokens import Tokens
 
+StreamState: TypeAlias = "Tensor | int | tuple[StreamState, ...] | list[StreamState] | dict[str, StreamState] | None"
+"""What a step leaves to the next, None at the start: a tree of tensors, so that it can be kept, copied and moved."""
 SCALE_SAMPLES = 1000
 """Samples of a stream from which on their scale is judged."""
 
@@ -25,10 +27,12 @@ class Steps(Protocol):
     sample_rate: int
     block_seconds: float
 
-    def encode_step(self, state: Any, chunk: Tensor, num_codebooks: int, final: bool = False) -> tuple[Any, Tensor]:
+    def encode_step(
+        self, state: StreamState, chunk: Tensor, num_codebooks: int, final: bool = False
+    ) -> tuple[StreamState, Tensor]:
         """One chunk [S] (any S >= 0) -> new state, codes [K, T] of the frames it completed; ``final`` ends it."""
 
-    def decode_step(self, state: Any, codes: Tensor, final: bool = False) -> tuple[Any, Tensor]:
+    def decode_step(self, state: StreamState, codes: Tensor, final: bool = False) -> tuple[StreamState, Tensor]:
         """Codes [K, T] (any T >= 0) -> new state, the samples [S] they completed; ``final`` ends it."""
 
     def tokens(self, codes: Tensor, num_samples: int) -> Tokens:
@@ -52,7 +56,7 @@ class StreamEncoder:
         self.num_codebooks = num_codebooks
         rate = _audio.check_rate(tokenizer.sample_rate if rate is None else rate)
         self._resampler = _audio.Resampler(rate, tokenizer.sample_rate)
-        self._state: Any = None
+        self._state: StreamState = None
         self._seen = self._pushed = self._loud = 0
         self._done = False
 
@@ -100,7 +104,7 @@ class StreamDecoder:
 
     def __init__(self, tokenizer: Steps) -> None:
         self.tokenizer = tokenizer
-        self._state: Any = None
+        self._state: StreamState = None
         self._given = 0
         self._codebooks: int | None = None
         self._done = False

@@ -5,7 +5,6 @@ from __future__ import annotations
 import abc
 import os
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
 import torch
@@ -16,7 +15,7 @@ from codectok.abilities import CanDecode, CanDecodeFeatures, HasCodeVectors, Has
 from codectok.audio.clip import AudioOrPath, clips_at, no_rate
 from codectok.errors import CodectokError, CodeRangeError
 from codectok.facts import TokenizerFacts
-from codectok.streaming import StreamDecoder, StreamEncoder, encode_blocks, encode_file
+from codectok.streaming import StreamDecoder, StreamEncoder, StreamState, encode_blocks, encode_file
 from codectok.tokens import Tokens
 
 
@@ -56,7 +55,9 @@ class Tokenizer(TokenizerFacts):
 
     # Streaming, for causal tokenizers: pure functions on explicit state; None is the start of a stream.
 
-    def encode_step(self, state: Any, chunk: Tensor, num_codebooks: int, final: bool = False) -> tuple[Any, Tensor]:
+    def encode_step(
+        self, state: StreamState, chunk: Tensor, num_codebooks: int, final: bool = False
+    ) -> tuple[StreamState, Tensor]:
         """One chunk [S] (any S >= 0) -> new state, codes [K, T] of the frames it completed; ``final`` ends it.
 
         Examples:
@@ -67,7 +68,7 @@ class Tokenizer(TokenizerFacts):
         """
         raise CodectokError(f"{self.name} is not causal: it cannot stream")
 
-    def decode_step(self, state: Any, codes: Tensor, final: bool = False) -> tuple[Any, Tensor]:
+    def decode_step(self, state: StreamState, codes: Tensor, final: bool = False) -> tuple[StreamState, Tensor]:
         """Codes [K, T] (any T >= 0) -> new state, the samples [S] they completed; ``final`` ends it.
 
         Examples:

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 import numpy as np
 import torch
@@ -21,6 +21,7 @@ from codectok.errors import CodectokError
 from codectok.files.atomic import copy_file
 from codectok.files.model_folder import read_weights
 from codectok.fingerprint import learn
+from codectok.streaming import StreamState
 from codectok.tokenizer import Tokenizer
 
 LOCKSTEP = 8
@@ -149,7 +150,9 @@ class CodecTokenizer(Tokenizer):
         signals = [torch.from_numpy(np.ascontiguousarray(c)) for c in clips]
         return self._lockstep(signals, self.block_frames * self.model.frame_size, self.model.encode_step)
 
-    def _lockstep(self, items: list[Tensor], block: int, step: Any) -> Iterator[tuple[list[int], Tensor]]:
+    def _lockstep(
+        self, items: list[Tensor], block: int, step: Callable[[Tensor, State, bool], tuple[Tensor, State]]
+    ) -> Iterator[tuple[list[int], Tensor]]:
         """Run ``step`` over items [N, ...] in blocks; yields the items' indices and the block's output.
 
         Items run side by side only while each has a whole block left. Each tail runs with the items of the very same
@@ -181,9 +184,11 @@ class CodecTokenizer(Tokenizer):
     # -- streaming --------------------------------------------------------------------------------------------------
 
     @torch.inference_mode()
-    def encode_step(self, state: Any, chunk: Tensor, num_codebooks: int, final: bool = False) -> tuple[Any, Tensor]:
+    def encode_step(
+        self, state: StreamState, chunk: Tensor, num_codebooks: int, final: bool = False
+    ) -> tuple[StreamState, Tensor]:
         """``state`` is (samples not yet used, model state or None)."""
-        held, carried = state if state is not None else (chunk.new_zeros(0), None)
+        held, carried = cast("tuple[Tensor, State]", state or (chunk.new_zeros(0), None))
         held = torch.cat([held, chunk.float()])
         size = self.model.frame_size
         need = size * (self.model.first_frames if carried is None else 1)
@@ -195,9 +200,9 @@ class CodecTokenizer(Tokenizer):
         return (held[used:], carried), codes
 
     @torch.inference_mode()
-    def decode_step(self, state: Any, codes: Tensor, final: bool = False) -> tuple[Any, Tensor]:
+    def decode_step(self, state: StreamState, codes: Tensor, final: bool = False) -> tuple[StreamState, Tensor]:
         """``state`` is (code frames held back, model state or None)."""
-        held, carried = state if state is not None else (codes[:, :0], None)
+        held, carried = cast("tuple[Tensor, State]", state or (codes[:, :0], None))
         held = torch.cat([held, codes], 1)
         need = self.model.first_frames if carried is None else 1
         waiting = carried is not None and self.model.decoder_waits
