@@ -14,7 +14,8 @@ import pytest
 import codectok
 from codectok import __main__
 from codectok.testing import voice
-from tests.test_imports import EDGES, ORDER, ROOT
+from tests.import_graph import ROOT
+from tests.test_imports import EDGES, ORDER
 
 PAGE = (ROOT / "docs/architecture.md").read_text()
 

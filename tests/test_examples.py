@@ -46,7 +46,7 @@ NAMES = dict(public())
 def examples(name: str) -> list[doctest.DocTest]:
     """The example in a name's own docstring."""
     finder = doctest.DocTestFinder(recurse=False)
-    return [t for t in finder.find(NAMES[name], name, module=False, globs=KNOWN) if t.examples]  # type: ignore[arg-type]
+    return [t for t in finder.find(NAMES[name], name, module=False, globs=KNOWN) if t.examples]
 
 
 @pytest.fixture(scope="module")
