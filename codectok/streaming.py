@@ -152,6 +152,7 @@ def encode_blocks(tokenizer: Steps, path: str | os.PathLike[str], num_codebooks:
         for block in reader.blocks(tokenizer.block_seconds):
             yield encoder.push(block)
         yield encoder.flush()
+        _audio.tell(reader)
 
 
 def encode_file(tokenizer: Steps, path: str | os.PathLike[str], num_codebooks: int) -> Tokens:

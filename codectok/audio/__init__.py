@@ -4,7 +4,7 @@ Samples are float32 mono [S] throughout. Several channels are mixed down by thei
 """
 
 from codectok.audio.clip import clip_at, no_rate
-from codectok.audio.reader import AudioReader, read_audio, resampled_blocks
+from codectok.audio.reader import AudioReader, read_audio, resampled_blocks, tell
 from codectok.audio.samples import (
     Resampler,
     as_mono,
@@ -35,6 +35,7 @@ __all__ = [
     "read_audio",
     "resample",
     "resampled_blocks",
+    "tell",
     "to_int16",
     "write_audio",
 ]

@@ -7,6 +7,7 @@ import functools
 import json
 import os
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar
 
@@ -14,7 +15,7 @@ import click
 
 from codectok import stops
 from codectok.cli.verbosity import is_quiet, telling
-from codectok.errors import CodectokError
+from codectok.errors import AudioWarning, CodectokError
 
 if TYPE_CHECKING:
     from codectok.tokenizer import Tokenizer
@@ -38,13 +39,13 @@ def handle_errors(function: Callable[P, R]) -> Callable[P, R]:
 
     So is a stop by Ctrl-C or SIGTERM, with what is kept; exit 130 or 143. What is logged is shown as -v and -q ask.
 
-    Anything else is a bug and keeps its traceback.
+    Warnings of audio files are a line each. Anything else is a bug and keeps its traceback.
     """
 
     @functools.wraps(function)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
-            with telling():
+            with telling(), _audio_warnings():
                 return function(*args, **kwargs)
         except BrokenPipeError:
             raise  # click ends quietly when the reader of a pipe has gone
@@ -55,6 +56,22 @@ def handle_errors(function: Callable[P, R]) -> Callable[P, R]:
             raise click.exceptions.Exit(2) from None
 
     return wrapper
+
+
+@contextlib.contextmanager
+def _audio_warnings() -> Iterator[None]:
+    """Show what is wrong with audio that was read all the same, once a file."""
+    with warnings.catch_warnings():
+        show = warnings.showwarning
+
+        def line(message: Warning | str, category: type[Warning], *rest: Any, **more: Any) -> None:
+            if issubclass(category, AudioWarning):
+                click.echo(f"warning: {message}", err=True)
+            else:
+                show(message, category, *rest, **more)
+
+        warnings.showwarning = line
+        yield
 
 
 def tokenizer_options(function: Callable[P, R]) -> Callable[P, R]:

@@ -45,7 +45,7 @@ class JobPart(click.ParamType):  # type: ignore[type-arg]
 SECTIONS = {
     "Store": ("output", "format_", "dedup", "flatten"),
     "Tokenizer": ("tokenizer", "codebooks", "bitrate"),
-    "Work": ("dry_run", "workers", "device", "max_errors", "overwrite", "as_json"),
+    "Work": ("dry_run", "workers", "device", "max_errors", "strict", "overwrite", "as_json"),
     "Many machines": ("shard", "engine"),
     "What bytes depend on": ("shard_size", "batch_seconds"),
 }
@@ -93,6 +93,7 @@ SECTIONS = {
     help="Most audio that is encoded together.",
 )
 @click.option("--max-errors", type=click.IntRange(min=0), metavar="N", help="Stop when more than N items have failed.")
+@click.option("--strict", is_flag=True, help="Refuse damaged audio that could be read with a warning.")
 @click.option("--overwrite", is_flag=True, help="Delete a store or unfinished run that is in the folder.")
 @click.option("--dry-run", is_flag=True, help="Only estimate time and disk space, from a sample.")
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
@@ -202,6 +203,7 @@ def _report(summary: TokenizeSummary, as_json: bool) -> None:
     if summary.failed > len(summary.first_errors):
         more = summary.failed - len(summary.first_errors)
         click.echo(f"failed: {more} more, see {summary.out / 'errors.jsonl'}", err=True)
+    _report_warnings(summary)
     if summary.labels_left_out:
         names = ", ".join(summary.labels_left_out)
         click.echo(f"left out: labels that the format has no place for: {names} (parquet has)", err=True)
@@ -225,10 +227,19 @@ def _report(summary: TokenizeSummary, as_json: bool) -> None:
     print_table("", [_run_figures(summary.stats["run"])])
 
 
+def _report_warnings(summary: TokenizeSummary) -> None:
+    for warning in summary.first_warnings:
+        click.echo(f"warning: {warning.message}", err=True)
+    more = summary.stats.get("warnings", 0) - len(summary.first_warnings)
+    if more > 0:
+        click.echo(f"warning: {more} more, see {summary.out / 'errors.jsonl'}", err=True)
+
+
 def _figures(stats: dict[str, Any]) -> dict[str, object]:
     return {
         "files": stats["items"],
         "failed": stats["failed"],
+        **({"warnings": n} if (n := stats.get("warnings")) else {}),
         "hours": stats["hours_audio"],
         "tokens/s": stats["token_rate"],
         "kbit/s": stats["bitrate_kbps"],

@@ -196,7 +196,7 @@ def _tokenize(worker: ShardWorker, items: Sequence[Item]) -> tuple[list[tuple[fl
         if timing["audio_seconds"]:
             groups.append((timing["read_seconds"] + timing["encode_seconds"], timing["audio_seconds"]))
         rows += result.rows
-        failed, done = failed + len(result.errors), done + len(group)
+        failed, done = failed + result.num_failed, done + len(group)
         if time.perf_counter() - started > ENOUGH_SECONDS:
             break
     return groups, rows, failed, done

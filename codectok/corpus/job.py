@@ -11,7 +11,7 @@ from codectok.corpus.reading import Failure
 from codectok.corpus.steps import Outcome
 from codectok.errors import FingerprintError
 from codectok.items.item import Item
-from codectok.store.info import ItemError, Row
+from codectok.store.info import WARNING, ItemError, Row
 from codectok.tokenizer import Tokenizer, load
 
 
@@ -26,6 +26,7 @@ class TokenizeJob:
         dedup: whether runs of equal columns are merged.
         batch_seconds: most audio in one batch, padding included, in seconds.
         device: torch device to run on.
+        strict: whether damaged files that could yet be read are refused.
     """
 
     tokenizer: str
@@ -34,6 +35,7 @@ class TokenizeJob:
     dedup: bool = False
     batch_seconds: float = BATCH_SECONDS
     device: str = "cpu"
+    strict: bool = False
 
     def open(self) -> Tokenizer:
         """The tokenizer.
@@ -58,7 +60,7 @@ class ShardResult:
 
     Attributes:
         rows: ids and tokens, as they are stored.
-        errors: the items that failed.
+        errors: the items that failed, and warnings (:attr:`ItemError.warns`) of files that did not.
         timing: ``read_seconds`` (decoding and resampling) and ``encode_seconds`` of CPU time, ``audio_seconds`` of the
             rows.
     """
@@ -66,6 +68,11 @@ class ShardResult:
     rows: list[Row]
     errors: list[ItemError]
     timing: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def num_failed(self) -> int:
+        """How many items failed."""
+        return sum(not error.warns for error in self.errors)
 
 
 def shard_result(
@@ -79,5 +86,6 @@ def shard_result(
             errors.append(ItemError(item.id, printable(item.path), outcome.kind, outcome.message))
         else:
             rows.append(Row(item.id, outcome.tokens(tokenizer), item.labels))
+            errors += [ItemError(item.id, printable(item.path), WARNING, text) for text in outcome.warnings]
     seconds = sum(tokens.num_samples for _, tokens in rows) / tokenizer.sample_rate
     return ShardResult(rows, errors, {**timing, "audio_seconds": seconds})

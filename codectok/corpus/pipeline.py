@@ -6,7 +6,7 @@ import math
 import os
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -48,6 +48,7 @@ class TokenizeSummary:
         already_finished: the store was whole before, and nothing was done.
         labels_left_out: names of labels that the format has no place for.
         begun_without_labels: the corpus has labels, and the store was begun without, as by an earlier version.
+        first_warnings: of files that are damaged and were read, at most ``SHOWN_ERRORS``; ``stats`` counts all.
 
     Examples:
         >>> from codectok.corpus.pipeline import tokenize_corpus
@@ -66,6 +67,7 @@ class TokenizeSummary:
     already_finished: bool = False
     labels_left_out: tuple[str, ...] = ()
     begun_without_labels: bool = False
+    first_warnings: list[ItemError] = field(default_factory=list)
 
 
 def tokenize_corpus(
@@ -86,6 +88,7 @@ def tokenize_corpus(
     shard: tuple[int, int] | None = None,
     max_errors: int | None = None,
     device: str | None = None,
+    strict: bool = False,
 ) -> TokenizeSummary:
     """Tokenize a corpus into a store; the same call again goes on with a run that was stopped.
 
@@ -114,6 +117,7 @@ def tokenize_corpus(
         device: for workers to run on, separated by commas ("cuda:0,cuda:1"): a model process for each, and
             ``workers`` processes that read audio for them. Default: where the tokenizer is. Its kind is an option of
             the store: a run that goes on elsewhere is refused.
+        strict: refuse audio that is damaged and could yet be read, which is otherwise read with a warning.
 
     Raises:
         FingerprintError: ``out`` holds tokens of another tokenizer.
@@ -145,7 +149,7 @@ def tokenize_corpus(
         sample_rate=tokenizer.sample_rate,
         frame_rate=tokenizer.frame_rate,
         codebook_sizes=tokenizer.codebook_sizes[:k],
-        options=StoreOptions(dedup, flatten, items_per_shard, float(batch_seconds), device_kind(device)),
+        options=StoreOptions(dedup, flatten, items_per_shard, float(batch_seconds), device_kind(device), strict),
         manifest=scan.sha256,
         labels=kept(get_format(format).labels, scan.labels, scan.labels_sha256),
     )
@@ -156,7 +160,7 @@ def tokenize_corpus(
             return _summary(writer, info, scan, open_store(out).stats, len(writer.numbers))
         sizes = (min(items_per_shard, scan.num_items - n * items_per_shard) for n in writer.numbers)
         totals = Totals(sum(sizes), progress, max_errors)
-        job = TokenizeJob(name_anywhere(tokenizer), tokenizer.fingerprint, k, dedup, batch_seconds)
+        job = TokenizeJob(name_anywhere(tokenizer), tokenizer.fingerprint, k, dedup, batch_seconds, strict=strict)
         shards = (s for s in _shards(corpus, items_per_shard, scan) if s[0] in writer.numbers)
         run_engine(engine, job, tokenizer, writer, shards, totals, workers, device, corpus)
         wall = time.perf_counter() - started
@@ -206,9 +210,10 @@ def _summary(
 ) -> TokenizeSummary:
     store = open_store(writer.out)
     errors = list(islice(store.iter_errors(), SHOWN_ERRORS))
+    warnings = list(islice(store.iter_warnings(), SHOWN_ERRORS))
     kept_names = () if wanted.labels is None else wanted.labels.types
     lost = tuple(name for name in scan.labels if name not in kept_names)
     lacking = wanted.labels is not None and store.info.labels is None
     return TokenizeSummary(
-        writer.out, stats["items"], stats["failed"], errors, resumed, stats, writer.complete, lost, lacking
+        writer.out, stats["items"], stats["failed"], errors, resumed, stats, writer.complete, lost, lacking, warnings
     )

@@ -129,7 +129,7 @@ class ShardActor:
                 self.bpe = bpe_of(self.worker.tokenizer)
             result = self.worker.tokenize(items)
             write_shard_files(self.out, self.info, number, result.rows, result.errors, digest, self.bpe)
-            report |= {"items": len(items), "failed": len(result.errors)}
+            report |= {"items": len(items), "failed": result.num_failed}
             report |= {name: float(result.timing[name]) for name in TIMINGS}
         except Exception as e:  # one line for the driver, instead of the traceback of another process
             report["error"] = " ".join(str(e).split())[:500] or type(e).__name__

@@ -49,11 +49,20 @@ def measure(items: Sequence[Item]) -> tuple[list[float], float]:
     return lengths, time.thread_time() - started
 
 
-def read(item: Item, rate: int) -> tuple[np.ndarray | Failure, float]:
-    """Samples at ``rate`` Hz, and the CPU seconds that they took."""
-    started = time.thread_time()
-    clip = attempt(read_clip, item, rate)
-    return clip, time.thread_time() - started
+@dataclass(frozen=True, slots=True)
+class ReadClip:
+    """float32 samples [S] or why there are none, warnings of the file, and the CPU seconds that they took."""
+
+    samples: np.ndarray | Failure
+    warnings: tuple[str, ...]
+    seconds: float
+
+
+def read(item: Item, rate: int, strict: bool) -> ReadClip:
+    """Samples at ``rate`` Hz."""
+    started, told = time.thread_time(), list[str]()
+    clip = attempt(read_clip, item, rate, strict=strict, told=told)
+    return ReadClip(clip, tuple(told), time.thread_time() - started)
 
 
 @contextlib.contextmanager

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import torch
 
-from codectok.corpus.reading import Failure, attempt, read
+from codectok.corpus.reading import Failure, ReadClip, attempt, read
 from codectok.items.clips import clip_blocks
 from codectok.items.item import Item
 from codectok.items.sources import open_item
@@ -23,11 +23,15 @@ from codectok.tokens import Tokens
 
 @dataclass(frozen=True, slots=True)
 class KeptCodes:
-    """What is kept of Tokens: ``codes`` int32 [K, T] (int64 for huge codebooks) and ``durations`` int64 [T] or None."""
+    """What is kept of Tokens: ``codes`` int32 [K, T] (int64 for huge codebooks) and ``durations`` int64 [T] or None.
+
+    ``warnings`` are of the audio file.
+    """
 
     codes: np.ndarray
     num_samples: int
     durations: np.ndarray | None = None
+    warnings: tuple[str, ...] = ()
 
     @staticmethod
     def of(tokens: Tokens) -> KeptCodes:
@@ -60,7 +64,7 @@ class Begun:
 
     items: Sequence[Item]
     streamed: bool
-    clips: list[Future[tuple[np.ndarray | Failure, float]]] = field(default_factory=list)
+    clips: list[Future[ReadClip]] = field(default_factory=list)
 
 
 class BatchEncoder:
@@ -71,17 +75,21 @@ class BatchEncoder:
         num_codebooks: to keep.
         dedup: whether runs of equal columns are merged.
         readers: threads or processes that decode and resample.
+        strict: whether damaged files that could yet be read are refused.
     """
 
-    def __init__(self, tokenizer: Tokenizer, num_codebooks: int, dedup: bool, readers: Executor) -> None:
+    def __init__(
+        self, tokenizer: Tokenizer, num_codebooks: int, dedup: bool, readers: Executor, strict: bool = False
+    ) -> None:
         self.tokenizer, self.num_codebooks, self.dedup, self.readers = tokenizer, num_codebooks, dedup, readers
+        self.strict = strict
 
     def begin(self, items: Sequence[Item], streamed: bool) -> Begun:
         """Have a batch read. A streamed item is read while it is encoded, so that it is never held whole."""
         if streamed:
             return Begun(items, True)
         rate = self.tokenizer.sample_rate
-        return Begun(items, False, [self.readers.submit(read, item, rate) for item in items])
+        return Begun(items, False, [self.readers.submit(read, item, rate, self.strict) for item in items])
 
     def finish(self, begun: Begun) -> BatchDone:
         """Encode a batch as soon as it is read.
@@ -94,10 +102,13 @@ class BatchEncoder:
         found = [future.result() for future in begun.clips]
         begun.clips.clear()
         started = time.thread_time()
-        clips = {i: clip for i, (clip, _) in enumerate(found) if not isinstance(clip, Failure)}
+        clips = {i: clip.samples for i, clip in enumerate(found) if not isinstance(clip.samples, Failure)}
         encoded = dict(zip(clips, self._encode(list(clips.values())), strict=True))
-        outcomes = [clip if isinstance(clip, Failure) else encoded[i] for i, (clip, _) in enumerate(found)]
-        return BatchDone(outcomes, sum(seconds for _, seconds in found), time.thread_time() - started)
+        outcomes = [
+            clip.samples if isinstance(clip.samples, Failure) else _warned(encoded[i], clip.warnings)
+            for i, clip in enumerate(found)
+        ]
+        return BatchDone(outcomes, sum(clip.seconds for clip in found), time.thread_time() - started)
 
     def _encode(self, clips: list[np.ndarray]) -> list[Outcome]:
         """As one batch; if that fails, one by one, so that a bad clip doesn't take its neighbours."""
@@ -116,7 +127,7 @@ class BatchEncoder:
 
         def run() -> Outcome:
             parts: list[Tokens] = []
-            with open_item(item) as reader:
+            with open_item(item, self.strict) as reader:
                 encoder = self.tokenizer.stream_encoder(self.num_codebooks, reader.rate)
                 before = time.thread_time()
                 for block in clip_blocks(item, reader, self.tokenizer.block_seconds):
@@ -125,7 +136,8 @@ class BatchEncoder:
                     before = time.thread_time()
                 parts.append(encoder.flush())
             codes = torch.cat([part.codes for part in parts], 1)
-            return self._keep(self.tokenizer.tokens(codes, sum(part.num_samples for part in parts)))
+            kept = self._keep(self.tokenizer.tokens(codes, sum(part.num_samples for part in parts)))
+            return _warned(kept, tuple(reader.warnings))
 
         done.outcomes.append(attempt(run))
         done.encode_seconds = time.thread_time() - started - done.read_seconds
@@ -133,3 +145,7 @@ class BatchEncoder:
 
     def _keep(self, tokens: Tokens) -> KeptCodes:
         return KeptCodes.of(tokens.dedup() if self.dedup else tokens)
+
+
+def _warned(outcome: Outcome, warnings: tuple[str, ...]) -> Outcome:
+    return replace(outcome, warnings=warnings) if warnings and isinstance(outcome, KeptCodes) else outcome

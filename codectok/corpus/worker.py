@@ -61,7 +61,7 @@ class Encode(Work[WorkerTask, Any]):
         tokenizer = self.job.open() if self.tokenizer is None else self.tokenizer
         self._open = contextlib.ExitStack()
         self._readers = self._open.enter_context(readers(self.processes))
-        self._encoder = BatchEncoder(tokenizer, self.job.num_codebooks, self.job.dedup, self._readers)
+        self._encoder = BatchEncoder(tokenizer, self.job.num_codebooks, self.job.dedup, self._readers, self.job.strict)
 
     def begin(self, task: WorkerTask) -> Begun | Now:
         """Measure, or have a batch read."""

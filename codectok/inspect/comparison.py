@@ -141,6 +141,7 @@ def read_start(path: str | os.PathLike[str], seconds: float) -> tuple[np.ndarray
     """
     with _audio.AudioReader(path) as reader:
         samples = np.concatenate(list(reader.blocks(stop=max(1, round(seconds * reader.rate)))))
+        _audio.tell(reader)
         return samples, reader.rate, reader.num_samples / reader.rate
 
 

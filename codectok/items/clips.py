@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from codectok.audio.reader import AudioReader
+from codectok.audio.reader import AudioReader, tell
 from codectok.audio.samples import Resampler, check_samples
 from codectok.errors import AudioError
 from codectok.items.item import Item
@@ -30,17 +30,27 @@ def seconds_of(item: Item) -> float | None:
         return None
 
 
-def read_clip(item: Item, rate: int) -> np.ndarray:
+def read_clip(item: Item, rate: int, *, strict: bool = False, told: list[str] | None = None) -> np.ndarray:
     """Samples of an item, float32 [S] at ``rate`` Hz; of a segment, nothing else in the file is read.
+
+    Args:
+        item: to read.
+        rate: Hz.
+        strict: refuse a file that is damaged and could yet be read.
+        told: takes the warnings; without, they are Python's.
 
     Raises:
         AudioError: unreadable, empty or not finite; a segment outside its file.
     """
-    with open_item(item) as reader:
+    with open_item(item, strict) as reader:
         resampler = Resampler(reader.rate, rate)
         # Block by block: an hour at the file's rate need not be held beside the same at the other.
         parts = [resampler.push(block) for block in clip_blocks(item, reader)]
         samples = np.concatenate([*parts, resampler.flush()])
+        if told is None:
+            tell(reader)
+        else:
+            told += reader.warnings
     check_samples(samples)
     return samples
 

@@ -27,29 +27,31 @@ def is_member(text: str) -> bool:
     return _MEMBER.fullmatch(text) is not None
 
 
-def open_item(item: Item) -> AudioReader:
+def open_item(item: Item, strict: bool = False) -> AudioReader:
     """Open the audio that an item lies in: the whole file, member or row, of which the item may be a segment.
+
+    With ``strict``, a file that is damaged and could yet be read is refused.
 
     Raises:
         AudioError: missing, empty, or not audio.
     """
     if item.member is None:
-        return AudioReader(item.path)
+        return AudioReader(item.path, strict=strict)
     if not is_member(item.member):
         raise AudioError(f"{describe(item)}: no such kind of member; make the manifest again")
     kind, _, where = item.member.partition(":")
     if kind == "channel":
-        return AudioReader(item.path, channel=int(where))
+        return AudioReader(item.path, channel=int(where), strict=strict)
     name = describe(item)
     if kind == "tar":
         offset, size, _ = where.split(":", 2)
-        return AudioReader(open_slice(item.path, int(offset), int(size), name), name)
+        return AudioReader(open_slice(item.path, int(offset), int(size), name), name, strict=strict)
     from codectok.items.rows import read_cell
 
     found = read_cell(item.path, kind, where, name)
     if isinstance(found, str):  # the row names a file
-        return AudioReader(os.path.join(os.path.dirname(item.path), found))
-    return AudioReader(found, name)
+        return AudioReader(os.path.join(os.path.dirname(item.path), found), strict=strict)
+    return AudioReader(found, name, strict=strict)
 
 
 def stored_bytes(item: Item) -> int:

@@ -100,7 +100,7 @@ def convert_store(
                     )
                 rows = [_changed(row, info, joined) for row in store.read_shard(shard)]
                 # All failed items go with the first shard: only their order matters.
-                writer.write_shard(shard, rows, [] if shard else store.errors, source)
+                writer.write_shard(shard, rows, [] if shard else [*store.errors, *store.iter_warnings()], source)
             if progress is not None:
                 progress(entry["rows"])
         writer.close({"wall_seconds": time.perf_counter() - started})

@@ -42,11 +42,15 @@ def finish_store(
         CodectokError: the disk is full or cannot be written to.
     """
     with writing(out):
-        shards, size, failures = [], 0, Counter[str]()
+        shards, size, failures, warned = [], 0, Counter[str](), set[tuple[str, str]]()
         counts = UnitCounts.total(info, (UnitCounts.from_json(info, r["counts"]) for r in _records(out, numbers)))
         with atomic_path(out / "errors.jsonl") as partial, open(partial, "w", encoding="utf-8", newline="\n") as f:
             for record in _records(out, numbers):
                 f.writelines(ItemError(**e).to_line() for e in record["errors"])
+                for entry in record.get("warnings", ()):  # a file of many segments has one
+                    if (entry["path"], entry["message"]) not in warned:
+                        warned.add((entry["path"], entry["message"]))
+                        f.write(ItemError(**entry).to_line())
                 failures.update(e["kind"] for e in record["errors"])
                 shards.append({"rows": record["rows"], "failed": len(record["errors"]), "files": record["files"]})
                 size += record["bytes"]
@@ -55,6 +59,7 @@ def finish_store(
         get_format(info.format).write_extras(out, info)
         failed = failures.total()
         found = {**counts.summary(), "failed": failed, "failures": dict(sorted(failures.items())), "bytes": size}
+        found["warnings"] = len(warned)
         write_page(out / "stats.html", info, found, part)
         stats = {**found, "run": run}
         write_json(out / "stats.json", stats)

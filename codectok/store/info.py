@@ -54,6 +54,7 @@ class StoreOptions:
         batch_seconds: most audio that was tokenized together, padding included: what is in a batch may decide a tie.
         device: kind of device that models ran on ("cpu", "cuda"): each adds floats in its own order, which may decide
             a tie too.
+        strict: audio that is damaged and could yet be read was refused.
 
     Examples:
         >>> from codectok.store import open_store
@@ -66,6 +67,7 @@ class StoreOptions:
     items_per_shard: int = 1000
     batch_seconds: float = 60.0
     device: str = "cpu"
+    strict: bool = False
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,7 @@ class StoreInfo:
             "sample_rate": self.sample_rate,
             "frame_rate": rate,
             "codebook_sizes": list(self.codebook_sizes),
-            "options": asdict(self.options),
+            "options": {k: v for k, v in asdict(self.options).items() if k != "strict" or v},
             "manifest": self.manifest,
             **({} if self.labels is None else {"labels": self.labels.to_json()}),
         }
@@ -166,9 +168,13 @@ class StoreInfo:
         return {} if self.labels is None or found is None else self.labels.read(found)
 
 
+WARNING = "AudioWarning"
+"""The kind of a line of ``errors.jsonl`` whose item is in a shard: its file is damaged, and was read all the same."""
+
+
 @dataclass(frozen=True)
 class ItemError:
-    """An item of the corpus that is in none of the shards, and why.
+    """An item of the corpus that is in none of the shards, and why; or a warning of one that is.
 
     Attributes:
         id: of the item.
@@ -186,6 +192,11 @@ class ItemError:
     path: str
     kind: str
     message: str
+
+    @property
+    def warns(self) -> bool:
+        """Whether the item is in a shard all the same."""
+        return self.kind == WARNING
 
     def to_line(self) -> str:
         """A line of ``errors.jsonl``."""

@@ -88,6 +88,13 @@ class Store:
 
     def iter_errors(self) -> Iterator[ItemError]:
         """Yield ``errors`` one by one."""
+        return (error for error in self._reports() if not error.warns)
+
+    def iter_warnings(self) -> Iterator[ItemError]:
+        """Yield what was wrong with files that were read all the same, once a file."""
+        return (error for error in self._reports() if error.warns)
+
+    def _reports(self) -> Iterator[ItemError]:
         path = self._file("errors.jsonl")
         try:
             with open(path, "rb") as f:

@@ -37,7 +37,7 @@ def write_shard_files(
         info: what is being made.
         number: of the shard, from 0.
         rows: ids and tokens in manifest order, with labels where they are Rows.
-        errors: items of the shard that failed, in manifest order.
+        errors: items of the shard that failed, in manifest order, and warnings of others.
         items_hash: sha256 of the items that the shard is made of.
         bpe: of the tokenizer, where it has one: what it would leave is counted.
 
@@ -60,7 +60,8 @@ def write_shard_files(
             "rows": len(rows),
             "files": {p.name: sha256_of(p) for p in files},
             "bytes": sum(p.stat().st_size for p in files),
-            "errors": [json.loads(e.to_line()) for e in errors],
+            "errors": [json.loads(e.to_line()) for e in errors if not e.warns],
+            "warnings": [json.loads(e.to_line()) for e in errors if e.warns],
             "ids": [key for key, _ in rows],
             "num_frames": [tokens.num_frames for _, tokens in rows],
             "num_samples": [tokens.num_samples for _, tokens in rows],

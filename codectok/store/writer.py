@@ -227,4 +227,5 @@ def _as_given(info: StoreInfo) -> dict[str, object]:
         "--shard-size": options.items_per_shard,
         "--batch-seconds": f"{options.batch_seconds:g}",
         "--device": options.device,
+        "--strict": "yes" if options.strict else "no",
     }
