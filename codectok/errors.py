@@ -48,6 +48,10 @@ class AudioError(CodectokError):
         self.path = _text(path)
 
 
+class UnreadFormatError(AudioError):
+    """A file of a kind that is not read: recordings that must be converted, or shards beside recordings."""
+
+
 class FormatError(CodectokError):
     """A token file, store, model folder or settings that are truncated, damaged or not what they claim to be.
 

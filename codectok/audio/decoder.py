@@ -7,6 +7,7 @@ from typing import BinaryIO
 import numpy as np
 import soundfile
 
+from codectok.audio.path import not_read
 from codectok.errors import AudioError
 
 MAX_CHANNELS = 64
@@ -55,9 +56,7 @@ class Decoder:
         except PermissionError as error:
             raise AudioError(f"{name} cannot be opened ({error.strerror}): allow reading it") from None
         except (soundfile.SoundFileError, OSError, TypeError, ValueError) as error:  # TypeError: headerless .raw
-            raise AudioError(
-                f"{name} cannot be read as audio ({reason(error)}): give WAV, FLAC, Ogg or MP3, or convert it"
-            ) from None
+            raise not_read(name, reason(error)) from None
         self.rate, self.channels, self.format = int(self._file.samplerate), self._file.channels, self._file.format
         frames = int(self._file.frames)
         self.num_samples = None if frames >= _UNKNOWN else frames

@@ -6,7 +6,8 @@ import os
 import stat
 from pathlib import Path
 
-from codectok.errors import AudioError
+from codectok.errors import AudioError, UnreadFormatError
+from codectok.files.suffixes import SHARD_SUFFIXES, UNREAD_SUFFIXES
 
 
 def check_file(path: Path, name: str) -> None:
@@ -29,6 +30,16 @@ def check_file(path: Path, name: str) -> None:
         raise AudioError(f"{name} is not a file but a pipe, socket or device: write the audio to a file", path=path)
     if found.st_size == 0:
         raise AudioError(f"{name} is an empty file: leave it out or copy it again", path=path)
+
+
+def not_read(name: str, reason: str) -> AudioError:
+    """The error of a file that is no audio, or of a kind that is not read."""
+    suffix = os.path.splitext(name)[1].lower()
+    if suffix in UNREAD_SUFFIXES:
+        return UnreadFormatError(f"{name} is not read ({reason}): convert it, e.g. with ffmpeg, or give --ffmpeg")
+    if suffix in SHARD_SUFFIXES:
+        return UnreadFormatError(f"{name} is not read, since it lies beside audio: give it as a corpus of its own")
+    return AudioError(f"{name} cannot be read as audio ({reason}): give WAV, FLAC, Ogg or MP3, or convert it")
 
 
 def _unlisted(folder: Path) -> str:

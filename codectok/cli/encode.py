@@ -40,7 +40,7 @@ def encode(
       codectok encode corpus/ -o tokens-low --bitrate 1.5
       codectok encode a.flac -o a.ctk --tokenizer units
     """
-    from codectok.items.item import AUDIO_SUFFIXES
+    from codectok.files.suffixes import AUDIO_SUFFIXES
 
     jobs = plan(audio, out, take=AUDIO_SUFFIXES, suffix=".ctk", file_suffixes=(".ctk",), overwrite=overwrite)
     tok, k = open_tokenizer(tokenizer, codebooks, bitrate)

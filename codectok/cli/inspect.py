@@ -46,8 +46,8 @@ def inspect(
     """
     from codectok.cli.paths import expand
     from codectok.files.atomic import atomic_path
+    from codectok.files.suffixes import AUDIO_SUFFIXES
     from codectok.inspect import InspectedClip, choose_settings, compare, render, summarize
-    from codectok.items.item import AUDIO_SUFFIXES
     from codectok.metrics.segments import labels_of_files
     from codectok.tokenizer import load
 

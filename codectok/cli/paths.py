@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from codectok.items.item import AUDIO_SUFFIXES
+from codectok.files.suffixes import AUDIO_SUFFIXES, UNREAD_SUFFIXES
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,9 @@ def plan(
         click.UsageError: an empty folder, two inputs for one output, an output that exists or is an input, the name
             of a file of another kind.
     """
-    found = [pair for item in inputs for pair in _below(Path(item), take)]
+    # Audio that is not read fails with a line of its own, since leaving it out would not be seen.
+    also = UNREAD_SUFFIXES if set(AUDIO_SUFFIXES) <= set(take) else ()
+    found = [pair for item in inputs for pair in _below(Path(item), take, also)]
     target = Path(out)
     if target.suffix.lower() in file_suffixes and not target.is_dir():
         if len(inputs) != 1 or Path(inputs[0]).is_dir():
@@ -75,14 +77,16 @@ def expand(inputs: Sequence[str], take: Collection[str]) -> list[Path]:
     return [path for item in inputs for path, _ in _below(Path(item), take)]
 
 
-def _below(item: Path, take: Collection[str]) -> list[tuple[Path, Path]]:
+def _below(item: Path, take: Collection[str], also: Collection[str] = ()) -> list[tuple[Path, Path]]:
     """Each file meant by one input, with its path relative to OUT."""
     if not item.is_dir():
         return [(item, Path(item.name))]
     files = []
     for root, folders, names in os.walk(item):
         folders[:] = sorted(f for f in folders if not f.startswith("."))
-        files += [Path(root, n) for n in sorted(names) if not n.startswith(".") and Path(n).suffix.lower() in take]
+        files += [
+            Path(root, n) for n in sorted(names) if not n.startswith(".") and Path(n).suffix.lower() in (*take, *also)
+        ]
     if not files:
         raise click.UsageError(f"no {' '.join(sorted(take))} files in folder {item}")
     return [(path, path.relative_to(item)) for path in files]

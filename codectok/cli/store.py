@@ -23,13 +23,20 @@ SHOWN = 20
 @command()
 @click.argument("store", type=click.Path(path_type=Path))
 @click.option("--corpus", type=click.Path(path_type=Path), help="Check order and number against what it was made from.")
+@click.option("--ffmpeg", is_flag=True, help="With --corpus, where the store was made so.")
 @click.option("--sample", type=click.IntRange(min=1), metavar="N", help="Tokenize N items again and compare the codes.")
 @click.option("--tokenizer", metavar="T", help="With --sample.  [default: the store's]")
 @click.option("--seed", type=int, metavar="N", default=0, show_default=True, help="Of the sample.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @handle_errors
 def verify(
-    store: Path, corpus: Path | None, sample: int | None, tokenizer: str | None, seed: int, as_json: bool
+    store: Path,
+    corpus: Path | None,
+    ffmpeg: bool,
+    sample: int | None,
+    tokenizer: str | None,
+    seed: int,
+    as_json: bool,
 ) -> None:
     """Check STORE: checksums, every row's codes and lengths, ids, index, counts. Exit status 1 if anything is wrong.
 
@@ -46,7 +53,7 @@ def verify(
     if (sample or tokenizer) and corpus is None:
         raise click.UsageError("--sample and --tokenizer need --corpus: the audio is read again")
     opened = open_store(store)
-    source = _open(corpus)
+    source = _open(corpus, ffmpeg)
     with progress(len(opened), "verifying") as bar:
         problems = list(verify_store(opened, bar.advance))
     again = None
@@ -76,12 +83,12 @@ def verify(
     raise click.exceptions.Exit(1 if problems else 0)
 
 
-def _open(corpus: Path | None) -> Corpus | None:
+def _open(corpus: Path | None, ffmpeg: bool) -> Corpus | None:
     if corpus is None:
         return None
     from codectok.items.corpus import read_corpus
 
-    return read_corpus(corpus)
+    return read_corpus(corpus, ffmpeg)
 
 
 def _again(store: Store, corpus: Corpus, name: str | None, items: int, seed: int) -> Recheck:

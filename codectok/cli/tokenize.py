@@ -45,7 +45,7 @@ class JobPart(click.ParamType):  # type: ignore[type-arg]
 SECTIONS = {
     "Store": ("output", "format_", "dedup", "flatten"),
     "Tokenizer": ("tokenizer", "codebooks", "bitrate"),
-    "Work": ("dry_run", "workers", "device", "max_errors", "strict", "overwrite", "as_json"),
+    "Work": ("dry_run", "workers", "device", "max_errors", "strict", "ffmpeg", "overwrite", "as_json"),
     "Many machines": ("shard", "engine"),
     "What bytes depend on": ("shard_size", "batch_seconds"),
 }
@@ -93,6 +93,7 @@ SECTIONS = {
     help="Most audio that is encoded together.",
 )
 @click.option("--max-errors", type=click.IntRange(min=0), metavar="N", help="Stop when more than N items have failed.")
+@click.option("--ffmpeg", is_flag=True, help="Have ffmpeg decode .m4a, .aac, .webm, .amr, .wma and the like.")
 @click.option("--strict", is_flag=True, help="Refuse damaged audio that could be read with a warning.")
 @click.option("--overwrite", is_flag=True, help="Delete a store or unfinished run that is in the folder.")
 @click.option("--dry-run", is_flag=True, help="Only estimate time and disk space, from a sample.")
@@ -111,6 +112,7 @@ def tokenize(
     batch_seconds: float,
     dry_run: bool,
     as_json: bool,
+    ffmpeg: bool,
     **options: Any,
 ) -> None:
     """Tokenize CORPUS into a token store: a folder of audio, tar, parquet or arrow files, a manifest (.txt, .tsv,
@@ -133,7 +135,7 @@ def tokenize(
     need("token stores need", "scale", "pyarrow")
     if options["engine"] == "ray":
         need("--engine ray needs", "scale", "ray")
-    items = read_corpus(corpus)
+    items = read_corpus(corpus, ffmpeg)
     if not dry_run and options["engine"] == "local" and options["device"] is None:
         workers = prepare_workers(items, workers)
     model, k = open_tokenizer(tokenizer, codebooks, bitrate)
@@ -198,10 +200,15 @@ def _estimate(
 
 
 def _report(summary: TokenizeSummary, as_json: bool) -> None:
+    from codectok.files.suffixes import SHARD_SUFFIXES
+
     for error in summary.first_errors:
         click.echo(f"failed: {error.id}: {error.kind}: {error.message}", err=True)
-    if summary.failed > len(summary.first_errors):
-        more = summary.failed - len(summary.first_errors)
+    for suffix, count in sorted(summary.unread.items()):
+        what = f"{count} {suffix} file{'s are' if count > 1 else ' is'} not read"
+        remedy = "give them as a corpus of their own" if suffix in SHARD_SUFFIXES else "convert them, e.g. with ffmpeg"
+        click.echo(f"failed: {what}: {remedy}{'' if suffix in SHARD_SUFFIXES else ', or give --ffmpeg'}", err=True)
+    if (more := summary.failed - len(summary.first_errors) - sum(summary.unread.values())) > 0:
         click.echo(f"failed: {more} more, see {summary.out / 'errors.jsonl'}", err=True)
     _report_warnings(summary)
     if summary.labels_left_out:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -16,7 +17,7 @@ from codectok.corpus.job import TokenizeJob
 from codectok.corpus.local import name_anywhere
 from codectok.corpus.plan import BATCH_SECONDS
 from codectok.corpus.totals import Progress, Totals
-from codectok.errors import CodectokError, FormatError
+from codectok.errors import CodectokError, FormatError, UnreadFormatError
 from codectok.items.corpus import Corpus, Scan
 from codectok.items.hashes import ItemHash
 from codectok.items.item import Item
@@ -30,6 +31,7 @@ from codectok.store.writer import StoreWriter, begun_by
 from codectok.tokenizer import Tokenizer
 from codectok.transforms.unit_bpe import bpe_of
 
+_UNREAD = UnreadFormatError.__name__
 SHOWN_ERRORS = 20
 """Failed items that a summary has."""
 
@@ -42,13 +44,14 @@ class TokenizeSummary:
         out: folder of the store.
         items: utterances in the store.
         failed: items that are not, each listed in ``errors.jsonl``.
-        first_errors: the first of these, at most ``SHOWN_ERRORS``.
+        first_errors: the first of these, at most ``SHOWN_ERRORS``, but for those counted in ``unread``.
         resumed_shards: shards that an earlier run had finished.
         stats: what ``stats.json`` says.
         already_finished: the store was whole before, and nothing was done.
         labels_left_out: names of labels that the format has no place for.
         begun_without_labels: the corpus has labels, and the store was begun without, as by an earlier version.
         first_warnings: of files that are damaged and were read, at most ``SHOWN_ERRORS``; ``stats`` counts all.
+        unread: failed items whose kind of file is not read, by suffix.
 
     Examples:
         >>> from codectok.corpus.pipeline import tokenize_corpus
@@ -68,6 +71,7 @@ class TokenizeSummary:
     labels_left_out: tuple[str, ...] = ()
     begun_without_labels: bool = False
     first_warnings: list[ItemError] = field(default_factory=list)
+    unread: Mapping[str, int] = field(default_factory=dict)
 
 
 def tokenize_corpus(
@@ -209,11 +213,28 @@ def _summary(
     writer: StoreWriter, wanted: StoreInfo, scan: Scan, stats: dict[str, Any], resumed: int
 ) -> TokenizeSummary:
     store = open_store(writer.out)
-    errors = list(islice(store.iter_errors(), SHOWN_ERRORS))
+    unread = Counter(_suffix(e) for e in store.iter_errors() if e.kind == _UNREAD)
+    errors = list(islice((e for e in store.iter_errors() if e.kind != _UNREAD), SHOWN_ERRORS))
     warnings = list(islice(store.iter_warnings(), SHOWN_ERRORS))
     kept_names = () if wanted.labels is None else wanted.labels.types
     lost = tuple(name for name in scan.labels if name not in kept_names)
     lacking = wanted.labels is not None and store.info.labels is None
     return TokenizeSummary(
-        writer.out, stats["items"], stats["failed"], errors, resumed, stats, writer.complete, lost, lacking, warnings
+        writer.out,
+        stats["items"],
+        stats["failed"],
+        errors,
+        resumed,
+        stats,
+        writer.complete,
+        lost,
+        lacking,
+        warnings,
+        unread,
     )
+
+
+def _suffix(error: ItemError) -> str:
+    """Of the file that an error is of; of a member of a tar file, which its message begins with."""
+    name = error.message.partition(" is not read")[0]
+    return os.path.splitext(name)[1].lower()

@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 from array import array
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
+from codectok.audio.ffmpeg import need_ffmpeg
 from codectok.errors import CodectokError, FormatError
+from codectok.files.suffixes import AUDIO_SUFFIXES, UNREAD_SUFFIXES
 from codectok.items.hashes import ItemHash, short_hash
-from codectok.items.item import AUDIO_SUFFIXES, Item
+from codectok.items.item import Item
 from codectok.items.labels import LabelHash, LabelTypes
 from codectok.items.readers import reader_for, root_of
 from codectok.items.readers.webdataset import is_pattern
@@ -49,11 +51,13 @@ class Corpus:
         ['a', 'b', 'broken']
     """
 
-    def __init__(self, source: Path, root: str) -> None:
+    def __init__(self, source: Path, root: str, ffmpeg: bool = False) -> None:
         self.source = source
         """The folder or manifest file."""
         self.root = root
         """The folder that relative paths are relative to."""
+        self.ffmpeg = ffmpeg
+        """Whether ffmpeg decodes what libsndfile does not read."""
 
     def __iter__(self) -> Iterator[Item]:
         """Yield the items.
@@ -61,7 +65,8 @@ class Corpus:
         Raises:
             FormatError: a line that is not an item, with its number.
         """
-        return reader_for(self.source)(self.source, self.root)
+        items = reader_for(self.source)(self.source, self.root)
+        return map(_by_ffmpeg, items) if self.ffmpeg else items
 
     def scan(self) -> Scan:
         """Read all items once: count them, hash them, and make sure that no id comes twice.
@@ -101,7 +106,7 @@ class Corpus:
             seen[item.id] = item.path
 
 
-def read_corpus(path: str | os.PathLike[str]) -> Corpus:
+def read_corpus(path: str | os.PathLike[str], ffmpeg: bool = False) -> Corpus:
     """Open a corpus: nothing but its kind is looked at until it is iterated.
 
     Args:
@@ -109,6 +114,7 @@ def read_corpus(path: str | os.PathLike[str]) -> Corpus:
             pattern of tar files, or a manifest: a list of paths (.txt), fairseq .tsv, a table with a header (.csv,
             .tsv), .jsonl (also lhotse's), or Kaldi wav.scp with ``segments`` beside it. Relative paths in a manifest
             are relative to its folder (fairseq: to its root line).
+        ffmpeg: have ffmpeg decode files that libsndfile does not read, by their suffix (.m4a, .aac, .webm, ...).
 
     Raises:
         CodectokError: there is no such folder or file.
@@ -127,7 +133,14 @@ def read_corpus(path: str | os.PathLike[str]) -> Corpus:
             f"{source} is a pipe or device, and a corpus is read more than once: write it to a file", path=source
         )
     reader_for(source)
-    return Corpus(source, root_of(source))
+    if ffmpeg:
+        need_ffmpeg()
+    return Corpus(source, root_of(source), ffmpeg)
+
+
+def _by_ffmpeg(item: Item) -> Item:
+    unread = item.member is None and item.path.lower().endswith(UNREAD_SUFFIXES)
+    return replace(item, member="ffmpeg:") if unread else item
 
 
 def nothing_in(source: Path) -> str:

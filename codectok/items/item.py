@@ -6,9 +6,6 @@ from dataclasses import dataclass, field
 
 from codectok.items.labels import Labels
 
-AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3")
-"""What a folder is searched for, in any case."""
-
 
 @dataclass(frozen=True, slots=True)
 class Item:

@@ -86,6 +86,13 @@ def _column(path: str, column: str) -> Any:
     return open_arrow(path)[column]
 
 
+def schema_of(path: str) -> Any:
+    """The columns of a parquet or arrow file."""
+    import pyarrow.parquet as pq
+
+    return pq.read_schema(path) if path.lower().endswith(".parquet") else open_arrow(path).schema
+
+
 def open_arrow(path: str) -> Any:
     """An arrow file or stream as a table that is mapped into memory, not read."""
     import pyarrow as pa

@@ -6,6 +6,7 @@
 - ``parquet:GROUP:ROW:COLUMN``: a row of a row group.
 - ``arrow:ROW:COLUMN``: a row of an arrow file.
 - ``channel:N``: one channel, from 0, of an audio file.
+- ``ffmpeg:``: an audio file that ffmpeg decodes.
 """
 
 from __future__ import annotations
@@ -13,13 +14,14 @@ from __future__ import annotations
 import os
 import re
 
+from codectok.audio.ffmpeg import decoded
 from codectok.audio.path import printable
 from codectok.audio.reader import AudioReader
 from codectok.errors import AudioError
 from codectok.items.item import Item
 from codectok.items.slices import open_slice
 
-_MEMBER = re.compile(r"channel:\d+|tar:\d+:\d+:.*|parquet:\d+:\d+:.+|arrow:\d+:.+", re.DOTALL)
+_MEMBER = re.compile(r"channel:\d+|ffmpeg:|tar:\d+:\d+:.*|parquet:\d+:\d+:.+|arrow:\d+:.+", re.DOTALL)
 
 
 def is_member(text: str) -> bool:
@@ -43,6 +45,8 @@ def open_item(item: Item, strict: bool = False) -> AudioReader:
     if kind == "channel":
         return AudioReader(item.path, channel=int(where), strict=strict)
     name = describe(item)
+    if kind == "ffmpeg":
+        return AudioReader(decoded(item.path, name), name, strict=strict)
     if kind == "tar":
         offset, size, _ = where.split(":", 2)
         return AudioReader(open_slice(item.path, int(offset), int(size), name), name, strict=strict)
@@ -67,7 +71,7 @@ def stored_bytes(item: Item) -> int:
 def describe(item: Item) -> str:
     """Where an item lies, for messages: one line of printable text."""
     path = printable(item.path)
-    if item.member is None:
+    if item.member in (None, "ffmpeg:"):
         return path
     kind, _, where = item.member.partition(":")
     if kind == "tar":

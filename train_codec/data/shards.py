@@ -11,7 +11,7 @@ import re
 from pathlib import Path
 
 from codectok.errors import AudioError, FormatError
-from codectok.items.item import AUDIO_SUFFIXES
+from codectok.files.suffixes import AUDIO_SUFFIXES
 from codectok.items.readers.braces import expand_braces
 from codectok.items.readers.webdataset import read_tar
 from train_codec.data.entries import AudioEntry

@@ -18,8 +18,9 @@ from codectok.audio.reader import AudioReader
 from codectok.corpus.prepare.listing import Listed, Lister, layout_error
 from codectok.errors import AudioError, CodectokError
 from codectok.files.atomic import atomic_path
+from codectok.files.suffixes import AUDIO_SUFFIXES
 from codectok.items.hashes import short_hash
-from codectok.items.item import AUDIO_SUFFIXES, Item
+from codectok.items.item import Item
 from codectok.items.readers.folder import walk
 from codectok.items.written import audio_path, json_line
 

@@ -3,24 +3,69 @@
 from __future__ import annotations
 
 import os
+import tarfile
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
-from codectok.items.item import AUDIO_SUFFIXES, Item
+from codectok.errors import FormatError
+from codectok.files.suffixes import AUDIO_SUFFIXES, SHARD_SUFFIXES, UNREAD_SUFFIXES
+from codectok.items.item import Item
 from codectok.items.lines import escaped, make_item
+
+_MEMBERS = 100
+"""Members of a tar file that are looked at."""
 
 
 def read_folder(source: Path, root: str) -> Iterator[Item]:
     """All audio files below a folder, hidden ones left out, ordered by the parts of their relative paths.
 
-    What should be searched and cannot be (a folder without permission, a link to nothing that may have been a folder)
-    is an item too: it fails when it is read, so that the errors of a run list it.
+    What should be searched and cannot be (a folder without permission, a link to nothing that may have been a folder),
+    and what holds audio and is not read, is an item too: it fails when it is read, so that the errors of a run list it.
     """
-    for relative in walk(root, AUDIO_SUFFIXES, unlisted=True):
-        if relative.endswith("/"):
-            yield Item(escaped(relative), os.path.join(root, relative.rstrip("/")))
+    for relative in walk(root, (*AUDIO_SUFFIXES, *UNREAD_SUFFIXES, *SHARD_SUFFIXES), unlisted=True):
+        if not relative.lower().endswith(AUDIO_SUFFIXES):
+            yield from not_taken(source, relative, root)
         else:
             yield make_item(source, None, escaped(os.path.splitext(relative)[0]), relative, root)
+
+
+def not_taken(source: Path, relative: str, root: str) -> Iterator[Item]:
+    """The item, which will fail, of a file or folder that is not read and holds audio; its id has the suffix."""
+    path = os.path.join(root, relative)
+    if relative.endswith("/"):
+        yield Item(escaped(relative), path.rstrip("/"))
+    elif not relative.lower().endswith(SHARD_SUFFIXES) or (_may_hold_audio(path) and not _in_store(path, root)):
+        yield make_item(source, None, escaped(relative), relative, root)
+
+
+def _in_store(path: str, root: str) -> bool:
+    """Whether a file belongs to a store of tokens that lies in the corpus."""
+    folder = os.path.dirname(path)
+    while len(folder) > len(root):
+        if any(os.path.exists(os.path.join(folder, name)) for name in ("store.json", ".work")):
+            return True
+        folder = os.path.dirname(folder)
+    return False
+
+
+def _may_hold_audio(path: str) -> bool:
+    """Whether a shard has audio in it, as far as its start tells; what cannot be opened may have."""
+    if not os.path.isfile(path):
+        return True
+    try:
+        if path.lower().endswith(".tar"):
+            with tarfile.open(path, "r:") as tar:
+                names = [member.name.lower() for member in islice(tar, _MEMBERS)]
+            return any(name.endswith((*AUDIO_SUFFIXES, *UNREAD_SUFFIXES)) for name in names)
+        from codectok.items.readers.audio_column import audio_column
+        from codectok.items.rows import schema_of
+
+        return audio_column(path, schema_of(path)).embedded
+    except FormatError:  # no column of audio
+        return False
+    except Exception:  # whatever is wrong with it, or that reads it
+        return True
 
 
 def walk(root: str, suffixes: tuple[str, ...], unlisted: bool = False) -> Iterator[str]:

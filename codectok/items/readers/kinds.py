@@ -7,7 +7,7 @@ from pathlib import Path
 
 from codectok import registry
 from codectok.errors import FormatError
-from codectok.items.item import AUDIO_SUFFIXES
+from codectok.files.suffixes import AUDIO_SUFFIXES
 from codectok.items.lines import first_line, suffix_of
 from codectok.items.readers.folder import walk
 

@@ -10,9 +10,10 @@ from typing import Any
 
 from codectok.errors import FormatError
 from codectok.extras import need
+from codectok.files.suffixes import UNREAD_SUFFIXES
 from codectok.items.item import Item
 from codectok.items.readers.audio_column import AudioColumn, audio_column, names_repeat, row_item
-from codectok.items.readers.folder import walk
+from codectok.items.readers.folder import not_taken, walk
 
 _ROWS = 1024
 
@@ -20,7 +21,14 @@ _ROWS = 1024
 def read_parquet(source: Path, root: str) -> Iterator[Item]:
     """The rows of one file, or of all below a folder."""
     need("parquet files need", "scale", "pyarrow")
-    files = [os.path.join(root, p) for p in walk(root, (".parquet",))] if source.is_dir() else [os.path.abspath(source)]
+    files = [os.path.abspath(source)]
+    if source.is_dir():
+        found = list(walk(root, (".parquet", *UNREAD_SUFFIXES), unlisted=True))
+        taken = {p for p in found if p.lower().endswith(".parquet") and os.path.isfile(os.path.join(root, p))}
+        for relative in found:
+            if relative not in taken:
+                yield from not_taken(source, relative, root)
+        files = [os.path.join(root, p) for p in found if p in taken]
     unique = not names_repeat(name for path in files for name in _names(path))
     for path in files:
         with _opened(path) as (file, column):

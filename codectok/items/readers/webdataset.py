@@ -15,12 +15,13 @@ from typing import Any
 import numpy as np
 
 from codectok.errors import FormatError
+from codectok.files.suffixes import AUDIO_SUFFIXES, UNREAD_SUFFIXES
 from codectok.items.columns import labels_of
 from codectok.items.hashes import short_hash
-from codectok.items.item import AUDIO_SUFFIXES, Item
+from codectok.items.item import Item
 from codectok.items.lines import escaped, make_item, numbered_lines
 from codectok.items.readers.braces import expand_braces
-from codectok.items.readers.folder import walk
+from codectok.items.readers.folder import not_taken, walk
 
 _TEXTS = {"txt": "text", "text": "text", "transcript": "text", "cls": "cls", "spk": "speaker", "lang": "language"}
 """Members that hold one label, and its name."""
@@ -34,6 +35,9 @@ def read_webdataset(source: Path, root: str) -> Iterator[Item]:
     The key is the member's name up to the first dot after its folder: ``a/b.flac`` and ``a/b.json`` are ``a/b``.
     """
     for path in _shards(source, root):
+        if source.is_dir() and not (path.lower().endswith(".tar") and os.path.isfile(path)):
+            yield from not_taken(source, os.path.relpath(path, root) + "/" * path.endswith("/"), root)
+            continue
         if not os.path.isfile(path):
             raise FormatError(
                 f"{source} names the shard {path}, which is no file: correct it, or copy the shard", path=source
@@ -48,7 +52,7 @@ def is_pattern(name: str) -> bool:
 
 def _shards(source: Path, root: str) -> Iterator[str]:
     if source.is_dir():
-        for path in walk(root, (".tar",)):
+        for path in walk(root, (".tar", *UNREAD_SUFFIXES), unlisted=True):
             yield os.path.join(root, path)
     elif source.suffix.lower() != ".tar":
         for _, line in numbered_lines(source):
@@ -108,7 +112,8 @@ def _files(path: str) -> Iterator[tuple[tarfile.TarFile, tarfile.TarInfo]]:
         with tarfile.open(path, "r:") as tar:
             for member in tar:
                 tar.members = []  # type: ignore[attr-defined]  # or it would hold every header it has read
-                if member.isreg() and not os.path.basename(member.name).startswith("."):
+                audio = member.name.lower().endswith(AUDIO_SUFFIXES)
+                if (member.isreg() or audio) and not os.path.basename(member.name).startswith("."):
                     yield tar, member
     except (tarfile.TarError, EOFError) as e:
         raise FormatError(
@@ -133,8 +138,10 @@ class _Sample:
         """One more member: audio by its place, which is returned; a text or an object of labels by what is in it."""
         name = os.path.basename(member.name).lower()
         kind = name.partition(".")[2]
-        if name.endswith(AUDIO_SUFFIXES):
-            self.audio.append(f"tar:{member.offset_data}:{member.size}:{escaped(member.name)}")
+        if name.endswith((*AUDIO_SUFFIXES, *UNREAD_SUFFIXES)):
+            # A link, a pipe or a device has no bytes, which reading it will say.
+            size, what = (member.size, "") if member.isreg() else (0, " (a link or device)")
+            self.audio.append(f"tar:{member.offset_data}:{size}:{escaped(member.name)}{what}")
             return self.audio[-1]
         if kind in ("json", *_TEXTS) and member.size <= MAX_LABEL_BYTES:
             file = tar.extractfile(member)
