@@ -13,6 +13,7 @@ from codectok.corpus.job import TokenizeJob
 from codectok.corpus.reading import measure, readers
 from codectok.corpus.steps import BatchDone, BatchEncoder, Begun
 from codectok.errors import CodectokError, MissingPackageError
+from codectok.items.decoded import forget_decoded
 from codectok.items.item import Item
 from codectok.processes import Now, Report, Work
 from codectok.tokenizer import Tokenizer
@@ -90,3 +91,4 @@ class Encode(Work[WorkerTask, Any]):
     def close(self) -> None:
         """End the reading."""
         self._open.close()
+        forget_decoded()

@@ -9,6 +9,7 @@ import numpy as np
 from codectok.audio.reader import AudioReader, tell
 from codectok.audio.samples import Resampler, check_samples
 from codectok.errors import AudioError
+from codectok.items.decoded import segment_blocks
 from codectok.items.item import Item
 from codectok.items.sources import describe, open_item
 
@@ -75,4 +76,4 @@ def clip_blocks(item: Item, reader: AudioReader, seconds: float = 10.0) -> Itera
             f"the segment from {start / rate:g} to {stop / rate:g} s is not in {describe(item)}, which has "
             f"{total / rate:g} s: correct the manifest's offset and duration"
         )
-    yield from reader.blocks(seconds, start, stop)
+    yield from segment_blocks(item, reader, seconds, start, min(stop, total) if reader.exact else stop)

@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 import soundfile
 
+from codectok.audio.decoder import Decoder
 from codectok.errors import AudioError
+from codectok.items import decoded
 from codectok.items.clips import read_clip, seconds_of
 from codectok.items.item import Item
-from tests.audio.making import RATE, encoded, noise
+from tests.audio.making import RATE, encoded, noise, read
 
 FORMATS = [("WAV", "PCM_16"), ("FLAC", None), ("OGG", "VORBIS"), ("OGG", "OPUS"), ("MP3", None), ("AIFF", None)]
 
@@ -49,3 +51,74 @@ def test_floats_at_the_scale_of_integers_are_refused(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "a.wav", noise(RATE) * 32768, RATE, "FLOAT")
     with pytest.raises(AudioError, match="scale of integers"):
         read_clip(Item("a", str(tmp_path / "a.wav")), RATE)
+
+
+@pytest.fixture
+def long_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Path:
+    monkeypatch.setattr(decoded, "MIN_SECONDS", 1.0)
+    path = tmp_path / "a"
+    path.write_bytes(encoded(tmp_path, noise(12 * RATE), *request.param))
+    yield path
+    decoded.forget_decoded()
+
+
+@pytest.mark.parametrize("long_file", [("OGG", "OPUS"), ("OGG", "VORBIS"), ("MP3", None)], indirect=True)
+def test_shuffled_segments_cost_one_decoding(long_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole, _ = read(long_file)
+    count = 0
+    read_samples = Decoder.read
+
+    def counting(self: Decoder, wanted: int) -> np.ndarray:
+        nonlocal count
+        block = read_samples(self, wanted)
+        count += len(block)
+        return block
+
+    monkeypatch.setattr(Decoder, "read", counting)
+    order = np.random.default_rng(0).permutation(48)
+    for i in order:
+        clip = read_clip(Item(str(i), str(long_file), i / 4, 0.25), RATE)
+        np.testing.assert_array_equal(clip, whole[i * RATE // 4 : (i + 1) * RATE // 4])
+    assert count <= len(whole) + 10 * RATE
+    assert len(read_clip(Item("end", str(long_file), 11.5), RATE)) == RATE // 2
+    with pytest.raises(AudioError, match="is not in"):
+        read_clip(Item("after", str(long_file), 11.5, 2.0), RATE)
+
+
+@pytest.mark.parametrize("long_file", [("OGG", "OPUS")], indirect=True)
+def test_what_is_kept_goes_when_it_is_not_needed(long_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole, _ = read(long_file)
+    item = Item("a", str(long_file), 1.0, 0.5)
+    read_clip(item, RATE)
+    assert len(decoded._kept) == 1
+    (kept,) = decoded._kept.values()
+    with kept.used():
+        decoded.forget_decoded()
+        assert not kept._file.closed
+    assert kept._file.closed
+    monkeypatch.setattr(decoded, "SHARE", 2**60)  # no space at all
+    np.testing.assert_array_equal(read_clip(item, RATE), whole[RATE : 3 * RATE // 2])
+    assert not decoded._kept
+
+
+@pytest.mark.parametrize("long_file", [("OGG", "OPUS")], indirect=True)
+def test_a_full_disk_costs_time_alone(long_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole, _ = read(long_file)
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(decoded.DecodedFile, "decode_to", full)
+    np.testing.assert_array_equal(read_clip(Item("a", str(long_file), 1.0, 0.5), RATE), whole[RATE : 3 * RATE // 2])
+    assert not decoded._kept
+
+
+@pytest.mark.parametrize("long_file", [("OGG", "OPUS")], indirect=True)
+def test_a_file_that_changes_is_decoded_again(long_file: Path, tmp_path: Path) -> None:
+    item = Item("a", str(long_file), 1.0, 0.5)
+    before = read_clip(item, RATE)
+    long_file.write_bytes(encoded(tmp_path, noise(13 * RATE, 7), "OGG", "OPUS"))
+    whole, _ = read(long_file)
+    after = read_clip(item, RATE)
+    np.testing.assert_array_equal(after, whole[RATE : 3 * RATE // 2])
+    assert not np.array_equal(before, after)
