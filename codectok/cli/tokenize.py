@@ -18,6 +18,7 @@ from codectok.cli.console import (
     tokenizer_options,
 )
 from codectok.cli.help import command
+from codectok.cli.verbosity import is_quiet
 from codectok.extras import need
 from codectok.stops import keeping
 from codectok.store.names import FORMATS, SINGLE_STREAM
@@ -235,6 +236,8 @@ def _report(summary: TokenizeSummary, as_json: bool) -> None:
 
 
 def _report_warnings(summary: TokenizeSummary) -> None:
+    if is_quiet():
+        return
     for warning in summary.first_warnings:
         click.echo(f"warning: {warning.message}", err=True)
     more = summary.stats.get("warnings", 0) - len(summary.first_warnings)

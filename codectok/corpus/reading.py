@@ -50,7 +50,7 @@ def measure(items: Sequence[Item]) -> tuple[list[float], float]:
 
 
 @dataclass(frozen=True, slots=True)
-class ReadClip:
+class ClipRead:
     """float32 samples [S] or why there are none, warnings of the file, and the CPU seconds that they took."""
 
     samples: np.ndarray | Failure
@@ -58,11 +58,11 @@ class ReadClip:
     seconds: float
 
 
-def read(item: Item, rate: int, strict: bool) -> ReadClip:
+def read(item: Item, rate: int, strict: bool) -> ClipRead:
     """Samples at ``rate`` Hz."""
     started, told = time.thread_time(), list[str]()
     clip = attempt(read_clip, item, rate, strict=strict, told=told)
-    return ReadClip(clip, tuple(told), time.thread_time() - started)
+    return ClipRead(clip, tuple(told), time.thread_time() - started)
 
 
 @contextlib.contextmanager

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import torch
 
-from codectok.corpus.reading import Failure, ReadClip, attempt, read
+from codectok.corpus.reading import ClipRead, Failure, attempt, read
 from codectok.items.clips import clip_blocks
 from codectok.items.item import Item
 from codectok.items.sources import open_item
@@ -64,7 +64,7 @@ class Begun:
 
     items: Sequence[Item]
     streamed: bool
-    clips: list[Future[ReadClip]] = field(default_factory=list)
+    clips: list[Future[ClipRead]] = field(default_factory=list)
 
 
 class BatchEncoder:

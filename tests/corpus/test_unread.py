@@ -45,7 +45,7 @@ def write_tar(path: Path, members: dict[str, bytes | tarfile.TarInfo]) -> None:
                 tar.addfile(info)
 
 
-def write_parquet(target: Path, **columns: list) -> None:
+def write_parquet(target: Path, **columns: list[object]) -> None:
     pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
     pq.write_table(pa.table(columns), target)
 
@@ -143,7 +143,7 @@ def test_a_folder_of_shards_with_a_folder_that_cannot_be_listed(
     (tmp_path / "c/b.m4a").write_bytes(b"?")
     scandir = os.scandir
 
-    def refusing(path: str | Path = "."):
+    def refusing(path: str | Path = ".") -> object:
         if str(path).endswith("locked"):
             raise PermissionError(13, "Permission denied")
         return scandir(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -54,7 +55,7 @@ def test_floats_at_the_scale_of_integers_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def long_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Path:
+def long_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[Path]:
     monkeypatch.setattr(decoded, "MIN_SECONDS", 1.0)
     path = tmp_path / "a"
     path.write_bytes(encoded(tmp_path, noise(12 * RATE), *request.param))

@@ -53,6 +53,8 @@ def _may_hold_audio(path: str) -> bool:
     """Whether a shard has audio in it, as far as its start tells; what cannot be opened may have."""
     if not os.path.isfile(path):
         return True
+    if os.path.getsize(path) == 0:
+        return False
     try:
         if path.lower().endswith(".tar"):
             with tarfile.open(path, "r:") as tar:
