@@ -27,20 +27,26 @@ def table(path: str) -> list[dict[str, str]]:
 
 
 @cache
-def clips() -> list[np.ndarray]:
-    """Every clip of at least 1.5 s, float32 at 16 kHz."""
-    heard = {row["speaker"] for row in table("codectok/pretrained/speech/splits.tsv") if row["use"] == "fit"}
-    rows = [r for r in table("benchmarks/mini/clips.tsv") if r["speaker"] not in heard and float(r["seconds"]) >= 1.5]
+def clips(voice: str = "") -> list[np.ndarray]:
+    """Clips of at least 1.5 s, float32 at 16 kHz: of speakers in no fit, or those of a voice that are in no fit."""
+    splits = table("codectok/pretrained/speech/splits.tsv")
+    heard = {row["speaker"] for row in splits if row["use"] == "fit"}
+    kept = {Path(row["path"]).stem for row in splits if row["speaker"] == voice and row["use"] != "fit"}
+    rows = [r for r in table("benchmarks/mini/clips.tsv") if float(r["seconds"]) >= 1.5]
+    if voice:
+        rows = [r for r in rows if r["speaker"] == voice and Path(r["path"]).stem in kept]
+    else:
+        rows = [r for r in rows if r["speaker"] not in heard]
     found = [read_audio(ROOT / "benchmarks/mini" / row["path"]) for row in rows]
     assert len(found) >= 20
     assert {rate for _, rate in found} == {16000}
     return [audio for audio, _ in found]
 
 
-def measured(tokenizer: Tokenizer, count: int) -> dict[str, np.ndarray]:
+def measured(tokenizer: Tokenizer, count: int, voice: str = "") -> dict[str, np.ndarray]:
     """Each metric of each clip, and ``original peak``."""
     values: dict[str, list[float]] = {name: [] for name in (*NAMES, "original peak")}
-    for audio in clips():
+    for audio in clips(voice):
         decoded = tokenizer.decode(tokenizer.encode(audio, 16000, num_codebooks=count))
         found, failed = compute(NAMES, audio, decoded, 16000)
         assert not failed
@@ -66,3 +72,16 @@ def test_defaults_are_as_loud_as_what_they_encode(
     assert found["loud_frames"].mean() <= loud
     assert found["clipped"].mean() <= 0.01
     assert found["peak"].mean() <= found["original peak"].mean()
+
+
+def test_the_voice_of_units_is_as_loud_as_speech_without_bursts() -> None:
+    """Units say nothing of level, so level is that of most speech; spectrum and bursts are told on the voice's own."""
+    units = load("units")
+    others, own = measured(units, 1), measured(units, 1, "allison")
+    assert abs(np.median(others["level"])) <= 2
+    for octave in OCTAVE_METRICS:
+        assert abs(np.median(own[octave] - own["level"])) <= 4, octave
+    assert own["loud_frames"].mean() <= 18
+    for found in (others, own):
+        assert found["clipped"].mean() <= 0.01
+        assert found["peak"].mean() <= found["original peak"].mean()
