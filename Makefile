@@ -7,20 +7,21 @@ TORCH_INDEX ?=
 PIP_FLAGS := -q --disable-pip-version-check $(if $(CONSTRAINTS),-c $(CONSTRAINTS)) $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 BIN := .venv/bin
 READY := .venv/.ready
+# Percent of lines and branches.
+LEAST_COVERAGE := 93
 
-.PHONY: demo test test-all coverage lint docs bench clean
+.PHONY: demo test test-slow lint docs bench clean
 
 demo: $(READY)
 	$(BIN)/python -m benchmarks.demo
 
+# make test COVERAGE=1 also measures which lines the tests run.
 test: $(READY)
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" \
+	  $(if $(COVERAGE),--cov --cov-report=term:skip-covered --cov-report=xml --cov-fail-under=$(LEAST_COVERAGE))
 
-test-all: $(READY)
-	$(BIN)/python -m pytest
-
-coverage: $(READY)
-	$(BIN)/python -m pytest -m "not slow" --cov --cov-report=term:skip-covered --cov-report=xml
+test-slow: $(READY)
+	$(BIN)/python -m pytest -m slow
 
 # The notices that are switched off are about future releases of mkdocs.
 docs: $(READY)
