@@ -78,7 +78,7 @@ def pasted(store: Any, model: Path, utterances: int) -> tuple[int, float]:
 
     from codectok.llm import AudioVocab
 
-    vocab, tokenizer = AudioVocab.load(model), AutoTokenizer.from_pretrained(model)
+    vocab, tokenizer = AudioVocab.load(model), AutoTokenizer.from_pretrained(model, trust_remote_code=False)
     started, tokens = time.process_time(), 0
     for number in range(utterances):
         codes = store[number].codes

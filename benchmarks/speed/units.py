@@ -52,8 +52,8 @@ class Naive:
         from sklearn.cluster import KMeans
         from transformers import AutoFeatureExtractor, AutoModel
 
-        self.extractor: Any = AutoFeatureExtractor.from_pretrained(folder)
-        self.model: Any = AutoModel.from_pretrained(folder).eval()
+        self.extractor: Any = AutoFeatureExtractor.from_pretrained(folder, trust_remote_code=False)
+        self.model: Any = AutoModel.from_pretrained(folder, trust_remote_code=False).eval()
         self.layer, self.batch = layer, batch
         # Fitted to its own centroids, which are then what it predicts with.
         self.kmeans = KMeans(len(centroids), init=centroids, n_init=1, max_iter=1).fit(centroids)

@@ -63,7 +63,7 @@ class WhisperJudge:
         tell_hub(LOG, self.name)
         try:
             self._extractor: Any = WhisperFeatureExtractor.from_pretrained(self.name)
-            self._tokenizer: Any = AutoTokenizer.from_pretrained(self.name)
+            self._tokenizer: Any = AutoTokenizer.from_pretrained(self.name, trust_remote_code=False)
             self._model: Any = loaded.from_pretrained(self.name, dtype=torch.float32).eval().to(device)
         except (OSError, ValueError) as error:
             reason = str(error).strip().splitlines()[0]

@@ -73,8 +73,9 @@ class XVectorModel:
         self.name, self._device = os.fspath(model), device
         tell_hub(LOG, self.name)
         try:
-            self._extractor: Any = AutoFeatureExtractor.from_pretrained(self.name)
-            self._model: Any = AutoModelForAudioXVector.from_pretrained(self.name).eval().to(device)
+            self._extractor: Any = AutoFeatureExtractor.from_pretrained(self.name, trust_remote_code=False)
+            opened: Any = AutoModelForAudioXVector.from_pretrained(self.name, trust_remote_code=False)
+            self._model = opened.eval().to(device)
         except (OSError, ValueError) as error:
             reason = str(error).strip().splitlines()[0]
             raise MetricError(f"{self.name} is no speaker model (a folder or hub id): {reason}") from error

@@ -40,7 +40,7 @@ def open_text_tokenizer(name: str | os.PathLike[str]) -> Any:
     from transformers import AutoTokenizer
 
     try:
-        return AutoTokenizer.from_pretrained(os.fspath(name))
+        return AutoTokenizer.from_pretrained(os.fspath(name), trust_remote_code=False)
     except Exception as error:
         raise FormatError(f"no text tokenizer in {os.fspath(name)} ({_reason(error)})", path=name) from None
 
@@ -61,7 +61,7 @@ def open_model(name: str | os.PathLike[str], dtype: Any = "auto") -> Any:
     tell_hub(LOG, name)
     try:
         opened: Any = AutoModelForCausalLM.from_pretrained(
-            name, dtype=dtype, use_safetensors=True, output_loading_info=True
+            name, dtype=dtype, use_safetensors=True, output_loading_info=True, trust_remote_code=False
         )
     except Exception as error:
         pickled = Path(name).is_dir() and any(next(Path(name).glob(kind), None) for kind in PICKLES)

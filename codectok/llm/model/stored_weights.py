@@ -67,11 +67,11 @@ def empty_model(folder: Path) -> Any:
     from transformers import AutoConfig, AutoModelForCausalLM
 
     try:
-        config = AutoConfig.from_pretrained(folder)
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
         text = config.get_text_config()
         pad, text.pad_token_id = text.pad_token_id, None  # a wrong one would keep the model from being made
         with torch.device("meta"):
-            model = AutoModelForCausalLM.from_config(config)
+            model = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
         model.config.get_text_config().pad_token_id = pad
         return model
     except Exception as error:

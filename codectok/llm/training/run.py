@@ -129,7 +129,7 @@ def _train_stages(
         model = run.train(model, stage, data[stage.data], new_ids(vocab))
         after = text_perplexity(model, tokenizer, vocab, text)
         run.tell(stage.steps, f"text perplexity {before:.4g} before, {after:.4g} after", before=before, after=after)
-    stored = AutoConfig.from_pretrained(model_name).dtype or torch.float32
+    stored = AutoConfig.from_pretrained(model_name, trust_remote_code=False).dtype or torch.float32
     model.to(stored)
     if accelerator.is_main_process:
         folder.finish(lambda path: _save(path, Path(model_name), model, tokenizer, vocab))

@@ -37,7 +37,7 @@ def read_config(name: str) -> tuple[Any, int]:
     from transformers import AutoConfig
 
     with _readable(name):
-        config = AutoConfig.from_pretrained(name)
+        config = AutoConfig.from_pretrained(name, trust_remote_code=False)
     return config, config.encoder_layers if config.model_type == "whisper" else config.num_hidden_layers
 
 
@@ -56,19 +56,19 @@ def read_model(name: str, config: Any, highest: int, final_norm: bool) -> Pretra
     from transformers import AutoFeatureExtractor, AutoModel
 
     kind = config.model_type
-    keys: dict[str, Any] = {}
+    keys: dict[str, Any] = {"trust_remote_code": False}
     maker: Any = AutoModel
     if kind == "whisper":
         from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
         maker, config.encoder_layers = WhisperEncoder, highest
-        keys = {"key_mapping": {r"^(model\.)?encoder\.": ""}}
+        keys |= {"key_mapping": {r"^(model\.)?encoder\.": ""}}
     else:
         config.num_hidden_layers = highest
         # What stands behind the transformer in checkpoints that were made for other tasks.
         config.add_adapter = config.use_intermediate_ffn_before_adapter = False
     with _readable(name), _quiet():
-        extractor = AutoFeatureExtractor.from_pretrained(name)
+        extractor = AutoFeatureExtractor.from_pretrained(name, trust_remote_code=False)
         # The stored dtype is always widened, so that the fingerprint is that of the values.
         model, info = maker.from_pretrained(
             name, config=config, dtype=torch.float32, use_safetensors=True, output_loading_info=True, **keys
