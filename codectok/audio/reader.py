@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import warnings
 from collections.abc import Iterator
@@ -180,6 +181,8 @@ class AudioReader:
             source = path
         else:
             source = self._raw()
+            if isinstance(source, io.BytesIO):  # a damaged header may ask for what lies before its start
+                source = spliced(source, ((0, len(source.getbuffer())),))
             source.seek(0)
         self._decoder, self._index = Decoder(source, self.name), index
         return self._decoder
