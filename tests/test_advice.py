@@ -135,7 +135,11 @@ def wrong_prefixes(text: str) -> Iterator[str]:
 
 def wrong(text: str, file: str = "codectok/a.py") -> list[str]:
     # A letter alone is an argument of another program, such as ffmpeg.
-    text = "" if re.fullmatch("-[a-zA-Z]", text) else re.sub(r"\b(python|torchrun)( --nproc-per-node N)? -m ", "", text)
+    text = (
+        ""
+        if re.fullmatch(r"-[a-zA-Z](:\w+)?", text)
+        else re.sub(r"\b(python|torchrun)( --nproc-per-node N)? -m ", "", text)
+    )
     return [*wrong_commands(text), *wrong_options(text, file), *wrong_packages(text), *wrong_prefixes(text)]
 
 
