@@ -98,6 +98,18 @@ class Decoder:
         self._file.close()
 
 
+def count_samples(decoder: Decoder) -> int:
+    """Samples that are left of a stream, by decoding it.
+
+    Raises:
+        AudioError: the stream is damaged.
+    """
+    count = 0
+    while found := len(decoder.read(decoder.rate)):
+        count += found
+    return count
+
+
 def until_damage(decoder: Decoder, start: int, count: int) -> np.ndarray:
     """What a new decoder of a damaged stream gives from ``start`` on, float32 [<= count, C]."""
     parts, at = [], 0

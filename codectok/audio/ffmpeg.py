@@ -5,15 +5,21 @@ Nothing of it is used unless it is asked for: what other versions decode may dif
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 import subprocess
 import tempfile
+import threading
+from collections import OrderedDict
 from pathlib import Path
 from typing import BinaryIO, cast
 
 from codectok.audio.path import check_file
 from codectok.errors import AudioError
+
+MOST_FILES = 4
+"""Decoded files that are kept, a process."""
 
 
 def need_ffmpeg() -> None:
@@ -22,14 +28,66 @@ def need_ffmpeg() -> None:
         raise AudioError("ffmpeg is not installed: install it (it is no Python package), or leave out --ffmpeg")
 
 
+class _Shared(io.RawIOBase):
+    """A file at a place of its own, beside others that read the same."""
+
+    def __init__(self, file: BinaryIO, lock: threading.Lock) -> None:
+        self._file, self._lock, self._at = file, lock, 0
+        self._size = os.fstat(file.fileno()).st_size
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        self._at = max(0, offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence])
+        return self._at
+
+    def tell(self) -> int:
+        return self._at
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        with self._lock:
+            self._file.seek(self._at)
+            found = self._file.readinto(buffer)  # type: ignore[attr-defined]
+        self._at += found
+        return int(found)
+
+
+_kept: OrderedDict[tuple[str, int, int], tuple[BinaryIO, threading.Lock]] = OrderedDict()
+_lock = threading.Lock()
+
+
 def decoded(path: str, name: str) -> BinaryIO:
-    """The first audio stream of a file, decoded into a temporary file, which goes when it is closed.
+    """The first audio stream of a file, decoded into a temporary file.
+
+    It is kept for a while: to be measured and read, and for each of its segments, a file is opened again.
 
     Raises:
         AudioError: no ffmpeg, or it cannot read the file.
     """
     need_ffmpeg()
     check_file(Path(path), name)
+    state = os.stat(path)
+    key = os.path.abspath(path), state.st_size, state.st_mtime_ns
+    with _lock:
+        if key not in _kept:
+            _kept[key] = _decode(path, name), threading.Lock()
+        _kept.move_to_end(key)
+        while len(_kept) > MOST_FILES:
+            _kept.popitem(last=False)  # the file goes with the last who reads it
+        return io.BufferedReader(_Shared(*_kept[key]))
+
+
+def forget() -> None:
+    """Let go of what is kept."""
+    with _lock:
+        _kept.clear()
+
+
+def _decode(path: str, name: str) -> BinaryIO:
     command = ["ffmpeg", "-nostdin", "-v", "error", "-i", f"file:{os.path.abspath(path)}", "-map", "0:a:0"]
     target = tempfile.TemporaryFile()  # noqa: SIM115 (closed by whoever reads it)
     try:

@@ -7,6 +7,7 @@ import re
 from functools import lru_cache
 from typing import BinaryIO
 
+from codectok.audio.decoder import Decoder, count_samples
 from codectok.audio.layout import FileLayout
 from codectok.audio.mpeg import LENGTHS, mpeg_layout
 from codectok.audio.ogg import ogg_layout
@@ -47,6 +48,26 @@ def layout_at(path: bytes) -> FileLayout:
     """
     state = os.stat(path)
     return _layout_at(path, state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns)
+
+
+def count_at(path: bytes, name: str) -> int:
+    """Samples of the file at a path whose header does not say; decoded for it once, as long as it does not change.
+
+    Raises:
+        AudioError: the file is damaged.
+    """
+    state = os.stat(path)
+    return _count_at(path, name, state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns)
+
+
+@lru_cache(_KEPT)
+def _count_at(path: bytes, name: str, *_: int) -> int:
+    with open(path, "rb") as file:
+        decoder = Decoder(file, name)
+        try:
+            return count_samples(decoder)
+        finally:
+            decoder.close()
 
 
 @lru_cache(_KEPT)

@@ -14,10 +14,10 @@ from typing import BinaryIO, cast
 import numpy as np
 
 from codectok.audio.claims import FEW, lacking
-from codectok.audio.decoder import Decoder, until_damage
+from codectok.audio.decoder import Decoder, count_samples, until_damage
 from codectok.audio.flac import after_the_end
 from codectok.audio.layout import FileLayout, spliced
-from codectok.audio.look import layout_at, layout_of
+from codectok.audio.look import count_at, layout_at, layout_of
 from codectok.audio.path import check_file, printable
 from codectok.audio.samples import LOUDEST, Resampler, mix
 from codectok.errors import AudioError, AudioWarning
@@ -70,6 +70,7 @@ class AudioReader:
             raise
 
     def _open_checked(self) -> None:
+        self._counted = False
         self._layout = self._look()
         self.gaps = self._layout.gaps
         for text in self._layout.warnings:
@@ -111,7 +112,7 @@ class AudioReader:
     @property
     def sequential(self) -> bool:
         """Whether a sample is right only if all before it were decoded."""
-        return self._streams > 1 or cast(Decoder, self._decoder).sequential
+        return self._counted or self._streams > 1 or cast(Decoder, self._decoder).sequential
 
     def blocks(self, seconds: float = 10.0, start: int = 0, stop: int | None = None) -> Iterator[np.ndarray]:
         """Yield float32 [<= seconds * rate] pieces of the samples ``start`` to ``stop`` (default: all), once.
@@ -193,9 +194,8 @@ class AudioReader:
         if counted is not None:
             return counted
         if decoder.num_samples is None:  # a FLAC that was written to a pipe: count, then start again
-            count = 0
-            while found := len(decoder.read(decoder.rate)):
-                count += found
+            self._counted = True
+            count = count_at(os.fsencode(self.path), self.name) if self._path is not None else count_samples(decoder)
             self._open(self._index)
             return count
         there, claimed = lacking(decoder.log, decoder.format) or (0, 0)

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
+from codectok.audio import ffmpeg
 from codectok.audio.reader import AudioReader
 from codectok.errors import AudioError
 from codectok.items.item import Item
@@ -131,6 +132,7 @@ def forget_decoded() -> None:
     with _lock:
         while _kept:
             _kept.popitem()[1].retire()
+    ffmpeg.forget()
 
 
 def _file_of(item: Item, reader: AudioReader) -> DecodedFile | None:

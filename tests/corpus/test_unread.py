@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import stat
 import sys
@@ -159,6 +160,7 @@ def test_a_folder_of_shards_with_a_folder_that_cannot_be_listed(
 FAKE = """#!{python}
 import sys
 args = sys.argv[1:]
+open({log!r}, "a").write("x")
 assert args[:4] == ["-nostdin", "-v", "error", "-i"] and args[-3:] == ["-f", "au", "pipe:1"], args
 if "bad" in args[4]:
     sys.exit("bad.m4a: Invalid data found when processing input")
@@ -177,7 +179,7 @@ def test_ffmpeg_decodes_where_it_is_asked_for(folder: Path, tmp_path: Path, monk
 
     (tmp_path / "bin").mkdir()
     script = tmp_path / "bin/ffmpeg"
-    script.write_text(FAKE.format(python=sys.executable))
+    script.write_text(FAKE.format(python=sys.executable, log=str(tmp_path / "log")))
     script.chmod(script.stat().st_mode | stat.S_IXUSR)
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     (folder / "b.m4a").write_bytes(b"m4a" + encoded(tmp_path, noise(8000, 1), "AU", "FLOAT"))
@@ -187,6 +189,11 @@ def test_ffmpeg_decodes_where_it_is_asked_for(folder: Path, tmp_path: Path, monk
     assert "cannot be decoded by ffmpeg (bad.m4a: Invalid data" in done.stderr
     store = open_store(tmp_path / "s")
     assert [row.id for row in store] == ["a", "b.m4a"]
+    lines = [{"id": str(i), "path": "b.m4a", "offset": i / 40, "duration": 0.025} for i in range(19, -1, -1)]
+    (folder / "m.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    (tmp_path / "log").unlink()
+    assert tokenize(folder / "m.jsonl", tmp_path / "segments", "--ffmpeg", "--shard-size", 5).exit_code == 0
+    assert (tmp_path / "log").read_text() == "x"  # decoded once
     soundfile.write(tmp_path / "b.wav", noise(8000, 1), RATE, "FLOAT")
     (tmp_path / "alone").mkdir()
     (tmp_path / "b.wav").rename(tmp_path / "alone/b.wav")

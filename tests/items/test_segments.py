@@ -58,12 +58,17 @@ def test_floats_at_the_scale_of_integers_are_refused(tmp_path: Path) -> None:
 def long_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[Path]:
     monkeypatch.setattr(decoded, "MIN_SECONDS", 1.0)
     path = tmp_path / "a"
-    path.write_bytes(encoded(tmp_path, noise(12 * RATE), *request.param))
+    data = encoded(tmp_path, noise(12 * RATE), *request.param)
+    if request.param[0] == "FLAC":  # as an encoder that writes to a pipe leaves it: without its length
+        data = data[:21] + bytes([data[21] & 0xF0]) + bytes(4) + data[26:]
+    path.write_bytes(data)
     yield path
     decoded.forget_decoded()
 
 
-@pytest.mark.parametrize("long_file", [("OGG", "OPUS"), ("OGG", "VORBIS"), ("MP3", None)], indirect=True)
+@pytest.mark.parametrize(
+    "long_file", [("OGG", "OPUS"), ("OGG", "VORBIS"), ("MP3", None), ("FLAC", None)], indirect=True
+)
 def test_shuffled_segments_cost_one_decoding(long_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole, _ = read(long_file)
     count = 0
