@@ -7,8 +7,6 @@ import re
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
 from codectok.codec.encodec import EncodecCodec
@@ -17,7 +15,9 @@ from codectok.codec.hf_names import REMEDY, Weights, encodec_config, encodec_wei
 from codectok.codec.mimi import MimiCodec
 from codectok.codec.tokenizer import CodecTokenizer
 from codectok.errors import FormatError
-from codectok.files.model_folder import read_config
+from codectok.files.bounds import built_from
+from codectok.files.inside import safe_name
+from codectok.files.model_folder import read_config, read_tensors
 from codectok.fingerprint import fingerprint, two_fingerprints
 
 DIRECTION = re.compile(r"\.(weight_v|parametrizations\.weight\.original1)$")
@@ -35,29 +35,29 @@ def load_hf_codec(folder: Path) -> EncodecCodec | MimiCodec:
     """
     config = read_config(folder)
     model: EncodecCodec | MimiCodec
-    try:
-        if config.get("model_type") == "encodec":
-            model = EncodecCodec(encodec_config(config))
-            state = encodec_weights(model, fold_weight_norm(_read_weights(folder)))
-        elif config.get("model_type") == "mimi":
-            model = MimiCodec(mimi_config(config))
-            state = mimi_weights(model, fold_weight_norm(_read_weights(folder)))
-        else:
-            kind = config.get("model_type")
-            raise FormatError(
-                f"{folder}: model_type {kind!r} is not built in (encodec, mimi are): {REMEDY}",
-                path=folder,
-                key="model_type",
-                given=kind,
-                allowed="encodec, mimi",
-            )
-        model.load_state_dict(state)
-    except KeyError as error:
-        raise FormatError(f"{folder}: the weights lack {error}, which its config.json calls for", path=folder) from None
-    except RuntimeError as error:
+    kind = config.get("model_type")
+    if kind not in ("encodec", "mimi"):
         raise FormatError(
-            f"{folder}: weights and config do not fit: {' '.join(str(error).split())[:200]}", path=folder
-        ) from None
+            f"{folder}: model_type {kind!r} is not built in (encodec, mimi are): {REMEDY}",
+            path=folder,
+            key="model_type",
+            given=kind,
+            allowed="encodec, mimi",
+        )
+    weights = fold_weight_norm(_read_weights(folder))
+    with built_from(weights, config, folder):
+        try:
+            if kind == "encodec":
+                model = EncodecCodec(encodec_config(config))
+                state = encodec_weights(model, weights)
+            else:
+                model = MimiCodec(mimi_config(config))
+                state = mimi_weights(model, weights)
+        except KeyError as error:
+            raise FormatError(
+                f"{folder}: the weights lack {error}, which its config.json calls for", path=folder
+            ) from None
+        model.load_state_dict(state)
     return model.eval()
 
 
@@ -112,7 +112,7 @@ def _read_weights(folder: Path) -> Weights:
     index = folder / "model.safetensors.index.json"
     names = ["model.safetensors"]
     if index.is_file() and not (folder / names[0]).is_file():
-        names = sorted(set(json.loads(index.read_text())["weight_map"].values()))
+        names = _shards(index)
     weights: Weights = {}
     for name in names:
         path = folder / name
@@ -124,8 +124,16 @@ def _read_weights(folder: Path) -> Weights:
                     path=folder,
                 )
             raise FormatError(f"{folder} has no {name}", path=folder)
-        try:
-            weights |= load_file(path)
-        except SafetensorError as error:
-            raise FormatError(f"{path} is damaged: {error}", path=path) from None
+        weights |= read_tensors(path)
     return weights
+
+
+def _shards(index: Path) -> list[str]:
+    """The files that an index names, beside it."""
+    try:
+        names = sorted(set(json.loads(index.read_text())["weight_map"].values()))
+        return [safe_name(name, index) for name in names]
+    except FormatError:
+        raise
+    except (AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
+        raise FormatError(f"{index} is damaged ({error}): get the model again", path=index) from None

@@ -8,6 +8,7 @@ from pathlib import Path
 from codectok.codec.folder import FORMAT_VERSION, codec_class
 from codectok.codec.tokenizer import CodecTokenizer
 from codectok.errors import FormatError
+from codectok.files.bounds import built_from, config_of
 from codectok.files.model_folder import read_config, read_weights
 from codectok.fingerprint import fingerprint, two_fingerprints
 
@@ -30,13 +31,9 @@ def open_codec(folder: Path, name: str, device: str = "cpu") -> CodecTokenizer:
             f"{folder / 'config.json'} has unknown key {sorted(set(values) - known)[0]!r}", path=folder / "config.json"
         )
     tensors = read_weights(folder)
-    try:
-        model = model_class(model_class.config_class(**values))
+    with built_from(tensors, values, folder):
+        model = model_class(config_of(model_class.config_class, values, folder))
         model.load_state_dict(tensors)
-    except (RuntimeError, TypeError) as error:
-        raise FormatError(
-            f"{folder}: weights and config do not fit: {str(error).splitlines()[0]}", path=folder
-        ) from None
     model.open_parts(folder)
     codes, decoder = two_fingerprints(config, tensors, model.decoder_keys, model.decoder_parts)
     tokenizer = CodecTokenizer(

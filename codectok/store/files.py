@@ -40,7 +40,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as e:
+    except (RecursionError, ValueError) as e:
         raise FormatError(f"{path} is damaged (not JSON): make the store again", path=path) from e
     if not isinstance(value, dict):
         raise FormatError(f"{path} is damaged (not a JSON object): make the store again", path=path)

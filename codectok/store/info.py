@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from fractions import Fraction
@@ -136,13 +137,13 @@ class StoreInfo:
                 tokenizer=str(entry["tokenizer"]),
                 fingerprint=str(entry["fingerprint"]),
                 sample_rate=int(entry["sample_rate"]),
-                frame_rate=Fraction(entry["frame_rate"]),
-                codebook_sizes=tuple(int(n) for n in entry["codebook_sizes"]),
+                frame_rate=_rate(entry["frame_rate"]),
+                codebook_sizes=_sizes(entry["codebook_sizes"]),
                 options=StoreOptions(**entry["options"]),
                 manifest=str(entry["manifest"]),
                 labels=LabelColumns.from_json(entry.get("labels")),
             )
-        except (KeyError, TypeError, ValueError, AttributeError, ZeroDivisionError) as e:
+        except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as e:
             raise FormatError(f"{where} is damaged ({type(e).__name__}: {e}): make the store again") from e
 
     def tokens(self, codes: Any, num_samples: int, durations: Any) -> Tokens:
@@ -170,6 +171,20 @@ class StoreInfo:
 
 WARNING = "AudioWarning"
 """The kind of a line of ``errors.jsonl`` whose item is in a shard: its file is damaged, and was read all the same."""
+
+
+def _rate(text: Any) -> Fraction:
+    """Of ``25/2``: a fraction of Python takes 1e999999999 too, and years over it."""
+    if not re.fullmatch(r"\d{1,9}(/\d{1,9})?", str(text)) or (rate := Fraction(str(text))) == 0:
+        raise ValueError("no frame rate")
+    return rate
+
+
+def _sizes(sizes: Any) -> tuple[int, ...]:
+    found = tuple(int(n) for n in sizes)
+    if not found or not all(1 <= n < 2**31 for n in found):
+        raise ValueError("no codebook sizes")
+    return found
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from typing import Any
 
 from codectok.errors import CodectokError, FingerprintError, FormatError
 from codectok.files.atomic import atomic_path
+from codectok.files.inside import inside
 from codectok.fingerprint import same
 from codectok.log import logger
 from codectok.store.files import sha256_of, write_json, writing
@@ -121,7 +122,7 @@ def _take(source: Path, out: Path, record: Record) -> None:
     """The files of one shard, checked."""
     (out / "shards").mkdir(exist_ok=True)
     for name, expected in record["files"].items():
-        old, new = source / "shards" / name, out / "shards" / name
+        old, new = inside(source / "shards", name, source), out / "shards" / name
         if not old.is_file():
             raise FormatError(f"{old} is missing: copy the part again, or make it again with --overwrite")
         new.unlink(missing_ok=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from codectok.errors import CodectokError, FormatError, UnknownNameError
+from codectok.files.inside import safe_names
 from codectok.items.labels import Labels
 from codectok.store.files import part_numbers, read_json
 from codectok.store.formats.table import get_format
@@ -65,7 +66,15 @@ class Store:
             """Rows, failed items and sha256 of the files of each shard."""
             if not len(self.shards) == len(self.numbers) == self.num_shards:
                 raise ValueError(f"{len(self.shards)} shards")
-        except (KeyError, TypeError, ValueError, AttributeError) as e:
+            for entry in self.shards:
+                if not isinstance(entry["rows"], int):
+                    raise ValueError("rows that are no number")
+                entry["files"] = safe_names(entry["files"], folder / "store.json")
+            if "files" in description:
+                safe_names(description["files"], folder / "store.json")
+        except FormatError:
+            raise
+        except (ArithmeticError, KeyError, TypeError, ValueError, AttributeError) as e:
             raise FormatError(
                 f"{folder / 'store.json'} is damaged: make the store again", path=folder / "store.json"
             ) from e

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from codectok.errors import FormatError
+from codectok.files.inside import safe_names
 from codectok.store.files import read_json, sha256_of, write_json, writing
 from codectok.store.formats.table import get_format
 from codectok.store.info import ItemError, Row, StoreInfo, shard_path, sister
@@ -85,7 +86,11 @@ def read_record(out: Path, number: int) -> Record:
     path = record_path(out, number)
     if not path.is_file():
         raise FormatError(f"{out} has no record of shard {number} ({path}): run the same command again", path=out)
-    return read_json(path)
+    record = read_json(path)
+    if not isinstance(record.get("rows"), int):
+        raise FormatError(f"{path} is damaged (no number of rows): make the store again", path=path)
+    record["files"] = safe_names(record.get("files"), path)
+    return record
 
 
 def is_whole(out: Path, record: Record) -> bool:

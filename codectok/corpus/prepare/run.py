@@ -18,6 +18,7 @@ from codectok.audio.reader import AudioReader
 from codectok.corpus.prepare.listing import Listed, Lister, layout_error
 from codectok.errors import AudioError, CodectokError
 from codectok.files.atomic import atomic_path
+from codectok.files.inside import safe_name
 from codectok.files.suffixes import AUDIO_SUFFIXES
 from codectok.items.hashes import short_hash
 from codectok.items.item import Item
@@ -100,6 +101,8 @@ def prepare(
             name, item = found.split, found.item
             split = result.splits.setdefault(name, SplitTotals())
             if name not in writers:
+                for part in name.split("/"):  # a corpus's own list says what its splits are called
+                    safe_name(part, root)
                 writers[name] = _open(stack, target / f"{name}.jsonl")
             seen.append(short_hash(printable(item.path)))
             try:

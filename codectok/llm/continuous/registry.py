@@ -8,12 +8,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors.torch import save
 
 from codectok import registry
 from codectok.errors import CodectokError, FormatError
 from codectok.files.atomic import atomic_path
+from codectok.files.bounds import built_from
+from codectok.files.model_folder import read_config, read_weights
 from codectok.llm.continuous.projector import Projector
 from codectok.settings.build import build_from
 
@@ -65,17 +66,20 @@ def load_projector(folder: str | os.PathLike[str]) -> Projector:
         FormatError: no such folder, another version, or weights that do not fit the config.
     """
     source = Path(folder)
+    if not (source / "config.json").is_file():
+        raise FormatError(f"{source} is no projector that can be opened (it has no config.json)", path=source)
     try:
-        config = json.loads((source / "config.json").read_text())
+        config = read_config(source)
         name, version = config.pop("projector_type"), config.pop("format_version")
         if version != FORMAT_VERSION:
             raise FormatError(f"{source} is of format {version}, this version reads {FORMAT_VERSION}", path=source)
-        projector = build_projector(name, config.pop("in_dim"), config.pop("out_dim"), **config)
-        tensors = load_file(source / "model.safetensors")
-        projector.load_state_dict(tensors, assign=True)
+        tensors = read_weights(source)
+        with built_from(tensors, config, source):
+            projector = build_projector(name, config.pop("in_dim"), config.pop("out_dim"), **config)
+            projector.load_state_dict(tensors, assign=True)
     except FormatError:
         raise
-    except (OSError, KeyError, AttributeError, TypeError, RuntimeError, ValueError, SafetensorError) as error:
+    except (OSError, KeyError, AttributeError, TypeError, RuntimeError, ValueError) as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
         raise FormatError(f"{source} is no projector that can be opened ({reason})", path=source) from None
     return projector.requires_grad_(True).eval()

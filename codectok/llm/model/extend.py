@@ -181,7 +181,7 @@ def extend_folder(
     """
     if (Path(model_name) / FILE).exists():
         raise FormatError(f"{model_name} has audio tokens already ({FILE}): extend the model that it was made from")
-    with new_folder(output, overwrite) as folder:
+    with new_folder(output, overwrite, mark=FILE) as folder:
         tokenizer = open_text_tokenizer(model_name)
         vocab = make_vocab(tokenizer, tok, **vocabulary)
         model = open_model(model_name)

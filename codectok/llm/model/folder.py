@@ -87,20 +87,24 @@ def save_model(folder: Path, model: Any, tokenizer: Any, vocab: AudioVocab) -> N
 
 
 @contextlib.contextmanager
-def new_folder(path: str | os.PathLike[str], overwrite: bool = False, *, locked: bool = True) -> Iterator[Path]:
+def new_folder(
+    path: str | os.PathLike[str], overwrite: bool = False, *, locked: bool = True, mark: str | None = None
+) -> Iterator[Path]:
     """Yield a temporary folder beside ``path``; renamed to it when the block ends, removed on any exception.
 
     Args:
         path: of the folder that will be there.
         overwrite: replace one that is.
         locked: refuse a second run meanwhile; not needed inside a folder that is locked.
+        mark: a file that every such folder has: one without is not ours, and never replaced. None inside a folder of
+            our own.
 
     Raises:
         FormatError: something of that name exists, and is not to be overwritten.
         CodectokError: another run is writing it.
     """
     target = Path(path)
-    _refuse(target, overwrite)
+    _refuse(target, overwrite, mark)
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name[:40]}.{secrets.token_hex(6)}.tmp")
     with FolderLock(target) if locked else contextlib.nullcontext() as lock:
@@ -110,7 +114,7 @@ def new_folder(path: str | os.PathLike[str], overwrite: bool = False, *, locked:
             old = temporary.with_suffix(".old")
             if lock is not None:
                 lock.release()  # its file would be moved away with the folder
-            _refuse(target, overwrite)
+            _refuse(target, overwrite, mark)
             if target.exists():
                 target.rename(old)
             temporary.rename(target)
@@ -120,9 +124,13 @@ def new_folder(path: str | os.PathLike[str], overwrite: bool = False, *, locked:
             raise
 
 
-def _refuse(target: Path, overwrite: bool) -> None:
+def _refuse(target: Path, overwrite: bool, mark: str | None) -> None:
     if target.exists() and not (target.is_dir() and (overwrite or is_vacant(target))):
         raise FormatError(f"{target} exists: give another folder, or --overwrite to replace it", path=target)
+    if target.exists() and mark is not None and not is_vacant(target) and not (target / mark).is_file():
+        raise FormatError(f"{target} was not made by this command (it has no {mark}): give another folder", path=target)
+    if target.is_symlink():
+        raise FormatError(f"{target} is a link: give the folder itself, or another", path=target)
 
 
 def _reason(error: BaseException) -> str:

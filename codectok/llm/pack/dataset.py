@@ -119,7 +119,7 @@ def write_dataset(
     begun = time.perf_counter()
     report = PackReport()
     weighted = weighted or encoder.weights is not None
-    with new_folder(out, overwrite) as folder:
+    with new_folder(out, overwrite, mark="pack.json") as folder:
         with (
             open(folder / "dropped.jsonl", "w", encoding="utf-8", newline="\n") as dropped,
             RowWriter(folder / "data", weighted, options.shard_tokens, about) as writer,

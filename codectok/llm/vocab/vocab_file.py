@@ -40,7 +40,7 @@ def from_dict(kind: type[Vocab], plain: dict[str, Any]) -> Vocab:
         return kind(**fields)
     except CodectokError:
         raise
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (ArithmeticError, AttributeError, LookupError, MemoryError, RecursionError, TypeError, ValueError) as error:
         raise FormatError(f"this is not the description of an audio vocabulary: {error}") from error
 
 
@@ -55,7 +55,7 @@ def load(kind: type[Vocab], folder: str | os.PathLike[str]) -> Vocab:
     path = Path(folder) / FILE
     try:
         plain = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, RecursionError, ValueError) as error:
         raise FormatError(
             f"no audio vocabulary in {folder} ({error}): make one with `codectok llm extend`", path=folder
         ) from error

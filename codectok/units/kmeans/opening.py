@@ -12,6 +12,7 @@ from torch import Tensor
 
 from codectok import registry
 from codectok.errors import CodectokError, FingerprintError, FormatError, UnknownTokenizerError
+from codectok.files.bounds import NOT_BUILT
 from codectok.files.model_folder import read_config, read_weights
 from codectok.units.encoders.loading import load_encoder
 from codectok.units.encoders.speech_encoder import SpeechEncoder
@@ -86,7 +87,7 @@ def _open_streams(path: Path, configs: Any, tensors: dict[str, Tensor]) -> list[
         own = {n.removeprefix(where): tensors.pop(n) for n in list(tensors) if n.startswith(where)}
         try:
             found = STREAMS[config["type"]].build(int(config["layer_index"]), config["sizes"], own)
-        except (KeyError, RuntimeError, TypeError, ValueError) as error:
+        except NOT_BUILT as error:
             reason = f"{error} is missing" if isinstance(error, KeyError) else str(error).splitlines()[0]
             raise FormatError(
                 f"{path}: streams.{i} of config.json and the weights do not fit: {reason}", path=path

@@ -44,6 +44,7 @@ def open_vocoder(
     Raises:
         FormatError: not a vocoder, damaged, or made for other units.
     """
+    from codectok.files.bounds import built_from, config_of
     from codectok.files.model_folder import read_config, read_weights
 
     path = Path(folder)
@@ -54,11 +55,10 @@ def open_vocoder(
         )
     known = {f.name for f in fields(VocoderConfig)}
     values = {k: v for k, v in config.items() if k in known}
-    try:
-        vocoder = UnitVocoder(VocoderConfig(**values))
-        vocoder.load_state_dict(read_weights(path))
-    except (RuntimeError, TypeError) as error:
-        raise FormatError(f"{path}: weights and config do not fit: {str(error).splitlines()[0]}", path=path) from None
+    tensors = read_weights(path)
+    with built_from(tensors, values, path):
+        vocoder = UnitVocoder(config_of(VocoderConfig, values, path))
+        vocoder.load_state_dict(tensors)
     if codebook_sizes is not None and list(codebook_sizes) != vocoder.config.codebook_sizes:
         sizes = vocoder.config.codebook_sizes
         raise FormatError(

@@ -1,0 +1,52 @@
+"""Names that were read from a file, before they become paths: a stranger's file names nothing outside its folder."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+from codectok.errors import FormatError
+
+_DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
+"""Names that Windows takes for devices, with any extension."""
+
+
+def safe_name(name: Any, where: object) -> str:
+    """A name of one file or folder, as it is; ``where`` it was read, for errors.
+
+    Raises:
+        FormatError: it is no text, or would be a path: with a separator, a drive, ``..``, a NUL, or a device.
+    """
+    if (
+        not isinstance(name, str)
+        or name in ("", ".", "..")
+        or re.search(r"[/\\\x00-\x1f\x7f]|^[A-Za-z]:", name)
+        or _DEVICE.fullmatch(name)
+    ):
+        raise FormatError(f"{where} names {name!r:.80}, which is no plain file name: do not trust it", given=name)
+    return name
+
+
+def safe_names(files: Any, where: object) -> dict[str, str]:
+    """The object of file names and checksums in ``where``, each a plain name.
+
+    Raises:
+        FormatError: something else, or a name that is a path, see :func:`safe_name`.
+    """
+    if not isinstance(files, dict) or not all(isinstance(value, str) for value in files.values()):
+        raise FormatError(f"{where} is damaged: its files are no object of names and checksums")
+    return {safe_name(name, where): value for name, value in files.items()}
+
+
+def inside(folder: Path, name: Any, where: object) -> Path:
+    """The path of a plain name in a folder that does not lead out of it by a link.
+
+    Raises:
+        FormatError: no plain name, see :func:`safe_name`, or a link to somewhere else.
+    """
+    path = folder / safe_name(name, where)
+    if path.is_symlink() and not path.resolve().is_relative_to(folder.resolve()):
+        raise FormatError(f"{path} links to {os.readlink(path)}, outside its folder: do not trust it", path=path)
+    return path
