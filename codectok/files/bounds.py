@@ -111,7 +111,7 @@ def built_from(tensors: Mapping[str, Tensor], config: Mapping[str, Any], where: 
         # Weights that are made at first as a norm and a direction are two for one.
         if parameter.numel() > whole or seen > 2 * most + 100:
             raise FormatError(
-                f"{where}: weights and config do not fit: the config asks for more"",
+                f"{where}: weights and config do not fit: the config asks for more weights",
                 path=where,
             )
 
