@@ -10,6 +10,8 @@ from typing import BinaryIO
 
 import numpy as np
 
+from codectok.files.tar_end import check_end
+
 
 def npy_bytes(array: np.ndarray) -> bytes:
     """The ``.npy`` file of an int32 array, as every numpy writes it."""
@@ -52,5 +54,6 @@ def tar_members(path: Path) -> Iterator[tuple[str, bytes]]:
                 if file is None:
                     raise ValueError(f"{member.name} is not a file")
                 yield member.name, file.read()
+            check_end(path, tar.offset)
     except (tarfile.TarError, EOFError) as e:
         raise ValueError(str(e)) from e

@@ -16,6 +16,7 @@ import numpy as np
 
 from codectok.errors import FormatError
 from codectok.files.suffixes import AUDIO_SUFFIXES, UNREAD_SUFFIXES
+from codectok.files.tar_end import check_end
 from codectok.items.columns import labels_of
 from codectok.items.hashes import short_hash
 from codectok.items.item import Item
@@ -115,6 +116,7 @@ def _files(path: str) -> Iterator[tuple[tarfile.TarFile, tarfile.TarInfo]]:
                 audio = member.name.lower().endswith(AUDIO_SUFFIXES)
                 if (member.isreg() or audio) and not os.path.basename(member.name).startswith("."):
                     yield tar, member
+            check_end(path, tar.offset)
     except (tarfile.TarError, EOFError) as e:
         raise FormatError(
             f"{path} is not a whole tar file, or compressed ({e}): copy or make it again", path=path
