@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import unicodedata
 
 from .table import MARKS, ReportTable, TableCell
+
+_FIGURE = re.compile(r"[+-]([\d.]+(e[+-]?\d+)?|inf|nan)?%?( ± [<\d.]+(e[+-]?\d+)?)?")
+"""What begins with a sign and is a number all the same, or a dash that stands for none."""
 
 
 def markdown(table: ReportTable) -> str:
@@ -52,7 +56,8 @@ def to_csv(table: ReportTable) -> str:
     grouped = any(line.heading for line in table.lines)
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow([*(["group"] if grouped else []), *table.head, *(["notes"] if table.notes else [])])
+    head = [*(["group"] if grouped else []), *table.head, *(["notes"] if table.notes else [])]
+    writer.writerow(map(_plain, head))
     group = ""
     for line in table.lines:
         group = line.heading or group
@@ -60,5 +65,14 @@ def to_csv(table: ReportTable) -> str:
             continue
         notes = "; ".join(f"{h}: {c.note}" for h, c in zip(table.head, line.cells, strict=True) if c.note)
         cells = [c.plain if c.plain is not None else " ".join(p for p in (c.text, c.spread) if p) for c in line.cells]
-        writer.writerow([*([group] if grouped else []), *cells, *([notes] if table.notes else [])])
+        row = [*([group] if grouped else []), *cells, *([notes] if table.notes else [])]
+        writer.writerow(map(_plain, row))
     return out.getvalue()
+
+
+def _plain(cell: str) -> str:
+    """A cell on one line that no spreadsheet takes for a formula: what begins like one has an apostrophe before it."""
+    text = " ".join(str(cell).split())
+    if text[:1] in ("=", "@") or (text[:1] in ("+", "-") and not _FIGURE.fullmatch(text)):
+        return f"'{text}"
+    return text

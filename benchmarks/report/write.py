@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from codectok.files.atomic import atomic_path
+from codectok.files.inside import safe_name
 
 from . import facts, words
 from .book import Book
@@ -34,7 +35,7 @@ def write_report(results: Path, out: Path) -> None:
     tables = {t.name: to_csv(t) for _, _, many in sections for t in many}
     tables |= {t.name: to_csv(t) for t in (figure_table(book), pair_table(book), facts.cell_table(book))}
     for name, text in tables.items():
-        _write(out / "tables" / f"{name}.csv", text)
+        _write(out / "tables" / safe_name(f"{name}.csv", results), text)
     for path in (out / "tables").glob("*.csv"):
         if path.stem not in tables:
             path.unlink()
