@@ -76,11 +76,12 @@ def shuffled(split: Split) -> Split:
 
 
 @pytest.mark.parametrize(
-    ("task", "metric", "beam"), [("asr", "wer", 4), pytest.param("pr", "per", 1, marks=pytest.mark.slow)]
+    ("task", "metric", "beam", "steps"),
+    [("asr", "wer", 4, 100), pytest.param("pr", "per", 1, 300, marks=pytest.mark.slow)],
 )
-def test_texts_are_learned(task, metric, beam):
+def test_texts_are_learned(task, metric, beam, steps):
     texts = ("a b", "c e", "f a", "b f", "d c", "e d")
-    data, budget = toy_split("discrete", texts, 48), Budget(100, 24, (1e-2,))
+    data, budget = toy_split("discrete", texts, 48), Budget(steps, 24, (1e-2,))
     found = run(task, "discrete", "bilstm", budget, data=data, options={"dropout": 0.0, "beam": beam})
     score = found.scores[0]
     assert (score.metric, score.n) == (metric, 48)
