@@ -76,12 +76,12 @@ def shuffled(split: Split) -> Split:
 
 
 @pytest.mark.parametrize(
-    ("task", "metric", "beam", "steps"),
-    [("asr", "wer", 4, 100), pytest.param("pr", "per", 1, 300, marks=pytest.mark.slow)],
+    ("task", "metric", "beam", "steps", "rate"),
+    [("asr", "wer", 4, 100, 1e-2), pytest.param("pr", "per", 1, 400, 5e-3, marks=pytest.mark.slow)],
 )
-def test_texts_are_learned(task, metric, beam, steps):
+def test_texts_are_learned(task, metric, beam, steps, rate):
     texts = ("a b", "c e", "f a", "b f", "d c", "e d")
-    data, budget = toy_split("discrete", texts, 48), Budget(steps, 24, (1e-2,))
+    data, budget = toy_split("discrete", texts, 48), Budget(steps, 24, (rate,))
     found = run(task, "discrete", "bilstm", budget, data=data, options={"dropout": 0.0, "beam": beam})
     score = found.scores[0]
     assert (score.metric, score.n) == (metric, 48)
