@@ -34,7 +34,7 @@ def _check_layout(vocab: VocabDescription) -> None:
         raise FormatError(f"order {vocab.order!r} is not one of {ORDERS}")
     if vocab.order == "code-major" and vocab.reserved:
         raise FormatError("free ids behind a codebook (reserved) only exist in codebook-major order")
-    if len(slots) != k or set(slots) != set(range(max(slots) + 1)):
+    if len(slots) != k or sorted(set(slots)) != list(range(len(set(slots)))):
         raise FormatError(f"slots {slots} must name the stream of each of the {k} rows, streams counted from 0")
     if vocab.shared and any(sizes[row] != sizes[slots.index(s)] for row, s in enumerate(slots)):
         raise FormatError("rows that share the ids of one stream must have codebooks of one size")
