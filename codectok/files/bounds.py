@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 MAX_SIZE = 2**20
 """Of any whole number in a config: sample rates, hops and widths are far below."""
+LIMITS = {"noise_frames": 2**12}
+"""Of keys whose values cost time when a model is opened, and that no tensor bounds."""
 NOT_BUILT = (
     ArithmeticError,
     AssertionError,
@@ -64,8 +66,8 @@ def config_of(kind: type[T], values: Mapping[str, Any], where: Path) -> T:
     for found in fields(kind):  # type: ignore[arg-type]
         factory = found.default_factory
         default = found.default if factory is MISSING else factory()
-        if found.name in values and not _like(values[found.name], default):
-            given = values[found.name]
+        given = values.get(found.name, default)
+        if found.name in values and (not _like(given, default) or (found.name == "sample_rate" and given == 0)):
             raise FormatError(
                 f"{where}: weights and config do not fit: {found.name} is {given!r:.60}, no value like {default!r:.60}",
                 path=where,
@@ -134,9 +136,9 @@ def _check_sizes(value: Any, where: Path, key: str = "") -> None:
     elif isinstance(value, list | tuple):
         for held in value:
             _check_sizes(held, where, key)
-    elif isinstance(value, int) and abs(value) > MAX_SIZE:
+    elif isinstance(value, int) and abs(value) > (most := LIMITS.get(key, MAX_SIZE)):
         raise FormatError(
-            f"{where}: {key} {str(value)[:20]} in config.json is more than any model has ({MAX_SIZE})",
+            f"{where}: {key} {str(value)[:20]} in config.json is more than any model has ({most})",
             path=where,
             key=key,
             given=value,

@@ -90,7 +90,9 @@ def sources(name: str, folder: Path) -> tuple[Path, str, Callable[[Path], None]]
     return folder, "recipe.yaml", use_settings
 
 
-@pytest.mark.parametrize("name", ["store", "settings", "vocoder", "vocab"])
+@pytest.mark.parametrize(
+    "name", ["store", "settings", "vocoder", "vocab", "dac", "harmonic", "envelope", "encodec", "mimi"]
+)
 def test_every_mutant_opens_or_is_one_error(tmp_path: Path, name: str) -> None:
     source, file, use = sources(name, tmp_path / "source")
     folder = tmp_path / "mutant"
