@@ -9,10 +9,11 @@ from __future__ import annotations
 
 SHIPPED: dict[str, tuple[str, ...]] = {
     "speech-1": ("f449b381a2cedd8f9b76e85dc5e3ca72", "34113aa1a5f7691f8f6bcff569420b94"),
+    "speech-2": ("346116d6b8d512966fca0c4a842d28c9",),
     "units-1": ("43544ad67029c3db570b06255da02869",),
 }
 """Versioned name -> its fingerprint, then former ones that stand for the same codes."""
-ALIASES = {"speech": "speech-1", "units": "units-1"}
+ALIASES = {"speech": "speech-2", "units": "units-1"}
 """Name without a version -> the version it stands for now."""
 
 

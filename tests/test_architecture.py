@@ -56,7 +56,8 @@ def test_a_newcomers_path_is_the_one_that_is_run(tmp_path: Path, monkeypatch: py
             at = at.f_back
         stacks.append(files[::-1])
 
-    monkeypatch.setattr(sys, "argv", ["codectok", "encode", str(tmp_path / "a.wav"), "-o", str(tmp_path / "a.ctk")])
+    words = ["encode", str(tmp_path / "a.wav"), "-o", str(tmp_path / "a.ctk"), "--tokenizer", "speech-1"]
+    monkeypatch.setattr(sys, "argv", ["codectok", *words])
     sys.setprofile(follow)
     try:
         with pytest.raises(SystemExit) as end:

@@ -81,7 +81,7 @@ def test_shipped_ones_are_in_the_table(alias: str) -> None:
 def test_what_others_ship_made_is_named() -> None:
     units = codectok.load("units")
     tokens = codectok.load("speech").encode(voice(3000, 16000), 16000)
-    with pytest.raises(CodectokError, match=r"made by tokenizer speech-1, not by units-1 .* load 'speech-1'"):
+    with pytest.raises(CodectokError, match=r"made by tokenizer speech-2, not by units-1 .* load 'speech-2'"):
         units.decode(tokens)
 
 

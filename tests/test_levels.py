@@ -58,7 +58,12 @@ def measured(tokenizer: Tokenizer, count: int, voice: str = "") -> dict[str, np.
 
 @pytest.mark.parametrize(
     ("name", "count", "level", "most", "octaves", "loud"),
-    [("speech", 24, 1.0, 3.0, 4.5, 4.0), ("speech", 6, 1.5, 6.5, 2.5, 13.0)],
+    [
+        ("speech-1", 24, 1.0, 3.0, 4.5, 4.0),
+        ("speech-1", 6, 1.5, 6.5, 2.5, 13.0),
+        ("speech-2", 24, 1.0, 3.0, 3.0, 2.0),
+        ("speech-2", 6, 1.0, 3.0, 3.0, 8.0),
+    ],
 )
 def test_defaults_are_as_loud_as_what_they_encode(
     name: str, count: int, level: float, most: float, octaves: float, loud: float

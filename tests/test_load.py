@@ -26,7 +26,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_default_is_speech() -> None:
-    assert load().name == "speech-1"
+    assert load().name == "speech-2"
     assert load().fingerprint == load("speech").fingerprint
 
 

@@ -9,7 +9,7 @@ from codectok.pretrained import FOLDER
 
 from ..split_tables import read_splits
 
-SAME_CLIPS = {"units": "speech", "units-1": "speech"}
+SAME_CLIPS = {"speech": "speech", "speech-2": "speech", "units": "speech", "units-1": "speech"}
 """Packaged tokenizers that were fitted on the clips of another."""
 FITTED_ON_NOTHING = ("pcm", "random", "logmel", "original", "opus", "codec2", "speex")
 

@@ -10,7 +10,7 @@ import click
 from codectok.cli.console import handle_errors, open_tokenizer
 from codectok.cli.help import command
 from codectok.cli.jobs import report, run_jobs
-from codectok.cli.paths import plan
+from codectok.cli.paths import FileJob, plan
 from codectok.errors import CodectokError
 
 _FORMATS = ("wav", "flac")
@@ -21,7 +21,11 @@ _FORMATS = ("wav", "flac")
 @click.option(
     "-o", "--output", "out", required=True, type=click.Path(), help="Folder, or a .wav or .flac file for one input."
 )
-@click.option("--tokenizer", metavar="T", help="The one that made the tokens.  [default: speech]")
+@click.option(
+    "--tokenizer",
+    metavar="T",
+    help="The one that made the tokens.  [default: if it ships, else speech]",
+)
 @click.option("--format", "audio_format", type=click.Choice(_FORMATS), help="Of the files.  [default: wav, or by OUT]")
 @click.option("--overwrite", is_flag=True, help="Replace outputs that exist.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
@@ -45,9 +49,20 @@ def decode(
     jobs = plan(
         tokens, out, take=(".ctk",), suffix=f".{audio_format or 'wav'}", file_suffixes=suffixes, overwrite=overwrite
     )
-    tok, _ = open_tokenizer(tokenizer, None, None)
+    tok, _ = open_tokenizer(tokenizer or _maker(jobs), None, None)
     if not tok.can_decode:
         raise CodectokError(f"{tok.name} cannot decode: it has no decoder or vocoder")
     from codectok.cli.streams import decode_file
 
     report(run_jobs(tok, jobs, partial(decode_file, tok), "decode"), as_json)
+
+
+def _maker(jobs: list[FileJob]) -> str | None:
+    """Name of the shipped tokenizer that made the first file, if one did: ``speech`` may have moved on since."""
+    from codectok.shipped import maker_of
+    from codectok.tokens import Tokens
+
+    try:
+        return maker_of(Tokens.load(jobs[0].source).fingerprint)
+    except (CodectokError, OSError):
+        return None  # what is wrong with the file is said when its turn comes

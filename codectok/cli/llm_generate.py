@@ -69,6 +69,7 @@ def generate(
     from codectok.llm.sequence.task_table import task as task_named
     from codectok.llm.vocab.audio_vocab import AudioVocab
     from codectok.opening import check_device
+    from codectok.shipped import maker_of
     from codectok.tokenizer import load
 
     if output is not None and output.suffix.lower() != ".wav":
@@ -80,7 +81,11 @@ def generate(
     check_device(device)
     quiet()
     vocab, text_tokenizer = AudioVocab.load(model), open_text_tokenizer(model)
-    tok = load(tokenizer or extended_with(model)) if output is not None or audio is not None else None
+    tok = (
+        load(tokenizer or maker_of(vocab.tokenizer_fingerprint or "") or extended_with(model))
+        if output is not None or audio is not None
+        else None
+    )
     codes = tok.encode(audio, num_codebooks=vocab.num_codebooks) if audio is not None and tok is not None else None
     style = task_named("speech").style(vocab)
     if task is not None:

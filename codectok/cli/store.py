@@ -93,10 +93,13 @@ def _open(corpus: Path | None, ffmpeg: bool) -> Corpus | None:
 
 def _again(store: Store, corpus: Corpus, name: str | None, items: int, seed: int) -> Recheck:
     from codectok.corpus.recheck import check_sample
+    from codectok.shipped import maker_of
     from codectok.tokenizer import load
 
     with progress(None, "tokenizing again"):
-        return check_sample(store, corpus, load(name or store.info.tokenizer), items, seed=seed)
+        return check_sample(
+            store, corpus, load(name or maker_of(store.fingerprint) or store.info.tokenizer), items, seed=seed
+        )
 
 
 @command()

@@ -46,26 +46,31 @@ class Beam(NamedTuple):
     """Squared distances of the sums of their vectors, float [N, W]."""
 
 
-def beam_search(x: Tensor, tables: Sequence[Tensor], paths: int) -> Beam:
+def error_weights(table: Tensor) -> Tensor:
+    """[D + 2, size] of a level's vectors [size, D]: times [row, 1, error of the row] it gives the errors after it."""
+    return torch.cat([table.T * -2, table.square().sum(1)[None], table.new_ones(1, len(table))])
+
+
+def beam_search(x: Tensor, tables: Sequence[Tensor], paths: int, weights: Sequence[Tensor] | None = None) -> Beam:
     """Codes whose vectors' sum comes near to each row of ``x`` [N, D], within what ``paths`` ways down can find.
 
     Args:
         x: rows.
         tables: vectors [size, D] of each level.
         paths: kept after each level; fewer where there are not as many. With 1 the search is greedy.
+        weights: of each level, where they are at hand; see :func:`error_weights`.
     """
-    grown = [torch.cat([table.T * -2, table.square().sum(1)[None], table.new_ones(1, len(table))]) for table in tables]
-    parts = [_search(rows, tables, grown, paths) for rows in x.split(CHUNK)] or [_search(x, tables, grown, paths)]
+    weights = weights or [error_weights(table) for table in tables]
+    parts = [_search(rows, tables, weights, paths) for rows in x.split(CHUNK)] or [_search(x, tables, weights, paths)]
     return Beam(torch.cat([p.codes for p in parts]), torch.cat([p.errors for p in parts]))
 
 
-def _search(x: Tensor, tables: Sequence[Tensor], grown: Sequence[Tensor], paths: int) -> Beam:
-    """``grown`` [D + 2, size] of each level: one product of it and [row, 1, error] gives the errors after it."""
+def _search(x: Tensor, tables: Sequence[Tensor], weights: Sequence[Tensor], paths: int) -> Beam:
     rest, codes = x[:, None], x.new_zeros(len(x), 1, 0, dtype=torch.int64)
     errors = x.square().sum(1, keepdim=True)
-    for table, weights in zip(tables, grown, strict=True):
+    for table, weight in zip(tables, weights, strict=True):
         rows = torch.cat([rest, torch.ones_like(errors)[..., None], errors[..., None]], 2)
-        sums = (rows.flatten(0, 1) @ weights).view(len(x), rest.shape[1] * len(table))
+        sums = (rows.flatten(0, 1) @ weight).view(len(x), rest.shape[1] * len(table))
         # In the order of their codes, so that of equal sums the first is taken.
         at = _smallest(sums, min(paths, sums.shape[1])).sort(1).values
         parent, code = at // len(table), at % len(table)

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from codectok.codec.beam import error_weights
 from codectok.codec.ranks import sum_over_ranks
 from codectok.errors import CodectokError
 
@@ -29,6 +30,7 @@ class Codebook(nn.Module):
         self.register_buffer("sums", vectors.clone(), persistent=False)
         self.register_buffer("counts", torch.ones(size), persistent=False)
         self._folded: tuple[tuple[int, int], tuple[Tensor, Tensor, Tensor]] | None = None
+        self._weights: tuple[tuple[int, int], Tensor] | None = None
 
     def search(self, x: Tensor) -> Tensor:
         """Nearest code of each frame, [N, D] -> int64 [N]; the first of equals."""
@@ -45,6 +47,14 @@ class Codebook(nn.Module):
         if self._folded is None or self._folded[0] != key:
             self._folded = (key, self._fold())
         return self._folded[1]
+
+    def error_weights(self) -> Tensor:
+        """What a beam search multiplies with (:func:`codectok.codec.beam.error_weights`), kept in the same way."""
+        self._thaw()
+        key = (self.vectors._version, self.vectors.data_ptr())
+        if self._weights is None or self._weights[0] != key:
+            self._weights = (key, error_weights(self.vectors))
+        return self._weights[1]
 
     def _thaw(self) -> None:
         """Replace tensors made under torch.inference_mode(), which do not count their changes and so hide them.

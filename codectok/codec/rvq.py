@@ -73,7 +73,8 @@ class ResidualVQ(Quantizer):
         return torch.stack(codes, 1)
 
     def _beam(self, rows: Tensor) -> Beam:
-        return beam_search(rows, [level.vectors for level in self.levels], self.paths)
+        weights = [level.error_weights() for level in self.levels]
+        return beam_search(rows, [level.vectors for level in self.levels], self.paths, weights)
 
     def _decode(self, codes: Tensor) -> Tensor:
         total: Tensor | None = None

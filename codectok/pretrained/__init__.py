@@ -12,14 +12,28 @@ FOLDER = Path(__file__).parent
 """Holds a model folder for each tokenizer that ships."""
 
 
+FOLDERS = {"speech-1": "speech", "speech-2": "speech-2", "units-1": "units"}
+"""Versioned name -> its folder."""
+
+
 def speech(device: str = "cpu") -> Tokenizer:
     """Our causal codec, the default: 16 kHz, 25 frames/s, 24 codebooks of 1024."""
-    return _shipped("speech", device)
+    return _shipped(ALIASES["speech"], device)
+
+
+def speech_1(device: str = "cpu") -> Tokenizer:
+    """The harmonic codec."""
+    return _shipped("speech-1", device)
+
+
+def speech_2(device: str = "cpu") -> Tokenizer:
+    """The envelope codec: 16 kHz, 25 frames/s, 24 codebooks of 1024, beam search."""
+    return _shipped("speech-2", device)
 
 
 def units(device: str = "cpu") -> Tokenizer:
     """Our semantic units: a small causal encoder, k-means, BPE and a vocoder."""
-    return _shipped("units", device)
+    return _shipped(ALIASES["units"], device)
 
 
 def encodec_24k(device: str = "cpu") -> Tokenizer:
@@ -32,9 +46,9 @@ def mimi(device: str = "cpu") -> Tokenizer:
     return _published("kyutai/mimi", "mimi", device)
 
 
-def _shipped(folder: str, device: str) -> Tokenizer:
+def _shipped(name: str, device: str) -> Tokenizer:
     """It goes by its versioned name, so that what it writes finds it when the alias has moved on."""
-    tokenizer: Tokenizer = open_folder(FOLDER / folder, ALIASES[folder], device)
+    tokenizer: Tokenizer = open_folder(FOLDER / FOLDERS[name], name, device)
     return tokenizer
 
 

@@ -11,7 +11,16 @@ from codectok.testing import voice
 from tests.contract.subjects import SUBJECTS
 
 MAKE = {s.name: s.make for s in SUBJECTS}
-CODECS = ("speech", "units", "harmonic-shaped", "encodec-shaped", "mimi-shaped", "dac-shaped")
+CODECS = (
+    "speech-1",
+    "speech-2",
+    "units",
+    "harmonic-shaped",
+    "envelope-shaped",
+    "encodec-shaped",
+    "mimi-shaped",
+    "dac-shaped",
+)
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -150,7 +150,8 @@ MIMI = MimiCodecConfig(
 )
 DAC = DacCodecConfig(filters=4, latent_dim=24, code_dim=6, codebook_sizes=[64, 64, 50, 128])
 SUBJECTS = [
-    Subject("speech", lambda: load("speech")),
+    Subject("speech-1", lambda: load("speech-1")),
+    Subject("speech-2", lambda: load("speech-2")),
     Subject("units", lambda: load("units")),
     Subject("pcm", lambda: load("pcm")),
     Subject("random", lambda: load("random")),

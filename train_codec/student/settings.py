@@ -62,7 +62,7 @@ class VocoderSettings:
 
     tokenizer: str = ""
     """Unit tokenizer: a model folder, or any name that ``codectok.load`` takes."""
-    decoder: str = "speech"
+    decoder: str = "speech-1"
     """Harmonic codec whose latents are predicted and whose decoder is built in."""
     start_from: str = ""
     """Vocoder folder of the same shape and speakers, for units of the same meaning, that a new run starts with."""
