@@ -26,7 +26,7 @@ from codectok.errors import CodectokError
 from codectok.items.corpus import read_corpus
 from codectok.store import open_store
 from codectok.tokenizer import Tokenizer
-from tests.corpus.tokenizers import Deadly, DeadlyOnce, Incomplete, Loudness, Shaped, Sleepy, Unsendable
+from tests.corpus.tokenizers import Deadly, DeadlyOnce, Incomplete, Loudness, Shaped, Sleepier, Sleepy, Unsendable
 
 SPEECH = Path(__file__).parents[2] / "benchmarks/speech"
 ROOT = Path(__file__).parents[2]
@@ -257,5 +257,5 @@ def slow_command() -> None:
     import codectok.opening
     from codectok.cli.tokenize import tokenize
 
-    codectok.opening.open_named = lambda name, device="cpu": Sleepy()
+    codectok.opening.open_named = lambda name, device="cpu": Sleepier()
     tokenize()

@@ -84,10 +84,18 @@ class Sleepy(Loudness):
     """Leaves time to be killed."""
 
     fingerprint = "sleepy"
+    pause = 0.2
 
     def _encode(self, clips: list[np.ndarray], num_codebooks: int) -> list[Tensor]:
-        time.sleep(0.2)
+        time.sleep(self.pause)
         return super()._encode(clips, num_codebooks)
+
+
+class Sleepier(Sleepy):
+    """Leaves time to be interrupted while the machine does much else."""
+
+    fingerprint = "sleepier"
+    pause = 1.0
 
 
 class Unsendable(Loudness):
