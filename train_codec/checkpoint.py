@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import torch
 
 from codectok.errors import FormatError
 from codectok.files.atomic import atomic_path
+from train_codec.recipe import Recipe
 
 FORMAT_VERSION = 2
 
@@ -78,3 +80,25 @@ def set_random_state(state: dict[str, Any]) -> None:
     random.setstate(literal_eval(state["python"]))
     if "cuda" in state and torch.cuda.is_available():
         torch.cuda.set_rng_state(state["cuda"].cpu())
+
+
+def check_run(path: Path, state: Mapping[str, Any], recipe: Recipe, audio: str | None) -> None:
+    """Refuse a checkpoint that a run cannot go on from.
+
+    Args:
+        path: of the checkpoint, for the message.
+        state: what it holds.
+        recipe: of the run now.
+        audio: fingerprint of what is trained on; None where that does not matter.
+
+    Raises:
+        FormatError: another value of a setting that decides which weights there are, or other audio.
+    """
+    now, before = recipe.flat(), state["recipe"]
+    shape = {"codec", "freeze", "teacher", "teacher_layer", "teacher_dim", "balancer", *vars(recipe.config)}
+    known = sorted(shape & before.keys())  # it may be from before a key was there
+    changed = [f"{k} {before[k]} is now {now[k]}" for k in known if before[k] != now[k]]
+    if audio is not None and state["audio"] not in ("", audio):
+        changed.append("the audio is not the same")
+    if changed:
+        raise FormatError(f"{path} is of another run ({', '.join(changed)}): choose another out=", path=path)

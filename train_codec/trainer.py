@@ -18,7 +18,14 @@ from codectok.errors import AudioError, CodectokError, FormatError
 from train_codec.adversarial import AdversarialStep
 from train_codec.allocator import keep_buffers
 from train_codec.augment import Augmenter
-from train_codec.checkpoint import random_state, read_checkpoint, set_random_state, stays, write_checkpoint
+from train_codec.checkpoint import (
+    check_run,
+    random_state,
+    read_checkpoint,
+    set_random_state,
+    stays,
+    write_checkpoint,
+)
 from train_codec.data import ClipArray, CropBatch, draw, open_clips
 from train_codec.discriminators import build_discriminators
 from train_codec.distill import TeacherCache, TeacherSpec
@@ -56,11 +63,7 @@ class Trainer:
         self.augmenter = Augmenter.open(recipe.augment, codec.sample_rate, recipe.data.cache)
         self.clips_fit: ClipArray | None = None
         self.teacher: TeacherCache | None = None
-        width = 0
-        if recipe.distill.teacher:
-            self._open_teacher()
-            assert self.teacher is not None
-            width = self.teacher.dim
+        width = self._open_teacher() if recipe.distill.teacher else 0
         set_seed(recipe.run.seed)  # opening a teacher draws numbers, or not, depending on its cache
         with_pitch = recipe.loss.pitch_weight > 0
         q = recipe.quantizer
@@ -96,7 +99,7 @@ class Trainer:
             raise AudioError(f"data={d.data} is no folder: give the one that the paths in splits={d.splits} start from")
         return open_clips(d.data, use, d.cache, sample_rate, splits=d.splits, val_share=d.val_share)
 
-    def _open_teacher(self) -> None:
+    def _open_teacher(self) -> int:
         d = self.recipe.distill
         self.clips_fit = self.clips("fit")
         spec = TeacherSpec(d.teacher, d.teacher_dtype, d.teacher_tail_seconds or None, str(self.device))
@@ -104,6 +107,7 @@ class Trainer:
             self.teacher = TeacherCache.open_or_make(
                 self.clips_fit, spec, Path(self.recipe.data.cache) / "teacher", d.teacher_layer, d.teacher_dim or None
             )
+        return self.teacher.dim
 
     def batch(self, clips: ClipArray, step: int, seed_shift: int = 0) -> CropBatch:
         """This process's crops of a step."""
@@ -290,7 +294,8 @@ class Trainer:
         if not path.exists():
             return False
         state = read_checkpoint(path, self.device)
-        self._check_same(path, state)
+        audio = None if self.clips_fit is None else self.clips_fit.fingerprint
+        check_run(path, state, self.recipe, audio)
         self.step = self.saved = state["step"]
         self.accelerator.unwrap_model(self.generator).load_state_dict(state["generator"])
         self.average.load_state_dict(state["average"], strict=False)
@@ -309,16 +314,6 @@ class Trainer:
                 raise FormatError(f"{path} holds no discriminator: set adversarial_from to {self.step} or later")
         set_random_state(state["random"])
         return True
-
-    def _check_same(self, path: Path, state: dict[str, Any]) -> None:
-        now, before = self.recipe.flat(), state["recipe"]
-        shape = {"codec", "freeze", "teacher", "teacher_layer", "teacher_dim", "balancer", *vars(self.recipe.config)}
-        known = sorted(shape & before.keys())  # it may be from before a key was there
-        changed = [f"{k} {before[k]} is now {now[k]}" for k in known if before[k] != now[k]]
-        if self.clips_fit is not None and state["audio"] not in ("", self.clips_fit.fingerprint):
-            changed.append("the audio is not the same")
-        if changed:
-            raise FormatError(f"{path} is of another run ({', '.join(changed)}): choose another out=", path=path)
 
     # -- what comes out ------------------------------------------------------------------------------------------
 
