@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from codectok.codec.encodec import EncodecCodec
+from codectok.codec.encodec import EncodecCodec, EncodecCodecConfig
 from codectok.codec.folder import codec_config
 from codectok.codec.hf_names import REMEDY, Weights, encodec_config, encodec_weights, mimi_config, mimi_weights
 from codectok.codec.mimi import MimiCodec
@@ -44,14 +44,16 @@ def load_hf_codec(folder: Path) -> EncodecCodec | MimiCodec:
             given=kind,
             allowed="encodec, mimi",
         )
+    with built_from({}, config, folder):
+        own = encodec_config(config) if kind == "encodec" else mimi_config(config)
     weights = fold_weight_norm(_read_weights(folder))
     with built_from(weights, config, folder):
         try:
-            if kind == "encodec":
-                model = EncodecCodec(encodec_config(config))
+            if isinstance(own, EncodecCodecConfig):
+                model = EncodecCodec(own)
                 state = encodec_weights(model, weights)
             else:
-                model = MimiCodec(mimi_config(config))
+                model = MimiCodec(own)
                 state = mimi_weights(model, weights)
         except KeyError as error:
             raise FormatError(

@@ -219,7 +219,7 @@ def test_pickled_missing_or_wrong_weights_are_errors(tmp_path: Path) -> None:
     with pytest.raises(FormatError, match=r"pickle.*save_pretrained"):
         load_hf_codec(tmp_path)
     save_file({"encoder.layers.0.conv.bias": torch.zeros(32)}, tmp_path / "model.safetensors")
-    with pytest.raises(FormatError, match=r"lack 'encoder\.layers\.0\.conv\.weight'"):
+    with pytest.raises(FormatError, match="the config asks for more weights"):
         load_hf_codec(tmp_path)
     (tmp_path / "model.safetensors").write_bytes(np.zeros(4, np.uint8).tobytes())
     with pytest.raises(FormatError, match="damaged"):
