@@ -16,7 +16,6 @@ import threading
 from collections.abc import Callable, Iterator
 from functools import partial
 from types import FrameType
-from typing import NoReturn
 
 GRACE = 8.0
 """Seconds from the first signal to the end of the process, whatever it is doing."""
@@ -162,20 +161,7 @@ def _on_signal(number: int, frame: FrameType | None) -> None:
     again = bool(_stop.number)
     _note(_stop, number)
     if not again and not _stop.holding:
-        if not _stop.kept and _importing(frame):  # an exception inside the start of a C++ module aborts the process
-            _end(_stop, number)
         raise Stopped(number)
-
-
-def _importing(frame: FrameType | None) -> bool:
-    while frame is not None and frame.f_code.co_filename != "<frozen importlib._bootstrap>":
-        frame = frame.f_back
-    return frame is not None
-
-
-def _end(stop: _Stop, number: int) -> NoReturn:
-    stop.say(lambda line: os.write(2, line.encode(errors="replace")))
-    os._exit(128 + number)
 
 
 def _watch(stop: _Stop, reader: socket.socket) -> None:
@@ -192,4 +178,5 @@ def _watch(stop: _Stop, reader: socket.socket) -> None:
         came += (number for number in data if number in NUMBERS)
         if came:  # signals of other kinds may make it a little longer
             reader.settimeout(GRACE)
-    _end(stop, came[0])
+    stop.say(lambda line: os.write(2, line.encode(errors="replace")))
+    os._exit(128 + came[0])

@@ -39,6 +39,7 @@ CAUGHT_AT_ONCE = {
     "codectok/store/formats/kaldi.py",
     "codectok/store/formats/parquet.py",
     "codectok/store/formats/webdataset.py",
+    "codectok/store/info.py",
     "codectok/store/label_columns.py",
     "codectok/store/npy.py",
     "codectok/store/reader.py",
