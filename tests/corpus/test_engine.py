@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -233,13 +234,24 @@ def test_no_worker_outlives_a_main_process_that_is_killed(audio: Path, tmp_path:
     assert run(audio, tmp_path / "s", Sleepy(), items_per_shard=2, batch_seconds=0.1).items == 9
 
 
+def hear_ctrl_c() -> None:
+    """A child inherits that a signal is ignored or blocked, as in a shell's background job."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
 def test_ctrl_c_ends_in_one_line(audio: Path, tmp_path: Path) -> None:
-    import signal
-
     command = [sys.executable, "-c", "from tests.corpus.test_engine import slow_command; slow_command()"]
     arguments = [str(audio), "-o", str(tmp_path / "s"), "--workers", "2", "--shard-size", "2", "--batch-seconds", "0.1"]
-    process = subprocess.Popen([*command, *arguments], cwd=ROOT, stderr=subprocess.PIPE, text=True, process_group=0)
+    process = subprocess.Popen(
+        [*command, *arguments],
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        text=True,
+        process_group=0,
+        preexec_fn=hear_ctrl_c,
+    )
     deadline = time.monotonic() + 100
     while not (tmp_path / "s/.work/00000.json").exists():
         assert process.poll() is None
