@@ -17,6 +17,7 @@ from typing import BinaryIO, cast
 
 from codectok.audio.path import check_file
 from codectok.errors import AudioError
+from codectok.files.stretch import Stretch
 
 MOST_FILES = 4
 """Decoded files that are kept, a process."""
@@ -26,34 +27,6 @@ def need_ffmpeg() -> None:
     """Raise AudioError if there is no ffmpeg to run."""
     if shutil.which("ffmpeg") is None:
         raise AudioError("ffmpeg is not installed: install it (it is no Python package), or leave out --ffmpeg")
-
-
-class _Shared(io.RawIOBase):
-    """A file at a place of its own, beside others that read the same."""
-
-    def __init__(self, file: BinaryIO, lock: threading.Lock) -> None:
-        self._file, self._lock, self._at = file, lock, 0
-        self._size = os.fstat(file.fileno()).st_size
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        self._at = max(0, offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence])
-        return self._at
-
-    def tell(self) -> int:
-        return self._at
-
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        with self._lock:
-            self._file.seek(self._at)
-            found = self._file.readinto(buffer)  # type: ignore[attr-defined]
-        self._at += found
-        return int(found)
 
 
 _kept: OrderedDict[tuple[str, int, int], tuple[BinaryIO, threading.Lock]] = OrderedDict()
@@ -78,7 +51,8 @@ def decoded(path: str, name: str) -> BinaryIO:
         _kept.move_to_end(key)
         while len(_kept) > MOST_FILES:
             _kept.popitem(last=False)  # the file goes with the last who reads it
-        return io.BufferedReader(_Shared(*_kept[key]))
+        file, lock = _kept[key]
+        return io.BufferedReader(Stretch(file, 0, os.fstat(file.fileno()).st_size, lock))
 
 
 def forget() -> None:

@@ -219,16 +219,19 @@ class ItemError:
 
 
 class StoreFormat(Protocol):
-    """One way to write a shard: a writer, and the reader that gives back the same rows."""
+    """One way to write a shard: a writer, and the reader that gives back the same rows.
+
+    A class that inherits it takes what it says nothing of from here: any label, and no file beside the shards.
+    """
 
     name: str
     suffixes: tuple[str, ...]
     """Of all files that a shard may have, with the dot; the first is the one that a reader is given."""
-    extras: tuple[str, ...]
+    extras: tuple[str, ...] = ()
     """Names of the files that ``write_extras`` writes."""
-    labels: tuple[str, ...] | None
+    labels: tuple[str, ...] | None = None
     """Names of the labels that it has a place for; None, any."""
-    label_suffixes: tuple[str, ...]
+    label_suffixes: tuple[str, ...] = ()
     """Of the files that a shard has only where the store has labels."""
 
     def check(self, info: StoreInfo) -> None:

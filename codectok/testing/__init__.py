@@ -1,17 +1,4 @@
-"""The contract that every tokenizer keeps, for anybody's: :func:`check_tokenizer` runs it and prints the matrix.
-
->>> from codectok import load
->>> from codectok.testing import check_tokenizer
->>> report = check_tokenizer(load("pcm"))
-pcm
-  batch        holds
-  stream       holds
-  long         holds
-  lengths      holds
-  prefix       holds
-  determinism  holds
-  bad input    holds
-"""
+"""The contract that every tokenizer keeps, for anybody's: :func:`check_tokenizer` runs it and prints the matrix."""
 
 from codectok.testing.check import CLAUSES, ClauseOutcome, ContractError, check_tokenizer, run_contract
 from codectok.testing.clauses.same import NotApplicable

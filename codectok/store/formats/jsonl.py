@@ -17,17 +17,14 @@ import torch
 from codectok.errors import CodectokError, FormatError
 from codectok.files.atomic import atomic_path
 from codectok.store.flat import need_side_by_side
-from codectok.store.info import Row, StoreInfo
+from codectok.store.info import Row, StoreFormat, StoreInfo
 
 
-class JsonlFormat:
+class JsonlFormat(StoreFormat):
     """The JSON Lines format: one object an utterance."""
 
     name = "jsonl"
     suffixes: tuple[str, ...] = (".jsonl",)
-    extras: tuple[str, ...] = ()
-    labels: tuple[str, ...] | None = None
-    label_suffixes: tuple[str, ...] = ()
 
     def check(self, info: StoreInfo) -> None:
         """Refuse ``flatten``: a line holds all codebooks as they are."""
@@ -64,6 +61,3 @@ class JsonlFormat:
                     raise e.within(f"line {number} of {path}") from e
                 except (ValueError, KeyError, TypeError, AttributeError) as e:
                     raise FormatError(f"line {number} of {path} is damaged: make the store again", path=path) from e
-
-    def write_extras(self, folder: Path, info: StoreInfo) -> None:
-        """Nothing."""

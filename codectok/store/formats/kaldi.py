@@ -30,7 +30,7 @@ from codectok.files.atomic import atomic_path
 from codectok.store.flat import need_side_by_side
 from codectok.store.formats.label_files import LabelFile, ShardLabels, write_labels
 from codectok.store.formats.line_file import LineFile, spell_numbers, zip_named
-from codectok.store.info import Row, StoreInfo, sister
+from codectok.store.info import Row, StoreFormat, StoreInfo, sister
 from codectok.store.npy import npy_bytes, read_npy
 
 SCP, RUNS_SCP = LineFile(".scp", " "), LineFile(".durations.scp", " ")
@@ -43,14 +43,13 @@ BESIDE = {
 FRAMES, SAMPLES = LineFile(".utt2num_frames", " "), LineFile(".utt2num_samples", " ")
 
 
-class KaldiFormat:
+class KaldiFormat(StoreFormat):
     """The Kaldi format: int32 matrices [T, K] in an archive, with an index by name, as ESPnet and DASB read it."""
 
     name = "kaldi"
     suffixes: tuple[str, ...] = (
         ".scp", ".ark", ".txt", ".durations.scp", ".durations.ark", ".utt2num_frames", ".utt2num_samples",
     )  # fmt: skip
-    extras: tuple[str, ...] = ()
     labels: tuple[str, ...] | None = tuple(BESIDE)
     label_suffixes: tuple[str, ...] = tuple(file.suffix for file in BESIDE.values())
 
@@ -89,9 +88,6 @@ class KaldiFormat:
                     raise FormatError(
                         f"utterance {number} of {path} is damaged ({e}): make the store again", path=path
                     ) from e
-
-    def write_extras(self, folder: Path, info: StoreInfo) -> None:
-        """Nothing."""
 
 
 def _archive(shard: Path, scp: LineFile) -> Path:

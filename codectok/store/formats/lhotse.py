@@ -33,7 +33,7 @@ from codectok.files.atomic import atomic_path
 from codectok.items.labels import Label
 from codectok.store.flat import need_side_by_side
 from codectok.store.ids import ODD_PATHS, IdEscape
-from codectok.store.info import Row, StoreInfo, sister
+from codectok.store.info import Row, StoreFormat, StoreInfo, sister
 from codectok.store.npy import add_member, npy_bytes, read_npy, tar_members
 from codectok.tokens import Tokens
 
@@ -41,14 +41,11 @@ IDS = IdEscape(pattern=ODD_PATHS)
 _SUPERVISED = ("text", "speaker", "language", "gender")
 
 
-class LhotseFormat:
+class LhotseFormat(StoreFormat):
     """The lhotse format (Zelasko et al., 2021): cuts with units as a custom array, in lhotse's sharded form, Shar."""
 
     name = "lhotse"
     suffixes: tuple[str, ...] = (".cuts.jsonl.gz", ".units.tar", ".durations.tar")
-    extras: tuple[str, ...] = ()
-    labels: tuple[str, ...] | None = None
-    label_suffixes: tuple[str, ...] = ()
 
     def check(self, info: StoreInfo) -> None:
         """Refuse ``flatten``."""
@@ -95,9 +92,6 @@ class LhotseFormat:
             raise e.within(f"cut {number} of {path}") from e
         except (ValueError, KeyError, TypeError) as e:
             raise FormatError(f"cut {number} of {path} is damaged ({e}): make the store again", path=path) from e
-
-    def write_extras(self, folder: Path, info: StoreInfo) -> None:
-        """Nothing."""
 
 
 def _supervisions(id: str, duration: float, labels: dict[str, Label]) -> list[dict[str, Any]]:

@@ -17,10 +17,10 @@ from codectok.errors import CodectokError, FormatError
 from codectok.store.flat import flatten, need_one_stream, unflatten
 from codectok.store.formats.label_files import LabelFile, ShardLabels, write_labels
 from codectok.store.formats.line_file import LineFile, parse_numbers, spell_numbers, zip_named
-from codectok.store.info import Row, StoreInfo
+from codectok.store.info import Row, StoreFormat, StoreInfo
 
 
-class LineFormat:
+class LineFormat(StoreFormat):
     """A format made of three files, the first with ids.
 
     Args:
@@ -30,8 +30,6 @@ class LineFormat:
         runs: file of the runs' lengths.
         beside: the file of each label that the format has a place for.
     """
-
-    extras: tuple[str, ...] = ()
 
     def __init__(
         self,
@@ -84,6 +82,3 @@ class LineFormat:
                 raise FormatError(
                     f"utterance {number} of {path} is damaged ({e}): make the store again", path=path
                 ) from e
-
-    def write_extras(self, folder: Path, info: StoreInfo) -> None:
-        """Nothing."""

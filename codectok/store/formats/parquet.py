@@ -19,7 +19,7 @@ from codectok.files.atomic import atomic_path
 from codectok.fingerprint import same
 from codectok.items.labels import Label, Labels
 from codectok.store.flat import need_side_by_side
-from codectok.store.info import Row, StoreInfo, need_pyarrow
+from codectok.store.info import Row, StoreFormat, StoreInfo, need_pyarrow
 from codectok.store.label_columns import LabelColumns
 
 if TYPE_CHECKING:
@@ -33,14 +33,11 @@ COLUMNS = ("id", "num_samples", "num_frames", "codes", "durations")
 """The store's own; then come the labels."""
 
 
-class ParquetFormat:
+class ParquetFormat(StoreFormat):
     """The parquet format: one row an utterance, codes as nested lists. Any parquet reader opens it."""
 
     name = "parquet"
     suffixes: tuple[str, ...] = (".parquet",)
-    extras: tuple[str, ...] = ()
-    labels: tuple[str, ...] | None = None
-    label_suffixes: tuple[str, ...] = ()
 
     def check(self, info: StoreInfo) -> None:
         """Refuse ``flatten``: parquet holds all codebooks as they are."""
@@ -109,9 +106,6 @@ class ParquetFormat:
         with pq.ParquetFile(path) as file:
             for batch in file.iter_batches(columns=columns):
                 yield from zip(batch.column("id").to_pylist(), batch_labels(batch, info.labels), strict=True)
-
-    def write_extras(self, folder: Path, info: StoreInfo) -> None:
-        """Nothing."""
 
 
 def batch_labels(batch: pa.RecordBatch, labels: LabelColumns | None) -> Iterator[dict[str, Label]]:

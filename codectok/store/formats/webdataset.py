@@ -22,7 +22,7 @@ from codectok.errors import CodectokError, FormatError
 from codectok.files.atomic import atomic_path
 from codectok.store.flat import need_side_by_side
 from codectok.store.ids import ODD_PATHS, IdEscape
-from codectok.store.info import Row, StoreInfo
+from codectok.store.info import Row, StoreFormat, StoreInfo
 from codectok.store.npy import add_member, npy_bytes, read_npy, tar_members
 
 KEYS = IdEscape(".\\\\", f"{ODD_PATHS}|^__")
@@ -30,14 +30,11 @@ KEYS = IdEscape(".\\\\", f"{ODD_PATHS}|^__")
 _OWN = ("id", "num_samples", "num_frames")
 
 
-class WebdatasetFormat:
+class WebdatasetFormat(StoreFormat):
     """The webdataset format: tar shards, the members of one utterance side by side under one key."""
 
     name = "webdataset"
     suffixes: tuple[str, ...] = (".tar",)
-    extras: tuple[str, ...] = ()
-    labels: tuple[str, ...] | None = None
-    label_suffixes: tuple[str, ...] = ()
 
     def check(self, info: StoreInfo) -> None:
         """Refuse ``flatten``."""
@@ -80,9 +77,6 @@ class WebdatasetFormat:
             raise e.within(f"utterance {number} of {path}") from e
         except (ValueError, KeyError, TypeError) as e:
             raise FormatError(f"utterance {number} of {path} is damaged ({e}): make the store again", path=path) from e
-
-    def write_extras(self, folder: Path, info: StoreInfo) -> None:
-        """Nothing."""
 
 
 def _columns(info: StoreInfo) -> dict[str, str]:
