@@ -98,6 +98,8 @@ def check_run(path: Path, state: Mapping[str, Any], recipe: Recipe, audio: str |
     shape = {"codec", "freeze", "teacher", "teacher_layer", "teacher_dim", "balancer", *vars(recipe.config)}
     known = sorted(shape & before.keys())  # it may be from before a key was there
     changed = [f"{k} {before[k]} is now {now[k]}" for k in known if before[k] != now[k]]
+    if bool(now["noise_rate"]) != bool(before.get("noise_rate", 0)):
+        changed.append("noise_rate is switched on or off")
     if audio is not None and state["audio"] not in ("", audio):
         changed.append("the audio is not the same")
     if changed:

@@ -15,7 +15,6 @@ from train_codec.losses import (
     MelLoss,
     SpectralLosses,
     l1_loss,
-    to_level,
     waveform_loss,
 )
 from train_codec.losses.perceptual import PerceptualLoss
@@ -90,8 +89,6 @@ class Objective(nn.Module):
         """Losses of waveforms [B, S], without weights; the window lengths are drawn by the step."""
         s, phase = self.settings, self.phase_weights(depths)
         terms: dict[str, Tensor] = {}
-        if s.loss_level:
-            predicted, target = to_level(predicted, target, s.loss_level)
         if self.spectral is not None:
             rng = np.random.default_rng((self.seed, step, 2))
             which = [int(n) for n in rng.choice(s.windows, s.windows_per_step, replace=False)]

@@ -163,8 +163,6 @@ class LossSettings:
     """Of what octaves in frames have beyond 3 dB over the target's, in bels: many frames somewhat too loud."""
     ceiling_weight: NotNegative = 0.3
     """Of the decoder's ceilings, where the codec has them (``ceiling_bands``)."""
-    loss_level: float = 0.0
-    """dBFS that target and decoded are brought to before all losses of waveforms, by one gain; 0 leaves them."""
     balancer: bool = False
     """Weights are shares of the gradient at the waveform (EnCodec's balancer) instead of factors."""
 

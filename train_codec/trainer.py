@@ -332,10 +332,10 @@ class Trainer:
             parameter.copy_(averages[name])
 
     def usable_codebooks(self) -> int:
-        """Codebooks that mean something by now."""
-        if self.step >= self.recipe.quantizer.quantize_from or self.recipe.run.start_from:
+        """Codebooks that mean something by now: they are fitted at the begin of the step that needs them."""
+        if self.step > self.recipe.quantizer.quantize_from or self.recipe.run.start_from:
             return len(self.codec.codebook_sizes)
-        return self.codec.fixed_codebooks if self.step >= self.recipe.distill.first_steps else 0
+        return self.codec.fixed_codebooks if self.step > self.recipe.distill.first_steps else 0
 
     def export(self) -> Path:
         """Write the averaged model as a model folder in float16; returns the folder."""

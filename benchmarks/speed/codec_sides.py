@@ -17,7 +17,7 @@ Call = Callable[[], Any]
 Sides = dict[str, tuple[Call, Call]]
 """For "ours" and perhaps "theirs": a call that encodes and one that decodes."""
 
-PACKAGED = ("speech", "units")
+PACKAGED = ("speech-1", "speech-2", "units")
 MODELS = ("encodec", "mimi", *PACKAGED)
 CODEBOOKS = 8
 

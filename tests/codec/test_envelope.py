@@ -11,11 +11,12 @@ from torch import Tensor
 from codectok.codec.envelope import EnvelopeCodec, EnvelopeCodecConfig
 from codectok.codec.envelope.bands import erb_filters
 from codectok.codec.envelope.pitch import PitchAnalysis, hertz_of, pitch_of, voicing_of
-from codectok.codec.envelope.shaping import CORRECTION, ENERGY_LIMIT, band_gains, limit, mix
+from codectok.codec.envelope.shaping import CORRECTION, ENERGY_LIMIT, KNEE, ROOM, band_gains, mix
 from codectok.codec.envelope.source import Source
 from codectok.codec.envelope.spectrum import BandSpectrum
 from codectok.codec.envelope.transform import EnvelopeTransform
 from codectok.codec.harmonic.excitation import GRID
+from codectok.codec.limiter import limit
 from codectok.errors import FormatError
 from tests.contract.subjects import ENVELOPE, voice
 
@@ -132,7 +133,7 @@ def test_without_shape_codes_no_shape_is_heard() -> None:
 
 def test_limiter_leaves_room_and_what_is_below_its_knee() -> None:
     x = torch.linspace(-5, 5, 10001, dtype=torch.float64)
-    y = limit(x)
+    y = limit(x, KNEE, ROOM)
     assert y.abs().max() <= 10 ** (-0.1 / 20)
     assert torch.equal(y[x.abs() < 0.9], x[x.abs() < 0.9])
     assert (y.diff() >= 0).all()

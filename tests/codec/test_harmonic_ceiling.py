@@ -12,7 +12,8 @@ from torch import Tensor
 
 from codectok.codec.folder import save_codec
 from codectok.codec.harmonic import HarmonicCodec, HarmonicCodecConfig
-from codectok.codec.harmonic.ceiling import BandCeiling, limit
+from codectok.codec.harmonic.ceiling import KNEE, BandCeiling
+from codectok.codec.limiter import limit
 from codectok.codec.opening import open_codec
 from codectok.fingerprint import two_fingerprints
 from tests.codec.harmonic_subject import melody, tiny
@@ -62,12 +63,13 @@ def test_a_burst_in_one_frame_and_band_touches_nothing_else() -> None:
 
 def test_samples_stay_below_the_peak_and_soft_ones_as_they_are() -> None:
     x = torch.linspace(-50, 50, 100_001, dtype=torch.float64)
-    y = limit(x, 0.985)
+    bend = KNEE * 0.985, 0.985 - KNEE * 0.985
+    y = limit(x, *bend)
     assert float(y.abs().max()) <= 0.985
     assert bool((y.diff() >= 0).all())
     soft = x.abs() < 0.78
     assert torch.equal(y[soft], x[soft])
-    torch.testing.assert_close(limit(x[5:9], 0.985), y[5:9])
+    torch.testing.assert_close(limit(x[5:9], *bend), y[5:9])
 
 
 def limited(codec: HarmonicCodec) -> HarmonicCodec:

@@ -16,7 +16,7 @@ from tests.train.recipes import recipe
 from train_codec.loop import train
 from train_codec.trainer import Trainer
 
-LEVEL = {"level_weight": 2, "bands_weight": 3, "excess_weight": 3, "loss_level": -20, "ceiling_bands": 8, "peak": 0.985}
+LEVEL = {"level_weight": 2, "bands_weight": 3, "excess_weight": 3, "ceiling_bands": 8, "peak": 0.985}
 ALONE = {**LEVEL, "freeze": "[encoder,quantizer]", "quantize_from": 0, "discriminators": "[]"}
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from codectok.codec.envelope.bands import erb
 from train_codec.losses.spectrum import check_pair, full_precision
 
 WINDOWS = (256, 640)
@@ -68,15 +69,11 @@ class BandNoiseLoss(nn.Module):
 
 def _bands(n: int, sample_rate: int) -> tuple[Tensor, Tensor]:
     """Triangles on the ERB scale, each with bins and of sum 1, [n / 2 + 1, bands], and weights [bands]."""
-
-    def erb(hertz: Tensor) -> Tensor:
-        return 21.4 * torch.log10(1 + 0.00437 * hertz)
-
     at = erb(torch.arange(n // 2 + 1) * sample_rate / n)
     ends = erb(torch.tensor([LOWEST, HIGHEST * sample_rate]))
     centres = torch.linspace(float(ends[0]), float(ends[1]), BANDS)
     triangles = (1 - (at[:, None] - centres).abs() / (centres[1] - centres[0])).clamp_min(0)
     held = triangles.sum(0) > 0
     triangles, centres = triangles[:, held], centres[held]
-    hertz = (10 ** (centres / 21.4) - 1) / 0.00437
-    return triangles / triangles.sum(0), torch.where(hertz < UPPER, 1.0, UPPER_WEIGHT)
+    lower = centres < erb(torch.tensor(UPPER))
+    return triangles / triangles.sum(0), torch.where(lower, 1.0, UPPER_WEIGHT)

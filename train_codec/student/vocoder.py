@@ -52,7 +52,7 @@ class VocoderLoop(Loop):
         tokenizer, speech = load(self.own.tokenizer), load(self.own.decoder)
         self.tokenizer = tokenizer
         if not isinstance(speech, CodecTokenizer) or not isinstance(speech.model, HarmonicCodec):
-            raise FormatError(f"decoder {self.own.decoder!r} is not a harmonic codec: give speech, or one like it")
+            raise FormatError(f"decoder {self.own.decoder!r} is not a harmonic codec: give speech-1, or one like it")
         self.codec = speech.model
         d, rate = recipe.data, self.codec.sample_rate
         self.clips = open_clips(d.data, "fit", d.cache, rate, splits=d.splits, val_share=d.val_share)

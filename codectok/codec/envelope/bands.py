@@ -12,6 +12,11 @@ LOWEST, HIGHEST = 60.0, 0.49375
 """Hz of the first band's centre, and the last one's as a share of the sample rate."""
 
 
+def erb(hertz: Tensor) -> Tensor:
+    """ERB-rate, in ERBs from 0 Hz on."""
+    return 21.4 * torch.log10(1 + 0.00437 * hertz)
+
+
 def erb_filters(bands: int, bins: int, sample_rate: int) -> tuple[Tensor, Tensor]:
     """Triangles between neighbouring centres: float32 [bins, bands] each.
 
@@ -19,9 +24,6 @@ def erb_filters(bands: int, bins: int, sample_rate: int) -> tuple[Tensor, Tensor
         pool: columns sum to 1: power of bins -> mean power of bands.
         spread: rows sum to 1: log gain of bands -> log gain of bins, by linear interpolation on the ERB scale.
     """
-
-    def erb(hertz: Tensor) -> Tensor:
-        return 21.4 * torch.log10(1 + 0.00437 * hertz)
 
     at = erb((torch.arange(bins, dtype=torch.float64) + 0.5) * sample_rate / (2 * bins))
     ends = erb(torch.tensor([LOWEST, HIGHEST * sample_rate], dtype=torch.float64))

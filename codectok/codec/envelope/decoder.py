@@ -11,9 +11,10 @@ from torch import Tensor, nn
 from codectok.codec.convnext import ConvNextStack
 from codectok.codec.envelope.config import FRAMES, PITCH_CENTRE, EnvelopeCodecConfig
 from codectok.codec.envelope.pitch import pitch_of, voicing_of
-from codectok.codec.envelope.shaping import band_gains, limit, mix
+from codectok.codec.envelope.shaping import KNEE, ROOM, band_gains, mix
 from codectok.codec.envelope.source import LevelSource
 from codectok.codec.envelope.spectrum import BandSpectrum
+from codectok.codec.limiter import limit
 from codectok.codec.mdct import InverseMdct
 from codectok.codec.model import State
 
@@ -87,7 +88,7 @@ class EnvelopeDecoder(nn.Module):
             gains = band_gains(energy @ spectrum.pool, *bands.chunk(2, 2)) @ spectrum.spread.T
             coefficients = mixed * gains.exp() * spectrum.audible_gains(envelope)
             samples, after["imdct"] = self.imdct.step(coefficients, before.get("imdct"))
-        return limit(samples if state else samples[:, self.hop :]), after
+        return limit(samples if state else samples[:, self.hop :], KNEE, ROOM), after
 
     def _inputs(self, parts: Parts, envelope: Tensor, present: Tensor, pulses: Tensor, quadrature: Tensor) -> Tensor:
         """What the network sees of each MDCT frame, [B, 2 T, dim]."""

@@ -55,10 +55,3 @@ def band_gains(energy: Tensor, pull: Tensor, correction: Tensor) -> Tensor:
     drawn = -0.5 * torch.sigmoid(pull) * torch.log(energy + 0.02)
     limited = -0.25 * torch.log1p((energy * torch.exp(2 * drawn) / ENERGY_LIMIT).square())
     return drawn + limited + CORRECTION * torch.tanh(correction)
-
-
-def limit(samples: Tensor) -> Tensor:
-    """Samples kept under -0.1 dBFS by a smooth knee; those under 0.9 stay as they are."""
-    size = samples.abs()
-    bent = samples.sign() * (KNEE + ROOM * torch.tanh((size - KNEE) / ROOM))
-    return torch.where(size < KNEE, samples, bent)

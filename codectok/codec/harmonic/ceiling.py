@@ -63,11 +63,3 @@ class BandCeiling(nn.Module):
         excess = self.energies(coefficients, frames) - ceilings
         gain = (F.softplus(SHARPNESS * excess) @ self.filters.T / (-2 * SHARPNESS)).exp()
         return (coefficients.unflatten(1, (frames, -1)) * gain[:, :, None]).flatten(1, 2)
-
-
-def limit(x: Tensor, peak: float) -> Tensor:
-    """Samples of any shape below ``peak``, sample by sample: unchanged up to its knee, then bent by a tanh."""
-    knee = KNEE * peak
-    over = (x.abs() - knee).clamp_min(0)
-    bent = knee + (peak - knee) * torch.tanh(over / (peak - knee))
-    return torch.where(over > 0, x.sign() * bent, x)

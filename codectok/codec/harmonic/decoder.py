@@ -8,10 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from codectok.codec.convnext import ConvNextStack
-from codectok.codec.harmonic.ceiling import BandCeiling, limit
+from codectok.codec.harmonic.ceiling import KNEE, BandCeiling
 from codectok.codec.harmonic.config import PITCH_CENTRE, PITCH_RANGE, PITCH_SCALE, HarmonicCodecConfig
 from codectok.codec.harmonic.excitation import GRID, Excitation
 from codectok.codec.harmonic.mel import mel_filters
+from codectok.codec.limiter import limit
 from codectok.codec.mdct import InverseMdct
 from codectok.codec.model import State
 
@@ -128,7 +129,8 @@ class HarmonicDecoder(nn.Module):
                 coefficients = self.ceiling(coefficients, ceilings)
             samples, after["imdct"] = self.imdct.step(coefficients, before.get("imdct"))
         if self.config.peak:
-            samples = limit(samples, self.config.peak)
+            knee = KNEE * self.config.peak
+            samples = limit(samples, knee, self.config.peak - knee)
         return samples if state else samples[:, self.config.mdct_hop :], ceilings, after
 
     def _shape(self, y: Tensor, skip: Tensor, harmonic: Tensor, quadrature: Tensor, noise: Tensor) -> Tensor:
