@@ -13,13 +13,13 @@ def need(beginning: str, extra: str, *packages: str, otherwise: str = "") -> Non
     Args:
         beginning: of the message, with its verb: ``"token stores need"``.
         extra: of codectok, which brings them.
-        packages: what is imported, such as ``"pyarrow.parquet"``.
+        packages: what is imported, without a dot: of a submodule, the package around it would be imported.
         otherwise: what one can do without them: ``"leave --vad out"``.
 
     Raises:
         MissingPackageError: one that is not installed.
     """
-    missing = list(dict.fromkeys(name.partition(".")[0] for name in packages if not _is_there(name)))
+    missing = [name for name in packages if not _is_there(name)]
     if missing:
         remedy = f"pip install 'codectok[{extra}]'" + (f", or {otherwise}" if otherwise else "")
         raise MissingPackageError(f"{beginning} {' and '.join(missing)}: {remedy}", package=missing[0], extra=extra)
@@ -28,5 +28,5 @@ def need(beginning: str, extra: str, *packages: str, otherwise: str = "") -> Non
 def _is_there(name: str) -> bool:
     try:
         return find_spec(name) is not None
-    except (ImportError, ValueError):  # the package around it is missing; a module that was made by hand
+    except ValueError:  # a module that was made by hand
         return False

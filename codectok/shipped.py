@@ -20,3 +20,13 @@ ALIASES = {"speech": "speech-2", "units": "units-1"}
 def maker_of(fingerprint: str) -> str | None:
     """Versioned name of the shipped tokenizer that has or had this fingerprint, or None."""
     return next((name for name, prints in SHIPPED.items() if fingerprint in prints), None)
+
+
+def made_by(fingerprint: str | None, recorded: str | None) -> str | None:
+    """Name to load the tokenizer of some tokens by: a shipped one by its version, others as it was recorded.
+
+    Args:
+        fingerprint: of the tokenizer that made them, where it is known.
+        recorded: its name then, an alias perhaps, which may have moved on.
+    """
+    return (maker_of(fingerprint) if fingerprint is not None else None) or recorded

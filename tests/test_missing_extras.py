@@ -69,6 +69,6 @@ def test_one_line_names_the_extra(command: str, tmp_path: Path) -> None:
 def test_need_says_all_that_is_missing() -> None:
     need("this needs", "llm", "numpy", "json")
     with pytest.raises(MissingPackageError) as caught:
-        need("this needs", "llm", "numpy", "no_such.part", "nor_this", otherwise="leave it out")
+        need("this needs", "llm", "numpy", "no_such", "nor_this", otherwise="leave it out")
     assert str(caught.value) == "this needs no_such and nor_this: pip install 'codectok[llm]', or leave it out"
     assert (caught.value.package, caught.value.extra) == ("no_such", "llm")

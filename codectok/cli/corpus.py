@@ -9,7 +9,6 @@ import click
 from codectok.cli.console import finish, handle_errors, print_json, print_table, progress
 from codectok.cli.help import command
 from codectok.cli.lazy import LazyGroup
-from codectok.extras import need
 
 COMMANDS = {
     "prepare": (f"{__name__}:prepare", "Write manifests of a known corpus from its layout on disk."),
@@ -89,9 +88,6 @@ def segment(corpus: Path, output: Path, max_seconds: float, vad: bool, as_json: 
     """
     from codectok.corpus.segment import segment_corpus
     from codectok.corpus.voice import webrtc
-
-    if vad:
-        need("--vad needs", "scale", "webrtcvad")
     from codectok.items.corpus import read_corpus
 
     if vad:

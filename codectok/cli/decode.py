@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from operator import attrgetter
 from pathlib import Path
 
 import click
@@ -54,15 +55,16 @@ def decode(
         raise CodectokError(f"{tok.name} cannot decode: it has no decoder or vocoder")
     from codectok.cli.streams import decode_file
 
-    report(run_jobs(tok, jobs, partial(decode_file, tok), "decode"), as_json)
+    report(run_jobs(tok, jobs, partial(decode_file, tok), "decode", attrgetter("source")), as_json)
 
 
 def _maker(jobs: list[FileJob]) -> str | None:
     """Name of the shipped tokenizer that made the first file, if one did: ``speech`` may have moved on since."""
     from codectok.shipped import maker_of
-    from codectok.tokens import Tokens
+    from codectok.tokens.ctk_reader import CtkReader
 
     try:
-        return maker_of(Tokens.load(jobs[0].source).fingerprint)
+        with CtkReader(jobs[0].source) as reader:
+            return maker_of(reader.fingerprint)
     except (CodectokError, OSError):
         return None  # what is wrong with the file is said when its turn comes

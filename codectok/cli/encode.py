@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from operator import attrgetter
 
 import click
 
@@ -40,10 +41,18 @@ def encode(
       codectok encode corpus/ -o tokens-low --bitrate 1.5
       codectok encode a.flac -o a.ctk --tokenizer units
     """
-    from codectok.files.suffixes import AUDIO_SUFFIXES
+    from codectok.files.suffixes import AUDIO_SUFFIXES, UNREAD_SUFFIXES
 
-    jobs = plan(audio, out, take=AUDIO_SUFFIXES, suffix=".ctk", file_suffixes=(".ctk",), overwrite=overwrite)
+    jobs = plan(
+        audio,
+        out,
+        take=AUDIO_SUFFIXES,
+        also=UNREAD_SUFFIXES,
+        suffix=".ctk",
+        file_suffixes=(".ctk",),
+        overwrite=overwrite,
+    )
     tok, k = open_tokenizer(tokenizer, codebooks, bitrate)
     from codectok.cli.streams import encode_file  # imports torch: not before a wrong path is refused
 
-    report(run_jobs(tok, jobs, partial(encode_file, tok, k), "encode"), as_json)
+    report(run_jobs(tok, jobs, partial(encode_file, tok, k), "encode", attrgetter("target")), as_json)

@@ -46,7 +46,7 @@ def inspect(
     """
     from codectok.cli.paths import expand
     from codectok.files.atomic import atomic_path
-    from codectok.files.suffixes import AUDIO_SUFFIXES
+    from codectok.files.suffixes import AUDIO_SUFFIXES, UNREAD_SUFFIXES
     from codectok.inspect import InspectedClip, choose_settings, compare, render, summarize
     from codectok.metrics.segments import labels_of_files
     from codectok.tokenizer import load
@@ -54,7 +54,7 @@ def inspect(
     target = Path(out)
     if target.is_dir():
         raise click.UsageError(f"-o {out} is a folder: give the name of the page, such as {target / 'report.html'}")
-    files = expand(audio, AUDIO_SUFFIXES)
+    files = expand(audio, AUDIO_SUFFIXES, also=UNREAD_SUFFIXES)
     tokenizers = [load(name) for name in dict.fromkeys(names or ("speech",))]
     settings, notes = choose_settings(tokenizers, codebooks, bitrates)
     for note in notes:

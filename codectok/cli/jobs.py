@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from codectok.cli.streams import Streamed
     from codectok.tokenizer import Tokenizer
 
-CTK = ".ctk"
 _HOPELESS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 """Errors of the disk: the next file would fail as well."""
 
@@ -44,11 +43,10 @@ class FileDone:
     token_bytes: int
 
 
-def _figures(tok: Tokenizer, passed: Streamed, job: FileJob) -> FileDone:
+def _figures(tok: Tokenizer, passed: Streamed, job: FileJob, token_file: Path) -> FileDone:
     """Of one file that went through a tokenizer, in either direction."""
     seconds = passed.num_samples / tok.sample_rate
     bits = tok.bitrate(passed.num_codebooks) * 1000 * seconds
-    token_file = job.source if job.source.suffix.lower() == CTK else job.target
     return FileDone(job.target, seconds, passed.num_codebooks * passed.num_columns, bits, token_file.stat().st_size)
 
 
@@ -61,7 +59,13 @@ class JobsOutcome:
     wall: float = 0.0
 
 
-def run_jobs(tok: Tokenizer, jobs: Sequence[FileJob], work: Callable[..., Streamed], label: str) -> JobsOutcome:
+def run_jobs(
+    tok: Tokenizer,
+    jobs: Sequence[FileJob],
+    work: Callable[..., Streamed],
+    label: str,
+    token_file: Callable[[FileJob], Path],
+) -> JobsOutcome:
     """Do every job; those that fail by a deliberate error, or cannot be read or written, are collected.
 
     Args:
@@ -69,6 +73,7 @@ def run_jobs(tok: Tokenizer, jobs: Sequence[FileJob], work: Callable[..., Stream
         jobs: the files.
         work: ``work(source, target, tell)``, see :mod:`codectok.cli.streams`.
         label: of the progress bar.
+        token_file: which of a job's files holds the tokens; its name need not say so.
 
     Raises:
         OSError: the disk is full or read-only.
@@ -85,7 +90,7 @@ def run_jobs(tok: Tokenizer, jobs: Sequence[FileJob], work: Callable[..., Stream
             bar.note(name)
             try:
                 passed = work(job.source, job.target, lambda seconds, name=name: bar.note(f"{name} {seconds:.0f} s"))
-                outcome.done.append(_figures(tok, passed, job))
+                outcome.done.append(_figures(tok, passed, job, token_file(job)))
             except (CodectokError, OSError) as error:
                 if isinstance(error, OSError) and error.errno in _HOPELESS:
                     raise

@@ -69,7 +69,7 @@ def generate(
     from codectok.llm.sequence.task_table import task as task_named
     from codectok.llm.vocab.audio_vocab import AudioVocab
     from codectok.opening import check_device
-    from codectok.shipped import maker_of
+    from codectok.shipped import made_by
     from codectok.tokenizer import load
 
     if output is not None and output.suffix.lower() != ".wav":
@@ -82,7 +82,7 @@ def generate(
     quiet()
     vocab, text_tokenizer = AudioVocab.load(model), open_text_tokenizer(model)
     tok = (
-        load(tokenizer or maker_of(vocab.tokenizer_fingerprint or "") or extended_with(model))
+        load(tokenizer or made_by(vocab.tokenizer_fingerprint, extended_with(model)))
         if output is not None or audio is not None
         else None
     )

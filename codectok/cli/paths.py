@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from codectok.files.suffixes import AUDIO_SUFFIXES, UNREAD_SUFFIXES
+from codectok.files.suffixes import AUDIO_SUFFIXES
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,7 @@ def plan(
     suffix: str,
     file_suffixes: Collection[str],
     overwrite: bool,
+    also: Collection[str] = (),
 ) -> list[FileJob]:
     """The jobs of a command with inputs and ``-o OUT``.
 
@@ -41,13 +42,12 @@ def plan(
         suffix: of the files to write into a folder.
         file_suffixes: of -o, that make it a file.
         overwrite: allow targets that exist.
+        also: suffixes of files of a folder that fail when their turn comes: left out, they would not be missed.
 
     Raises:
         click.UsageError: an empty folder, two inputs for one output, an output that exists or is an input, the name
             of a file of another kind.
     """
-    # Audio that is not read fails with a line of its own, since leaving it out would not be seen.
-    also = UNREAD_SUFFIXES if set(AUDIO_SUFFIXES) <= set(take) else ()
     found = [pair for item in inputs for pair in _below(Path(item), take, also)]
     target = Path(out)
     if target.suffix.lower() in file_suffixes and not target.is_dir():
@@ -68,16 +68,16 @@ def plan(
     return jobs
 
 
-def expand(inputs: Sequence[str], take: Collection[str]) -> list[Path]:
+def expand(inputs: Sequence[str], take: Collection[str], *, also: Collection[str] = ()) -> list[Path]:
     """The files meant by some inputs, as in :func:`plan`.
 
     Raises:
         click.UsageError: an empty folder.
     """
-    return [path for item in inputs for path, _ in _below(Path(item), take)]
+    return [path for item in inputs for path, _ in _below(Path(item), take, also)]
 
 
-def _below(item: Path, take: Collection[str], also: Collection[str] = ()) -> list[tuple[Path, Path]]:
+def _below(item: Path, take: Collection[str], also: Collection[str]) -> list[tuple[Path, Path]]:
     """Each file meant by one input, with its path relative to OUT."""
     if not item.is_dir():
         return [(item, Path(item.name))]

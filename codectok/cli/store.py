@@ -52,6 +52,8 @@ def verify(
 
     if (sample or tokenizer) and corpus is None:
         raise click.UsageError("--sample and --tokenizer need --corpus: the audio is read again")
+    if ffmpeg and corpus is None:
+        raise click.UsageError("--ffmpeg needs --corpus: it says how that was read")
     opened = open_store(store)
     source = _open(corpus, ffmpeg)
     with progress(len(opened), "verifying") as bar:
@@ -93,13 +95,12 @@ def _open(corpus: Path | None, ffmpeg: bool) -> Corpus | None:
 
 def _again(store: Store, corpus: Corpus, name: str | None, items: int, seed: int) -> Recheck:
     from codectok.corpus.recheck import check_sample
-    from codectok.shipped import maker_of
+    from codectok.shipped import made_by
     from codectok.tokenizer import load
 
     with progress(None, "tokenizing again"):
-        return check_sample(
-            store, corpus, load(name or maker_of(store.fingerprint) or store.info.tokenizer), items, seed=seed
-        )
+        tok = load(name or made_by(store.fingerprint, store.info.tokenizer))
+        return check_sample(store, corpus, tok, items, seed=seed)
 
 
 @command()

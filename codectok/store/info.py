@@ -284,4 +284,4 @@ def need_pyarrow() -> None:
     Raises:
         MissingPackageError: it is not installed.
     """
-    need("token stores need", "scale", "pyarrow.parquet")
+    need("token stores need", "scale", "pyarrow")

@@ -117,6 +117,9 @@ def test_json(tmp_path):
     assert figures["actual_bitrate"] == pytest.approx((tmp_path / "t" / "a.ctk").stat().st_size * 8 / 2000)
     figures = json.loads(run("decode", tmp_path / "t", "-o", tmp_path / "w", *PCM, "--json").stdout)
     assert (figures["seconds"], figures["token_rate"]) == (2.0, 16000)
+    other = (tmp_path / "t" / "a.ctk").rename(tmp_path / "a.tokens")
+    figures = json.loads(run("decode", other, "-o", tmp_path / "v", *PCM, "--json").stdout)
+    assert figures["actual_bitrate"] == pytest.approx(other.stat().st_size * 8 / 2000)
 
 
 # -- bad input ---------------------------------------------------------------------------------------------------------

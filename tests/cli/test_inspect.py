@@ -141,6 +141,16 @@ def test_bad_clip_among_good_ones(tmp_path):
     assert len(Page((tmp_path / "r.html").read_text()).all("section")) == 1
 
 
+def test_audio_of_a_folder_that_is_not_read_is_said(tmp_path):
+    write_clip(tmp_path / "a.wav")
+    (tmp_path / "b.m4a").write_bytes(b"m4a")
+    result = inspect(tmp_path, "-o", tmp_path / "r.html", "--tokenizer", "pcm")
+    assert result.exit_code == 1
+    assert (tmp_path / "r.html").is_file()
+    [line] = result.stderr.splitlines()
+    assert line.startswith(f"failed: {tmp_path / 'b.m4a'}: ")
+
+
 def test_nothing_usable_writes_nothing(tmp_path):
     (tmp_path / "b.wav").write_text("not audio")
     result = inspect(tmp_path / "b.wav", "-o", tmp_path / "r.html", "--tokenizer", "pcm")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -107,6 +108,7 @@ def test_command(folder: Path, tmp_path: Path) -> None:
     result = CliRunner().invoke(verify, [*arguments, "--json"])
     assert result.exit_code == 1
     assert len(json.loads(result.stdout)["problems"]) == 2
-    result = CliRunner().invoke(verify, [str(store.folder), "--sample", "3"])
-    assert result.exit_code == 2
-    assert "need --corpus" in result.stderr
+    for option in (["--sample", "3"], ["--ffmpeg"]):
+        result = CliRunner().invoke(verify, [str(store.folder), *option])
+        assert result.exit_code == 2
+        assert re.search("needs? --corpus", result.stderr)
