@@ -9,7 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from codectok.audio.reader import AudioReader
-from codectok.corpus.voice import FRAME, PADDING, RATE, Stretch, Voiced, decisions, stretches
+from codectok.corpus.voice import FRAME, PADDING, RATE, VoicedStretch, Voiced, decisions, stretches
 from codectok.errors import AudioError, CodectokError
 from codectok.files.atomic import atomic_path
 from codectok.items.clips import clip_blocks
@@ -125,7 +125,7 @@ def equal_parts(start: int, stop: int, longest: int) -> Iterator[Span]:
     yield from pairwise(edges)
 
 
-def speech_parts(stretch: Stretch, max_seconds: float) -> Iterator[Span]:
+def speech_parts(stretch: VoicedStretch, max_seconds: float) -> Iterator[Span]:
     """Padded parts of a stretch, in samples at ``RATE``, each at most ``max_seconds`` long."""
     # One sample less: at another rate, both ends are rounded.
     longest, padding = int(max_seconds * RATE) - 1, int(PADDING * RATE)

@@ -24,7 +24,7 @@ Voiced = Callable[[np.ndarray], bool]
 
 
 @dataclass
-class Stretch:
+class VoicedStretch:
     """A stretch of speech, in frames: ``[start, stop)``, and the pauses inside it that are too short to end it."""
 
     start: int
@@ -64,10 +64,10 @@ def decisions(blocks: Iterable[np.ndarray], rate: int, voiced: Voiced) -> Iterat
         yield from frames(np.zeros(FRAME - len(rest), np.float32))
 
 
-def stretches(frames: Iterable[bool], min_pause: float = MIN_PAUSE) -> Iterator[Stretch]:
+def stretches(frames: Iterable[bool], min_pause: float = MIN_PAUSE) -> Iterator[VoicedStretch]:
     """Join speech frames with less than ``min_pause`` seconds between them."""
     gap = max(1, round(min_pause / FRAME_SECONDS))
-    current: Stretch | None = None
+    current: VoicedStretch | None = None
     for index, speech in enumerate(frames):
         if not speech:
             continue
@@ -75,7 +75,7 @@ def stretches(frames: Iterable[bool], min_pause: float = MIN_PAUSE) -> Iterator[
             yield current
             current = None
         if current is None:
-            current = Stretch(index, index + 1)
+            current = VoicedStretch(index, index + 1)
             continue
         if index > current.stop:
             current.pauses.append((current.stop, index))

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from codectok.audio import read_audio
 from codectok.cli.main import main
 from codectok.corpus.segment import equal_parts, segment_corpus, speech_parts
-from codectok.corpus.voice import FRAME, RATE, Stretch, stretches
+from codectok.corpus.voice import FRAME, RATE, VoicedStretch, stretches
 from codectok.errors import CodectokError
 from codectok.items.clips import read_clip
 from codectok.items.corpus import read_corpus
@@ -90,7 +90,7 @@ def test_voice_activity_drops_silence_and_keeps_all_that_is_loud(tmp_path: Path,
 
 def test_the_longest_pause_within_reach_is_the_cut() -> None:
     second = RATE // FRAME  # frames, nearly
-    stretch = Stretch(
+    stretch = VoicedStretch(
         10, 10 + 9 * second, [(2 * second, 2 * second + 5), (4 * second, 4 * second + 8), (7 * second, 7 * second + 9)]
     )
     parts = list(speech_parts(stretch, 5.0))

@@ -161,7 +161,7 @@ def test_mixed_shards_are_noticed(tmp_path: Path) -> None:
 
 
 def test_missing_pyarrow_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(CodectokError, match=r"pip install 'codectok\[scale\]'"):
         StoreWriter(tmp_path / "s", make_info("jsonl", (4,)), 1)
 
