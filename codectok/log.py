@@ -41,13 +41,16 @@ def shown(level: int, write: Callable[[str], object]) -> Iterator[None]:
         write: takes a line without its end.
     """
     root, handler = logging.getLogger(NAME), _Lines(write)
-    before, os.environ[LEVEL] = root.level, str(level)
+    before, told, os.environ[LEVEL] = root.level, os.environ.get(LEVEL), str(level)
     root.addHandler(handler)
     root.setLevel(level)
     try:
         yield
     finally:
-        os.environ.pop(LEVEL, None)
+        if told is None:
+            os.environ.pop(LEVEL, None)
+        else:
+            os.environ[LEVEL] = told
         root.setLevel(before)
         root.removeHandler(handler)
 

@@ -41,6 +41,15 @@ def test_it_is_silent_unless_asked(capfd: pytest.CaptureFixture[str]) -> None:
     assert lines == ["on the way to there", "Warning: mended"]
 
 
+def test_one_inside_another_ends_where_it_began(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(LEVEL, raising=False)
+    with shown(logging.INFO, print):
+        with shown(logging.ERROR, print):
+            assert os.environ[LEVEL] == str(logging.ERROR)
+        assert os.environ[LEVEL] == str(logging.INFO)
+    assert LEVEL not in os.environ
+
+
 def test_workers_write_what_the_main_process_shows() -> None:
     code = """
 import logging

@@ -6,11 +6,12 @@ import re
 from pathlib import Path
 
 from codectok.pretrained import FOLDER
+from codectok.shipped import ALIASES, SHIPPED
 
 from ..split_tables import read_splits
 
-SAME_CLIPS = {"speech": "speech", "speech-2": "speech", "units": "speech", "units-1": "speech"}
-"""Packaged tokenizers that were fitted on the clips of another."""
+SHIPPED_TABLE = FOLDER / "speech" / "splits.tsv"
+"""All tokenizers that ship were fitted on the clips of this one."""
 FITTED_ON_NOTHING = ("pcm", "random", "logmel", "original", "opus", "codec2", "speex")
 
 
@@ -19,8 +20,8 @@ def fitted_table(source: str, folder: Path | None) -> Path | None:
     if folder is None:
         return None
     tables = [folder / "splits.tsv"]
-    if source in SAME_CLIPS:
-        tables.append(FOLDER / SAME_CLIPS[source] / "splits.tsv")
+    if source in SHIPPED or source in ALIASES:
+        tables.append(SHIPPED_TABLE)
     return next((t for t in tables if t.is_file()), None)
 
 

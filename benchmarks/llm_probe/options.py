@@ -11,7 +11,7 @@ from annotated_types import Ge
 
 from codectok.errors import FormatError
 from codectok.settings.build import build_from
-from codectok.settings.kinds import Count, Natural
+from codectok.settings.kinds import Count, Natural, OneOf
 
 from ..contract import InputInfo
 
@@ -26,7 +26,7 @@ class LLMOptions:
 
     llm: str = ""
     """Folder or hub id of a causal language model; empty makes a small one, see ``text_model.py``."""
-    size: Literal["tiny", "small", "base"] = "small"
+    size: Annotated[str, OneOf(SIZES)] = "small"
     """Of one made here, a key of :data:`SIZES`."""
     pieces: Annotated[int, Ge(257)] = 400
     """Of text in one made here: 256 bytes, an end, and what byte pair encoding of the labels adds."""

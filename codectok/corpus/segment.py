@@ -9,7 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from codectok.audio.reader import AudioReader
-from codectok.corpus.voice import FRAME, PADDING, RATE, VoicedStretch, Voiced, decisions, stretches
+from codectok.corpus.voice import FRAME, PADDING, RATE, Voiced, VoicedStretch, decisions, stretches
 from codectok.errors import AudioError, CodectokError
 from codectok.files.atomic import atomic_path
 from codectok.items.clips import clip_blocks

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from codectok.errors import CodectokError, FormatError
+from codectok.errors import FormatError
 from codectok.items.corpus import read_corpus
 from codectok.items.entries import json_object, read_labels_entry
 from codectok.items.item import Item
@@ -22,15 +22,30 @@ _KALDI = {"text": "text", "utt2spk": "speaker", "utt2lang": "language"}
 def labelled_items(path: str | os.PathLike[str]) -> Iterator[tuple[int, Item]]:
     """Yield the items of a manifest with their labels, and a line's number or an item's, from 1.
 
-    Ids are those that a store of the manifest has. A table or JSONL may give ids alone, without audio files. A .txt is
-    read as Kaldi's ``text``, an id and the words, and so is a file called text, utt2spk or utt2lang. What else
-    :func:`codectok.items.corpus.read_corpus` reads is read here too.
+    Ids are those that a store of the manifest has, and each comes once. A table or JSONL may give ids alone, without
+    audio files. A .txt is read as Kaldi's ``text``, an id and the words, and so is a file called text, utt2spk or
+    utt2lang. What else :func:`codectok.items.corpus.read_corpus` reads is read here too.
 
     Raises:
         CodectokError: there is no such file or folder.
-        FormatError: a line that has no id, or is none.
+        FormatError: a line that has no id, or is none; an id that comes twice; nothing in it.
     """
-    source = Path(path)
+    seen: set[str] = set()
+    for number, item in _items(Path(path)):
+        if item.id in seen:
+            raise FormatError(f"line {number} of {path}: the id {item.id!r} comes twice", path=path)
+        seen.add(item.id)
+        yield number, item
+    if not seen:
+        raise FormatError(f"{path} has no lines: give a manifest with the labels", path=path)
+
+
+def read_labels(path: str | os.PathLike[str]) -> dict[str, Item]:
+    """All items of a manifest by id, as :func:`labelled_items` yields them, with its errors."""
+    return {item.id: item for _, item in labelled_items(path)}
+
+
+def _items(source: Path) -> Iterator[tuple[int, Item]]:
     if source.is_file():
         name = _KALDI.get(source.name.removesuffix(".gz")) or ("text" if _is_text(source) else None)
         if name is not None:
@@ -41,23 +56,6 @@ def labelled_items(path: str | os.PathLike[str]) -> Iterator[tuple[int, Item]]:
             yield from _lines(source, kind)
             return
     yield from enumerate(read_corpus(source), start=1)
-
-
-def read_labels(path: str | os.PathLike[str]) -> dict[str, Item]:
-    """All items of a manifest by id.
-
-    Raises:
-        CodectokError: there is no such file, or nothing in it.
-        FormatError: a line that is none, or an id that comes twice.
-    """
-    found: dict[str, Item] = {}
-    for number, item in labelled_items(path):
-        if item.id in found:
-            raise FormatError(f"line {number} of {path}: the id {item.id!r} comes twice", path=path)
-        found[item.id] = item
-    if not found:
-        raise CodectokError(f"{path} has no lines: give a manifest with the labels")
-    return found
 
 
 def _is_text(source: Path) -> bool:

@@ -15,6 +15,7 @@ from benchmarks.inputs.spec import CLASSES, Spec, choose_codebooks, parse_spec
 from benchmarks.inputs.tokenizers import load_once
 from codectok.errors import CodectokError, CodeRangeError, UnknownTokenizerError
 from codectok.metrics.mel import log_mel
+from codectok.shipped import ALIASES, SHIPPED
 
 
 def clips(*lengths: int) -> list[np.ndarray]:
@@ -178,5 +179,7 @@ def test_what_the_shipped_models_were_fitted_on_is_known():
     assert "5594 clips" in speech.info.fitted_on
     assert fitted_clips(speech) == fitted_clips(units)
     assert len(fitted_clips(speech)) == 5594
+    for name in (*SHIPPED, *ALIASES):
+        assert fitted_clips(open_input(name)) == fitted_clips(speech)
     for spec in ("random", "logmel", "pcm", "original"):
         assert open_input(spec).info.fitted_on == "nothing"

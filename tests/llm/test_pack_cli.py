@@ -363,6 +363,24 @@ def test_tables(tmp_path: Path) -> None:
             read(name, content)
 
 
+@pytest.mark.parametrize("format", ["parquet", "jsonl"])
+def test_labels_are_read_where_they_are_wanted(
+    home: Path, tmp_path: Path, format: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = convert_store(open_store(home / "store"), tmp_path / "s", format=format, labels=home / "texts.tsv")
+    asked = []
+    read = pq.ParquetFile.iter_batches
+    monkeypatch.setattr(
+        pq.ParquetFile,
+        "iter_batches",
+        lambda file, **options: asked.append(options["columns"]) or read(file, **options),
+    )
+    assert all(row.labels == {} for row in code_rows(store))
+    assert next(code_rows(store, ("text", "group"))).labels == {"text": "the fox 0"}
+    own = ["id", "codes", "durations"]
+    assert asked == ([own, own, [*own, "text"]] if format == "parquet" else [])
+
+
 @pytest.mark.parametrize("dedup", [False, True])
 def test_columns_are_what_the_reader_reads(tmp_path: Path, dedup: bool) -> None:
     info = StoreInfo("parquet", "tiny", PRINT, 16000, Fraction(25), (2, 2), StoreOptions(dedup), "0" * 64)

@@ -1,7 +1,7 @@
 """AMR-WB (3GPP TS 26.171) as a pair of commands, over the libraries vo-amrwbenc and opencore-amrwb, which bring none.
 
 ``python amrwb.py encode KBITS SOURCE CODED`` and ``decode KBITS CODED DECODED``: headerless 16-bit PCM at 16 kHz in the
-machine's byte order, and AMR-WB's storage format (RFC 4867, section 5). Needs nothing but Python.
+machine's byte order, and AMR-WB's storage format (RFC 4867, section 5).
 """
 
 from __future__ import annotations

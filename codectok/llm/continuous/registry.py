@@ -66,8 +66,6 @@ def load_projector(folder: str | os.PathLike[str]) -> Projector:
         FormatError: no such folder, another version, or weights that do not fit the config.
     """
     source = Path(folder)
-    if not (source / "config.json").is_file():
-        raise FormatError(f"{source} is no projector that can be opened (it has no config.json)", path=source)
     try:
         config = read_config(source)
         name, version = config.pop("projector_type"), config.pop("format_version")

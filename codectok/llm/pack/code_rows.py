@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -14,7 +14,7 @@ from codectok.fingerprint import same
 from codectok.items.labels import Labels
 from codectok.store.formats.parquet import COLUMNS, batch_labels
 from codectok.store.info import shard_path
-from codectok.store.label_columns import LabelColumns
+from codectok.store.label_columns import LabelColumns, kept
 from codectok.store.reader import Store
 
 if TYPE_CHECKING:
@@ -37,8 +37,12 @@ class CodeRow(NamedTuple):
         return self.codes if self.durations is None else np.repeat(self.codes, self.durations, axis=1)
 
 
-def code_rows(store: Store) -> Iterator[CodeRow]:
+def code_rows(store: Store, labels: Collection[str] = ()) -> Iterator[CodeRow]:
     """All utterances in the store's order. Codes are not compared with the codebook sizes: ``AudioVocab.ids`` does.
+
+    Args:
+        store: of any format.
+        labels: names of those that rows shall have, where the store has them; others are not even read from parquet.
 
     Raises:
         FormatError: a shard is missing or damaged.
@@ -47,24 +51,25 @@ def code_rows(store: Store) -> Iterator[CodeRow]:
         for row in store:
             key, tokens = row
             runs = None if tokens.durations is None else tokens.durations.numpy()
-            yield CodeRow(key, tokens.codes.numpy(), runs, row.labels)
+            yield CodeRow(key, tokens.codes.numpy(), runs, {n: v for n, v in row.labels.items() if n in labels})
         return
     for shard in range(store.num_shards):
-        yield from _parquet(store, shard_path(store.folder, shard, ".parquet"))
+        yield from _parquet(store, shard_path(store.folder, shard, ".parquet"), labels)
 
 
-def _parquet(store: Store, path: Path) -> Iterator[CodeRow]:
+def _parquet(store: Store, path: Path, wanted: Collection[str]) -> Iterator[CodeRow]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    every = store.info.labels
+    labels = None if every is None else kept(wanted, every.types, every.sha256)
     try:
         with pq.ParquetFile(path) as file:
             found = json.loads((file.schema_arrow.metadata or {}).get(b"codectok", b"{}")).get("fingerprint")
             if not same(found, store.fingerprint):
                 raise FormatError(f"{path} was made by tokenizer {found}, its store by {store.fingerprint}", path=path)
-            labels = store.info.labels
-            columns = ["id", "codes", "durations", *(labels.columns(COLUMNS).values() if labels is not None else ())]
-            for batch in file.iter_batches(batch_size=ROWS, columns=columns):
+            own = [] if labels is None else labels.columns(COLUMNS).values()
+            for batch in file.iter_batches(batch_size=ROWS, columns=["id", "codes", "durations", *own]):
                 yield from _batch(batch, len(store.info.codebook_sizes), labels)
     except CodectokError:
         raise

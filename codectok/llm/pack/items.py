@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from codectok.errors import CodectokError, CodeRangeError, FingerprintError, FormatError
 from codectok.fingerprint import same
 from codectok.llm.pack.code_rows import code_rows
-from codectok.llm.pack.texts import TextLine, stored_line
+from codectok.llm.pack.texts import LABELS, TextLine, stored_line
 from codectok.llm.sequence.loss_labels import Part
 from codectok.llm.sequence.segments import Audio, Marker, Segment, Text
 from codectok.llm.sequence.task_table import SequenceTask
@@ -87,7 +87,8 @@ def _items(
 ) -> Iterator[tuple[TaskItem, str | None]]:
     """Items and the groups that they belong to."""
     k, rate = vocab.num_codebooks, store.info.frame_rate
-    for row in code_rows(store):
+    codes_alone = not task.group and {"codes", "target_codes"}.issuperset(task.needs)
+    for row in code_rows(store, () if codes_alone else LABELS):
         line = texts.get(row.id, NO_LINE).over(stored_line(row.labels))
         codes = row.expanded() if task.slices else row.codes
         answer = target[row.id].codes[:k] if target is not None and row.id in target else None

@@ -14,6 +14,8 @@ from codectok.items.labels import Label, Labels, as_text
 from codectok.llm.sequence.interleave import Word
 
 TARGETS = ("target_text", "translation", "answer", "caption")
+LABELS = ("text", *TARGETS, "words", "group", "messages")
+"""All that is read of the labels of an utterance."""
 
 
 @dataclass(frozen=True)
@@ -46,18 +48,14 @@ def read_texts(path: str | os.PathLike[str]) -> dict[str, TextLine]:
     ([[word, start, end], ...] in s) and messages (dialogues); ids are those that a store of the manifest has.
 
     Raises:
-        FormatError: another kind of file, a line that cannot be read, or an id that comes twice.
+        FormatError: another kind of file, a line that cannot be read, an id that comes twice, or no lines.
     """
     found: dict[str, TextLine] = {}
     for number, item in labelled_items(path):
-        if item.id in found:
-            raise FormatError(f"line {number} of {path}: the id {item.id!r} comes twice", path=path)
         try:
             found[item.id] = line_of(item.labels)
         except (TypeError, ValueError, KeyError) as error:
             raise FormatError(f"line {number} of {path} is damaged ({error!r})", path=path) from error
-    if not found:
-        raise FormatError(f"{path} has no lines", path=path)
     return found
 
 

@@ -22,7 +22,7 @@ class SequenceTask:
     Attributes:
         name: its name.
         make: the function.
-        needs: fields of an Item that must be there.
+        needs: fields of an Item that must be there; where these are codes alone, no labels of a store are read.
         cue_roles: tokens of the vocabulary that name the task, the first that there is counts,
         cue_text: or else this text.
         between: role of the marker between utterances, where the vocabulary has it.
