@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import shutil
+import tempfile
+from collections.abc import Iterator
 from functools import partial
 from operator import attrgetter
+from pathlib import Path
 
 import click
 
@@ -14,10 +19,11 @@ from codectok.cli.paths import plan
 
 
 @command()
-@click.argument("audio", nargs=-1, required=True, type=click.Path())
+@click.argument("audio", nargs=-1, type=click.Path())
 @click.option(
     "-o", "--output", "out", required=True, type=click.Path(), help="Folder, or a .ctk file for a single input."
 )
+@click.option("--stdin", is_flag=True, help="Read one audio file from standard input, in place of AUDIO.")
 @tokenizer_options
 @click.option("--overwrite", is_flag=True, help="Replace outputs that exist.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
@@ -25,6 +31,7 @@ from codectok.cli.paths import plan
 def encode(
     audio: tuple[str, ...],
     out: str,
+    stdin: bool,
     tokenizer: str | None,
     codebooks: int | None,
     bitrate: float | None,
@@ -40,7 +47,35 @@ def encode(
       codectok encode a.flac b.mp3 -o tokens
       codectok encode corpus/ -o tokens-low --bitrate 1.5
       codectok encode a.flac -o a.ctk --tokenizer units
+      ffmpeg -i talk.mp4 -f flac - | codectok encode --stdin -o talk.ctk
     """
+    if stdin == bool(audio):
+        raise click.UsageError("give AUDIO or --stdin" + (", not both" if stdin else ""))
+    if stdin and (Path(out).suffix.lower() != ".ctk" or Path(out).is_dir()):
+        raise click.UsageError(f"-o {out}: with --stdin give a name that ends in .ctk")
+    with _piped() if stdin else contextlib.nullcontext(audio) as sources:
+        _encode(sources, out, tokenizer, codebooks, bitrate, overwrite, as_json)
+
+
+@contextlib.contextmanager
+def _piped() -> Iterator[tuple[str]]:
+    """Standard input as a file, since formats have their facts anywhere in it."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "stdin")
+        with open(path, "wb") as file:
+            shutil.copyfileobj(click.get_binary_stream("stdin"), file)
+        yield (str(path),)
+
+
+def _encode(
+    audio: tuple[str, ...],
+    out: str,
+    tokenizer: str | None,
+    codebooks: int | None,
+    bitrate: float | None,
+    overwrite: bool,
+    as_json: bool,
+) -> None:
     from codectok.files.suffixes import AUDIO_SUFFIXES, UNREAD_SUFFIXES
 
     jobs = plan(

@@ -33,14 +33,14 @@ class FileDone:
         seconds: of audio.
         tokens: codes.
         nominal_bits: of the codes.
-        token_bytes: of the .ctk file.
+        token_bytes: of the .ctk file; None where tokens have no file of their own.
     """
 
     target: Path
     seconds: float
     tokens: int
     nominal_bits: float
-    token_bytes: int
+    token_bytes: int | None = None
 
 
 def _figures(tok: Tokenizer, passed: Streamed, job: FileJob, token_file: Path) -> FileDone:
@@ -55,7 +55,7 @@ class JobsOutcome:
     """What came of some jobs; ``wall`` in seconds."""
 
     done: list[FileDone] = field(default_factory=list)
-    failed: list[tuple[Path, str]] = field(default_factory=list)
+    failed: list[tuple[Path | str, str]] = field(default_factory=list)
     wall: float = 0.0
 
 
@@ -92,12 +92,17 @@ def run_jobs(
                 passed = work(job.source, job.target, lambda seconds, name=name: bar.note(f"{name} {seconds:.0f} s"))
                 outcome.done.append(_figures(tok, passed, job, token_file(job)))
             except (CodectokError, OSError) as error:
-                if isinstance(error, OSError) and error.errno in _HOPELESS:
-                    raise
+                give_up(error)
                 outcome.failed.append((job.source, describe(error)))
             bar.advance()
     outcome.wall = time.perf_counter() - start
     return outcome
+
+
+def give_up(error: Exception) -> None:
+    """Raise an error that the next file would have as well: the disk is full or read-only."""
+    if isinstance(error, OSError) and error.errno in _HOPELESS:
+        raise error
 
 
 def report(outcome: JobsOutcome, as_json: bool) -> NoReturn:
@@ -128,11 +133,12 @@ _HEADS = {
 def _totals(outcome: JobsOutcome) -> dict[str, float | int | None]:
     """Figures over all finished files; rates are per second of audio."""
     seconds = sum(d.seconds for d in outcome.done)
+    stored = [d.token_bytes for d in outcome.done if d.token_bytes is not None]
     return {
         "files": len(outcome.done),
         "seconds": seconds,
         "token_rate": sum(d.tokens for d in outcome.done) / seconds if seconds else None,
         "bitrate": sum(d.nominal_bits for d in outcome.done) / seconds / 1000 if seconds else None,
-        "actual_bitrate": sum(d.token_bytes for d in outcome.done) * 8 / seconds / 1000 if seconds else None,
+        "actual_bitrate": sum(stored) * 8 / seconds / 1000 if seconds and stored else None,
         "times_real_time": seconds / outcome.wall if outcome.wall else None,
     }

@@ -52,20 +52,24 @@ def encode_file(tok: Tokenizer, num_codebooks: int, source: Path, target: Path, 
     return Streamed(num_samples, num_columns, num_codebooks)
 
 
-def decode_file(tok: Tokenizer, source: Path, target: Path, tell: Tell) -> Streamed:
-    """A .ctk file to an audio file, whose format is that of its suffix.
+def decode_file(
+    tok: Tokenizer, source: Path, target: Path, tell: Tell, *, num_codebooks: int | None = None
+) -> Streamed:
+    """A .ctk file to an audio file, whose format is that of its suffix; of its first codebooks, or of all.
 
     Raises:
         FingerprintError: another tokenizer's tokens; nothing is written.
         FormatError: a damaged file; nothing is written.
+        CodeRangeError: more codebooks than it has; nothing is written.
     """
     if not tok.causal:
         tokens = Tokens.load(source)
+        tokens = tokens if num_codebooks is None else tokens.first(num_codebooks)
         write_audio(target, tok.decode(tokens), tok.sample_rate)
         return Streamed(tokens.num_samples, tokens.codes.shape[1], tokens.num_codebooks)
     with CtkReader(source) as reader, AudioWriter(target, tok.sample_rate) as writer:
-        missing = reader.num_samples
-        for samples in _decoded_blocks(tok, reader):
+        missing, k = reader.num_samples, num_codebooks or len(reader.codebook_sizes)
+        for samples in _decoded_blocks(tok, reader, k):
             # The frames that hold the last samples may reach past them.
             writer.write(samples[:missing])
             missing -= min(len(samples), missing)
@@ -74,18 +78,18 @@ def decode_file(tok: Tokenizer, source: Path, target: Path, tell: Tell) -> Strea
             raise FormatError(f"its frames end {missing / tok.sample_rate:.1f} s before its samples: encode again")
         # Tokens made by hand may fall a little short: silence, as offline.
         writer.write(np.zeros(missing, np.float32))
-        return Streamed(reader.num_samples, reader.num_columns, len(reader.codebook_sizes))
+        return Streamed(reader.num_samples, reader.num_columns, k)
 
 
-def _decoded_blocks(tok: Tokenizer, reader: CtkReader) -> Iterator[np.ndarray]:
+def _decoded_blocks(tok: Tokenizer, reader: CtkReader, k: int) -> Iterator[np.ndarray]:
     """Samples of successive blocks of about a second, float32 [S]."""
     none = torch.zeros(len(reader.codebook_sizes), 0, dtype=torch.int64)
-    head = Tokens(none, 0, reader.sample_rate, reader.frame_rate, reader.codebook_sizes, reader.fingerprint)
+    head = Tokens(none, 0, reader.sample_rate, reader.frame_rate, reader.codebook_sizes, reader.fingerprint).first(k)
     decoder = tok.stream_decoder()
     # Checks the fingerprint even of a file without frames.
     yield decoder.push(head)
     frames = max(1, round(DECODE_SECONDS * tok.frame_rate))
     for codes in reader.blocks():
         for piece in codes.split(frames, 1):
-            yield decoder.push(replace(head, codes=piece))
+            yield decoder.push(replace(head, codes=piece[:k]))
     yield decoder.flush()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from codectok.errors import FormatError
@@ -27,6 +28,41 @@ def safe_name(name: Any, where: object) -> str:
     ):
         raise FormatError(f"{where} names {name!r:.80}, which is no plain file name: do not trust it", given=name)
     return name
+
+
+_ODD = re.compile(r'[%\\<>:"|?*\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]|[. ]$|^[. ]')
+"""What is escaped in the name of an output: what some system does not allow, and dots that hide a file."""
+_LONGEST = 160
+"""Bytes of a name made of an id; systems allow 255, and an ending is added."""
+
+
+def id_path(id: str) -> PurePosixPath:
+    """The path of an output that is named after an id: its slashes are folders, and different ids differ.
+
+    What a system may not allow is spelled ``%XX``, so that an id of letters, digits and common punctuation stays as it
+    is. A name that is too long is cut and ends in a checksum of the whole.
+
+    Examples:
+        >>> print(id_path("book/0419-a"), id_path("../a:b"), id_path("/con"))
+        book/0419-a %2E%2E/a%3Ab %/%63on
+    """
+    return PurePosixPath(*map(_name_of, id.split("/")))
+
+
+def _name_of(part: str) -> str:
+    if set(part) == {"."}:
+        return part.replace(".", "%2E")
+    name = _ODD.sub(lambda m: _spelled(m[0]), part) or "%"
+    if _DEVICE.fullmatch(name):
+        name = _spelled(name[0]) + name[1:]
+    if len(name.encode()) > _LONGEST:
+        digest = hashlib.sha256(part.encode(errors="surrogatepass")).hexdigest()[:16]
+        name = f"{name.encode()[: _LONGEST - 24].decode(errors='ignore')}%~{digest}"
+    return name
+
+
+def _spelled(character: str) -> str:
+    return "".join(f"%{byte:02X}" for byte in character.encode(errors="surrogatepass"))
 
 
 def safe_names(files: Any, where: object) -> dict[str, str]:

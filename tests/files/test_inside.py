@@ -9,7 +9,7 @@ import pytest
 
 from codectok.corpus.prepare import prepare
 from codectok.errors import CodectokError, FormatError
-from codectok.files.inside import inside, safe_name
+from codectok.files.inside import id_path, inside, safe_name
 from codectok.llm.model.folder import new_folder
 from codectok.store import open_store
 from codectok.store.merge import merge_stores
@@ -94,3 +94,25 @@ def test_overwrite_replaces_only_what_has_the_mark(tmp_path: Path) -> None:
     with new_folder(target, True, mark="pack.json") as folder:
         (folder / "pack.json").write_text("{}")
     assert [p.name for p in target.iterdir()] == ["pack.json"]
+
+
+HOSTILE = ["..", "../../etc/passwd", "/abs/a", "a//b", "a/./b", "", "/", "a/", "C:\\x", "con", "nul.wav", "a\x00b", "a\nb",
+           "\ud800", ".hidden", "end.", "end ", "x" * 5000, "x" * 5000 + "y", "%2E%2E", "%", "a/%/b", "é" * 300, "a?b*c"]  # fmt: skip
+
+
+def test_ids_become_different_paths_below_a_folder(tmp_path: Path) -> None:
+    paths = [id_path(id) for id in HOSTILE]
+    assert len({str(path).casefold() for path in paths}) == len(HOSTILE)
+    for id, path in zip(HOSTILE, paths, strict=True):
+        made = tmp_path / path.with_name(path.name + ".wav")
+        assert made.resolve().is_relative_to(tmp_path.resolve()), id
+        made.parent.mkdir(parents=True, exist_ok=True)
+        made.write_bytes(b"")
+        for part in path.parts:
+            assert len(part.encode()) < 200
+    assert sum(p.is_file() for p in tmp_path.rglob("*")) == len(HOSTILE)
+
+
+@pytest.mark.parametrize("id", ["a", "en/0419-vm_rec.name", "LJ001-0001", "Ünï/çode 語", "utt.1"])
+def test_plain_ids_stay(id: str) -> None:
+    assert str(id_path(id)) == id
