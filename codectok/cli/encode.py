@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from functools import partial
@@ -47,23 +48,25 @@ def encode(
       codectok encode a.flac b.mp3 -o tokens
       codectok encode corpus/ -o tokens-low --bitrate 1.5
       codectok encode a.flac -o a.ctk --tokenizer units
-      ffmpeg -i talk.mp4 -f flac - | codectok encode --stdin -o talk.ctk
     """
     if stdin == bool(audio):
         raise click.UsageError("give AUDIO or --stdin" + (", not both" if stdin else ""))
     if stdin and (Path(out).suffix.lower() != ".ctk" or Path(out).is_dir()):
         raise click.UsageError(f"-o {out}: with --stdin give a name that ends in .ctk")
-    with _piped() if stdin else contextlib.nullcontext(audio) as sources:
+    with _piped(audio, stdin) as sources:
         _encode(sources, out, tokenizer, codebooks, bitrate, overwrite, as_json)
 
 
 @contextlib.contextmanager
-def _piped() -> Iterator[tuple[str]]:
-    """Standard input as a file, since formats have their facts anywhere in it."""
+def _piped(audio: tuple[str, ...], stdin: bool) -> Iterator[tuple[str, ...]]:
+    """The audio, or standard input as a file, since formats have their facts anywhere in it."""
+    if not stdin:
+        yield audio
+        return
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "stdin")
         with open(path, "wb") as file:
-            shutil.copyfileobj(click.get_binary_stream("stdin"), file)
+            shutil.copyfileobj(sys.stdin.buffer, file)
         yield (str(path),)
 
 

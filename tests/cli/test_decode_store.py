@@ -19,6 +19,7 @@ from codectok.cli.main import main
 from codectok.controls import PcmTokenizer
 from codectok.files.inside import id_path
 from codectok.store import StoreInfo, StoreOptions, open_store
+from codectok.store.info import Row
 from tests.store.making import make_store
 
 pytest.importorskip("pyarrow")
@@ -38,7 +39,7 @@ def store(tmp_path: Path) -> Path:
     tok = PcmTokenizer()
     rate, sizes = Fraction(tok.frame_rate), tok.codebook_sizes
     info = StoreInfo("jsonl", "pcm", tok.fingerprint, 16000, rate, sizes, StoreOptions(), "0" * 64)
-    rows = [(id, tok.encode(tone(0.1 + 0.01 * i), 16000)) for i, id in enumerate(IDS)]
+    rows = [Row(id, tok.encode(tone(0.1 + 0.01 * i), 16000)) for i, id in enumerate(IDS)]
     make_store(tmp_path / "store", info, [rows[:3], rows[3:]])
     return tmp_path / "store"
 
@@ -89,7 +90,7 @@ def test_first_codebooks_only(tmp_path: Path) -> None:
     tokens = tok.encode(tone(0.5), 16000)
     info = StoreInfo("parquet", "speech", tok.fingerprint, tok.sample_rate, tok.frame_rate, tok.codebook_sizes,
                      StoreOptions(), "0" * 64)  # fmt: skip
-    make_store(tmp_path / "store", info, [[("x", tokens)]])
+    make_store(tmp_path / "store", info, [[Row("x", tokens)]])
     tokens.save(tmp_path / "x.ctk")
     wanted = tok.decode(tokens.first(2))
     for source in ("store", "x.ctk"):

@@ -96,8 +96,10 @@ def test_overwrite_replaces_only_what_has_the_mark(tmp_path: Path) -> None:
     assert [p.name for p in target.iterdir()] == ["pack.json"]
 
 
-HOSTILE = ["..", "../../etc/passwd", "/abs/a", "a//b", "a/./b", "", "/", "a/", "C:\\x", "con", "nul.wav", "a\x00b", "a\nb",
-           "\ud800", ".hidden", "end.", "end ", "x" * 5000, "x" * 5000 + "y", "%2E%2E", "%", "a/%/b", "é" * 300, "a?b*c"]  # fmt: skip
+HOSTILE = [
+    *("..", "../../etc/passwd", "/abs/a", "a//b", "a/./b", "", "/", "a/", "C:\\x", "con", "nul.wav", "a\0b", "a\nb"),
+    *("\ud800", ".hidden", "end.", "end ", "x" * 5000, "x" * 5000 + "y", "%2E%2E", "%", "a/%/b", "é" * 300, "a?b*c"),
+]
 
 
 def test_ids_become_different_paths_below_a_folder(tmp_path: Path) -> None:

@@ -10,8 +10,8 @@ import torch
 from codectok.errors import FormatError
 from codectok.llm.generate.logits import AllowList, AudioGrammar, GrammarMask, logits_processor
 from codectok.llm.patterns import Delay, Flatten, MultiRate, Sections
-from codectok.llm.sequence.parse import parse
 from codectok.llm.vocab.audio_vocab import AudioVocab
+from codectok.llm.vocab.parse import parse
 from codectok.llm.vocab.presets import preset
 from tests.llm.constrained import PADDED, TEXT, grammars, llama, sequence, vocab
 

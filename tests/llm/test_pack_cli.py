@@ -20,8 +20,8 @@ from codectok.items.corpus import read_corpus
 from codectok.llm.pack.code_rows import code_rows
 from codectok.llm.pack.texts import read_texts
 from codectok.llm.sequence.loss_labels import IGNORE
-from codectok.llm.sequence.parse import parse
 from codectok.llm.vocab.audio_vocab import AudioVocab
+from codectok.llm.vocab.parse import parse
 from codectok.store import Store, StoreInfo, StoreOptions, open_store
 from codectok.store.convert import convert_store
 from codectok.store.writer import StoreWriter

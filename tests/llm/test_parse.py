@@ -8,9 +8,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from codectok.errors import FormatError
-from codectok.llm.sequence.parse import FrameParser, ParseReport, parse, parse_streams
+from codectok import load
+from codectok.errors import FingerprintError, FormatError
 from codectok.llm.vocab.audio_vocab import AudioVocab
+from codectok.llm.vocab.parse import FrameParser, ParseReport, parse, parse_streams
 from codectok.llm.vocab.presets import preset
 
 VOCAB = AudioVocab.create((10, 20, 30), 100, timestamps=3)
@@ -167,3 +168,31 @@ def test_ids_that_are_no_ids() -> None:
     for bad in ([[1, 2]], [0.5], ["<|audio_0_1|>"]):
         with pytest.raises(FormatError, match="expected whole numbers"):
             parse(VOCAB, bad)  # type: ignore[arg-type]
+
+
+def test_tokens_of_generated_ids_in_one_call() -> None:
+    """Text, markers and a broken frame around two audios: their whole frames, at the tokenizer's rates."""
+    tok = load("units")
+    vocab = AudioVocab.create(tok.codebook_sizes, base_id=100, tokenizer_fingerprint=tok.fingerprint)
+    codes = torch.arange(30).reshape(1, 30) % tok.codebook_sizes[0]
+    flat = vocab.flatten(vocab.ids(codes)).tolist()
+    ids = [5, vocab.markers["begin"], *flat[:20], vocab.markers["end"], 7, vocab.markers["begin"], *flat[20:]]
+    for form in (ids, np.array([ids]), torch.tensor(ids)):
+        tokens = vocab.to_tokens(form, tok)
+        assert torch.equal(tokens.codes, codes)
+        assert tokens.num_samples == 30 * 320
+        assert len(tok.decode(tokens)) == 30 * 320
+    assert vocab.to_tokens([5, 6], tok).codes.shape == (1, 0)
+    with pytest.raises(FormatError, match="one sequence"):
+        vocab.to_tokens(np.array([ids, ids]), tok)
+    with pytest.raises(FingerprintError, match="made for"):
+        vocab.to_tokens(ids, load("pcm"))
+
+
+def test_tokens_of_several_codebooks_lose_what_is_broken() -> None:
+    tok = load("speech")
+    vocab = AudioVocab.create(tok.codebook_sizes[:3], base_id=100)
+    codes = torch.arange(12).reshape(3, 4)
+    flat = vocab.flatten(vocab.ids(codes)).tolist()
+    del flat[4]
+    assert torch.equal(vocab.to_tokens(flat, tok).codes, codes[:, [0, 2, 3]])

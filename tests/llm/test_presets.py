@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from codectok.errors import FormatError, UnknownNameError
-from codectok.llm.sequence.parse import parse
 from codectok.llm.vocab.audio_vocab import AudioVocab
+from codectok.llm.vocab.parse import parse
 from codectok.llm.vocab.presets import PRESETS, preset
 
 EVERY: dict[str, AudioVocab] = {name: preset(name) for name in PRESETS if name != "codec-bpe"}

@@ -13,8 +13,8 @@ from torch import Tensor
 from codectok.errors import FingerprintError, FormatError
 from codectok.llm.generate.id_readers import ArrangedReader, FrameReader, TextReader
 from codectok.llm.patterns import Flatten, MultiRate, Pattern
-from codectok.llm.sequence.parse import FrameParser
 from codectok.llm.vocab.audio_vocab import AudioVocab
+from codectok.llm.vocab.parse import FrameParser
 from codectok.tokenizer import Tokenizer
 
 

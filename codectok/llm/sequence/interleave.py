@@ -16,8 +16,8 @@ import numpy as np
 from torch import Tensor
 
 from codectok.errors import FormatError
-from codectok.llm.sequence.parse import ParseReport, parse
 from codectok.llm.vocab.audio_vocab import AudioVocab
+from codectok.llm.vocab.parse import ParseReport, parse
 
 RATIOS = {"ist-lm": (1, 2), "glm-4-voice": (13, 26), "cosyvoice2": (5, 15)}
 """Text tokens, then frames: IST-LM (Yang et al.), GLM-4-Voice (Zeng et al.), CosyVoice 2 (Du et al.), all of 2024."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, overload
@@ -12,12 +12,14 @@ from typing import Any, overload
 import numpy as np
 from torch import Tensor
 
-from codectok.errors import FingerprintError
+from codectok.errors import FingerprintError, FormatError
+from codectok.facts import TokenizerFacts
 from codectok.fingerprint import fingerprint, same
 from codectok.llm.vocab import token_names, vocab_file
 from codectok.llm.vocab.checks import check_vocab
 from codectok.llm.vocab.description import VocabDescription
 from codectok.llm.vocab.id_layout import Codes
+from codectok.llm.vocab.parse import parse
 from codectok.llm.vocab.tags import Mark, Tag, TimeTags
 from codectok.llm.vocab.token_names import TokenEntry
 from codectok.tokens import Tokens
@@ -89,21 +91,10 @@ class AudioVocab(VocabDescription):
         times = TimeTags(first + len(marks), count=timestamps) if timestamps else None
         return dataclasses.replace(codes, marks=marks, timestamps=times)
 
-    @cached_property
-    def end_id(self) -> int:
-        """One more than the highest id."""
-        ends = [self.base_id + self.size, *(mark.id + 1 for mark in self.marks)]
-        return max([*ends, self.timestamps.base_id + self.timestamps.count] if self.timestamps else ends)
-
     @property
     def rows(self) -> int:
         """Rows of the embedding that these ids need, padded to ``pad_multiple``."""
         return -(-self.end_id // self.pad_multiple) * self.pad_multiple
-
-    @cached_property
-    def markers(self) -> dict[str, int]:
-        """Ids of all markers and tags by role."""
-        return {mark.role: mark.id for mark in self.marks}
 
     @cached_property
     def fingerprint(self) -> str:
@@ -148,24 +139,41 @@ class AudioVocab(VocabDescription):
         """Undo ``stream_ids``."""
         return self.layout.codes(ids, codebook)
 
+    def to_tokens(self, ids: Tensor | np.ndarray | Sequence[int], tok: TokenizerFacts) -> Tokens:
+        """Tokens of generated ids, [L] or [1, L]: every whole frame in them, whatever text stands around.
+
+        What makes no whole frame is left out; :func:`codectok.llm.parse` says how much that was.
+
+        Args:
+            ids: as a model says them, flattened frame by frame.
+            tok: the audio tokenizer, for the rates; ``tok.decode`` makes sound of the result.
+
+        Raises:
+            FingerprintError: the vocabulary is of another tokenizer.
+            FormatError: several sequences, or a vocabulary whose streams have no common frame.
+
+        Examples:
+            >>> from codectok.llm import AudioVocab
+            >>> vocab = AudioVocab.create([256], base_id=100)
+            >>> vocab.to_tokens([5, 356, 228, 323, 357, 7], codectok.load("pcm"))
+            Tokens(1 x 2 codes, 0.00 s, 128 kbit/s at 16000 frames/s, of ...)
+        """
+        table = np.asarray(ids.detach().cpu() if isinstance(ids, Tensor) else ids)
+        if table.ndim > 1 and table.size != table.shape[-1]:
+            raise FormatError(f"ids of shape {list(table.shape)}: give one sequence at a time")
+        if self.tokenizer_fingerprint is not None and not tok.knows(self.tokenizer_fingerprint):
+            raise FingerprintError(
+                f"the vocabulary is of tokenizer {self.tokenizer_fingerprint}, {tok.name} is {tok.fingerprint}: "
+                "load the tokenizer that the vocabulary was made for",
+                wanted=self.tokenizer_fingerprint,
+                found=tok.fingerprint,
+            )
+        codes, _ = parse(self, table.reshape(-1))
+        return tok.tokens(codes, int(codes.shape[1] * tok.sample_rate / tok.frame_rate))
+
     def flatten(self, ids: Codes) -> Codes:
         """Ids [K, T] in the order of a sequence, [K * T]: frame after frame."""
         return ids.T.reshape(-1)
-
-    @cached_property
-    def id_mask(self) -> np.ndarray:
-        """Bool [end_id]: True for every id that is this vocabulary's: codes, free ids between them, marks, times."""
-        mask = np.zeros(self.end_id, dtype=bool)
-        mask[self.base_id : self.base_id + self.size] = True
-        mask[[mark.id for mark in self.marks] or slice(0)] = True
-        if self.timestamps:
-            mask[self.timestamps.base_id : self.timestamps.base_id + self.timestamps.count] = True
-        return mask
-
-    def owns(self, ids: np.ndarray | Tensor) -> np.ndarray:
-        """Bool, same shape: which ids are this vocabulary's. A closed range: ids added after it are not."""
-        table = np.asarray(ids)
-        return self.id_mask[np.clip(table, 0, self.end_id - 1)] & (table >= 0) & (table < self.end_id)
 
     def token(self, id: int) -> str:
         """Name of one id.

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
+from torch import Tensor
+
 from codectok.llm.vocab.id_layout import Layout
 from codectok.llm.vocab.tags import Mark, TimeTags
 
@@ -49,3 +52,29 @@ class VocabDescription:
     def size(self) -> int:
         """Ids that the codes span: base_id .. base_id + size - 1, those that carry no code included."""
         return self.layout.span
+
+    @cached_property
+    def end_id(self) -> int:
+        """One more than the highest id."""
+        ends = [self.base_id + self.size, *(mark.id + 1 for mark in self.marks)]
+        return max([*ends, self.timestamps.base_id + self.timestamps.count] if self.timestamps else ends)
+
+    @cached_property
+    def markers(self) -> dict[str, int]:
+        """Ids of all markers and tags by role."""
+        return {mark.role: mark.id for mark in self.marks}
+
+    @cached_property
+    def id_mask(self) -> np.ndarray:
+        """Bool [end_id]: True for every id that is this vocabulary's: codes, free ids between them, marks, times."""
+        mask = np.zeros(self.end_id, dtype=bool)
+        mask[self.base_id : self.base_id + self.size] = True
+        mask[[mark.id for mark in self.marks] or slice(0)] = True
+        if self.timestamps:
+            mask[self.timestamps.base_id : self.timestamps.base_id + self.timestamps.count] = True
+        return mask
+
+    def owns(self, ids: np.ndarray | Tensor) -> np.ndarray:
+        """Bool, same shape: which ids are this vocabulary's. A closed range: ids added after it are not."""
+        table = np.asarray(ids)
+        return self.id_mask[np.clip(table, 0, self.end_id - 1)] & (table >= 0) & (table < self.end_id)

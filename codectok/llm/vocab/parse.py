@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from codectok.errors import FormatError
-from codectok.llm.vocab.audio_vocab import AudioVocab
+from codectok.llm.vocab.description import VocabDescription
 
 FOREIGN, MARK = -1, -2
 
@@ -60,7 +60,7 @@ class FrameParser:
         FormatError: the streams of this vocabulary have no common frame; ``parse_streams`` reads them.
     """
 
-    def __init__(self, vocab: AudioVocab) -> None:
+    def __init__(self, vocab: VocabDescription) -> None:
         if not vocab.framed:
             raise FormatError(f"the streams of {vocab.name} have no common frame: read them with parse_streams()")
         self._vocab = vocab
@@ -116,7 +116,7 @@ class FrameParser:
             self._first_bad = position
 
 
-def parse(vocab: AudioVocab, ids: Tensor | np.ndarray | Sequence[int]) -> tuple[Tensor, ParseReport]:
+def parse(vocab: VocabDescription, ids: Tensor | np.ndarray | Sequence[int]) -> tuple[Tensor, ParseReport]:
     """All whole frames of a flattened sequence: codes int64 [K, T], and the report.
 
     The inverse of ``vocab.flatten(vocab.ids(codes))``, exact where nothing is missing; text, markers and mistakes may
@@ -163,7 +163,7 @@ def parse(vocab: AudioVocab, ids: Tensor | np.ndarray | Sequence[int]) -> tuple[
 
 
 def parse_streams(
-    vocab: AudioVocab, ids: Tensor | np.ndarray | Sequence[int]
+    vocab: VocabDescription, ids: Tensor | np.ndarray | Sequence[int]
 ) -> tuple[list[tuple[Tensor, Tensor]], ParseReport]:
     """Codes of vocabularies whose streams have no common frame (Spirit LM, Spark-TTS), by codebook.
 
@@ -185,7 +185,7 @@ def parse_streams(
     return found, ParseReport(frames=total, foreign=foreign, marks=marks)
 
 
-def _classify(vocab: AudioVocab, ids: Tensor | np.ndarray | Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+def _classify(vocab: VocabDescription, ids: Tensor | np.ndarray | Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
     table = np.asarray(ids.detach().cpu() if isinstance(ids, Tensor) else ids)
     if table.size == 0:
         table = table.astype(np.int64)
