@@ -53,7 +53,7 @@ def decode(
     \b
     Examples:
       codectok decode tokens -o audio
-      codectok decode store -o audio --codebooks 4
+      codectok decode store -o again --codebooks 1
       codectok decode a.ctk -o again.flac --tokenizer units
     """
     suffixes = tuple(f".{name}" for name in _FORMATS)

@@ -20,7 +20,7 @@ import codectok
 from codectok.cli.main import main
 from codectok.testing import voice
 
-RUN = ("encode", "decode", "corpus segment", "tokenize", "convert", "merge", "verify", "info", "inspect", "bench list")
+RUN = ("encode", "corpus segment", "tokenize", "decode", "convert", "merge", "verify", "info", "inspect", "bench list")
 """Commands whose examples are run, in this order; of others, those that only explain or list."""
 CHEAP = ("--list", "--explain", "--dry-run")
 
