@@ -1,23 +1,30 @@
-"""``codectok llm generate``: a prompt continued in text and sound."""
+"""``codectok llm generate``: a prompt, or each of a folder, continued in text and sound."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from codectok.cli.console import handle_errors
+from codectok.cli.console import describe, finish, handle_errors
 from codectok.cli.help import command
+from codectok.cli.jobs import give_up
+from codectok.cli.paths import FileJob, expand, plan
+from codectok.errors import CodectokError
 from codectok.extras import need
+from codectok.stops import keeping
+
+if TYPE_CHECKING:
+    from codectok.cli.llm_prompts import Answers
 
 
 @command()
 @click.argument("model")
 @click.option("--prompt", default="", help="Text to continue. Audio tokens written in it stay text.")
-@click.option("--audio", type=click.Path(exists=True, dir_okay=False), help="Audio file, after the text.")
+@click.option("--audio", type=click.Path(exists=True), help="Audio file, after the text; or a folder, each in turn.")
 @click.option("--task", metavar="T", help="Arrange both as `llm pack` does for this task: asr, tts, ...")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Speak: write the audio to this .wav file.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Speak: a .wav file, or a folder of them.")
 @click.option("--tokenizer", metavar="T", help="Audio tokenizer.  [default: the one it was extended with]")
 @click.option(
     "--max-tokens", type=click.IntRange(min=1), metavar="N", default=1024, show_default=True, help="New ids at most."
@@ -55,69 +62,89 @@ def generate(
 ) -> None:
     """Continue a prompt with MODEL, a folder with audio tokens: text goes to stdout, and with -o it speaks.
 
+    With a folder for --audio, each file in it is a prompt: with -o FOLDER its answer is spoken under the same name,
+    else a line of stdout has the name, a tab and the text.
+
     \b
     Examples:
       codectok llm generate trained --task asr --audio a.flac
       codectok llm generate trained --task tts --prompt 'Good morning.' -o a.wav
+      codectok llm generate trained --task asr --audio clips
     """
     need("codectok llm generate needs", "llm", "transformers", "tokenizers")
-    from codectok.llm.generate.generation import generate as events
-    from codectok.llm.model.extend_report import extended_with
-    from codectok.llm.model.folder import open_model, open_text_tokenizer, quiet
-    from codectok.llm.sequence.prompts import task_prompt
-    from codectok.llm.sequence.segments import Audio, Marker, Prompter, Text
-    from codectok.llm.sequence.task_table import task as task_named
-    from codectok.llm.vocab.audio_vocab import AudioVocab
+    from codectok.cli.llm_prompts import Answers
     from codectok.opening import check_device
-    from codectok.shipped import made_by
-    from codectok.tokenizer import load
 
-    if output is not None and output.suffix.lower() != ".wav":
+    folder = audio is not None and Path(audio).is_dir()
+    if output is not None and not folder and output.suffix.lower() != ".wav":
         raise click.UsageError(f"-o {output}: give a name that ends in .wav")
     if max_seconds is not None and output is None and audio is None:
         raise click.UsageError("--max-seconds goes with -o or --audio: limit text and codes by --max-tokens")
     if top_p != 1 and temperature == 0:
         raise click.UsageError("--top-p draws: give a --temperature above 0 with it")
     check_device(device)
-    quiet()
-    vocab, text_tokenizer = AudioVocab.load(model), open_text_tokenizer(model)
-    tok = (
-        load(tokenizer or made_by(vocab.tokenizer_fingerprint, extended_with(model)))
-        if output is not None or audio is not None
-        else None
-    )
-    codes = tok.encode(audio, num_codebooks=vocab.num_codebooks) if audio is not None and tok is not None else None
-    style = task_named("speech").style(vocab)
-    if task is not None:
-        segments = task_prompt(task, vocab, prompt, codes, speak=output is not None)
-    else:
-        segments = [Text(prompt)] if prompt else []
-        if codes is not None:
-            segments += [*map(Marker, style.heard[:1]), Audio(codes), *map(Marker, style.heard[1:])]
-        segments += map(Marker, style.spoken[:1]) if output is not None else []
-    options: dict[str, Any] = {"do_sample": False}
-    if temperature > 0:
-        options = {"do_sample": True, "temperature": temperature, "top_p": top_p}
-    if max_seconds is not None and tok is not None:
-        options["max_frames"] = max(1, int(max_seconds * tok.frame_rate))
-    if len(style.spoken) == 2:
-        options["roles"] = style.spoken
-    found = events(
-        open_model(model).to(device),
-        text_tokenizer,
-        vocab,
-        Prompter(text_tokenizer, vocab).encode(segments, bos=text_tokenizer.bos_token_id is not None).ids,
-        tok=tok if output is not None else None,
-        constrain=not unconstrained,
+    jobs = _jobs(audio, output) if folder and audio is not None else []
+    answers = Answers.load(
+        model,
+        tokenizer,
+        device,
+        prompt=prompt,
+        task=task,
+        speak=output is not None,
+        hear=audio is not None,
+        max_seconds=max_seconds,
         max_new_tokens=max_tokens,
-        stop_after_audio=output is not None,
+        constrain=not unconstrained,
         seed=seed,
-        dropped=_tell_dropped,
-        **options,
+        draw={} if temperature == 0 else {"temperature": temperature, "top_p": top_p},
     )
-    seconds = _write(found, output)
+    if folder:
+        _each(answers, jobs, output is not None)
+    seconds = _write(answers.events(audio, _tell_dropped), output)
     if output is not None:
         click.echo(f"wrote {output}, {seconds:.2f} s")
+
+
+def _jobs(folder: str, output: Path | None) -> list[FileJob]:
+    """The clips of a folder, each with the file that its answer goes to, where it is spoken."""
+    from codectok.files.suffixes import AUDIO_SUFFIXES, UNREAD_SUFFIXES
+
+    if output is None:
+        return [FileJob(path, path) for path in expand([folder], AUDIO_SUFFIXES, also=UNREAD_SUFFIXES)]
+    if output.suffix.lower() == ".wav":
+        raise click.UsageError(f"-o {output}: of a folder of prompts, the answers go into a folder")
+    return plan(
+        [folder],
+        str(output),
+        take=AUDIO_SUFFIXES,
+        also=UNREAD_SUFFIXES,
+        suffix=".wav",
+        file_suffixes=(".wav",),
+        overwrite=False,
+    )
+
+
+def _each(answers: Answers, jobs: list[FileJob], speak: bool) -> NoReturn:
+    """Answer every clip; those that fail are listed at the end, and leave by the exit status."""
+    failed: list[tuple[Path, str]] = []
+    with keeping(lambda: "answers that were said are whole: give the other prompts"):
+        for job in jobs:
+            try:
+                found = answers.events(str(job.source), _tell_dropped)
+                if speak:
+                    job.target.parent.mkdir(parents=True, exist_ok=True)
+                    click.echo(f"{job.source}\t", nl=False)
+                    seconds = _write(found, job.target)
+                    click.echo(f"wrote {job.target}, {seconds:.2f} s", err=True)
+                else:
+                    text = "".join(event.text for event in found if hasattr(event, "text"))
+                    click.echo(f"{job.source}\t{' '.join(text.split())}")
+            except (CodectokError, OSError) as error:
+                give_up(error)
+                failed.append((job.source, describe(error)))
+    for source, reason in failed:
+        click.echo(f"failed: {source}: {reason}", err=True)
+    finish(len(jobs) - len(failed), len(failed))
 
 
 def _tell_dropped(count: int) -> None:
@@ -132,7 +159,6 @@ def _write(found: Any, output: Path | None) -> float:
     import soundfile
 
     from codectok.audio.samples import to_int16
-    from codectok.errors import CodectokError
     from codectok.files.atomic import atomic_path
     from codectok.llm.generate.events import TextPiece
 

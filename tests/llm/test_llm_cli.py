@@ -117,6 +117,31 @@ def test_generate(extended: Path, tmp_path: Path) -> None:
     assert "no task 'dance'" in wrong.stderr
 
 
+def test_generate_for_each_of_a_folder(extended: Path, tmp_path: Path) -> None:
+    clips = tmp_path / "clips"
+    (clips / "more").mkdir(parents=True)
+    for i, name in enumerate(("a.wav", "more/b.wav")):
+        soundfile.write(clips / name, [0.1 * i] * 120, 16000)
+    (clips / "c.wav").write_bytes(b"no audio")
+    options = ("--tokenizer", "pcm", "--max-tokens", 200, "--max-seconds", 0.01, "--seed", 3, "--temperature", 1)
+    spoken = run("generate", extended, "--audio", clips, "-o", tmp_path / "out", *options, ok=False)
+    assert spoken.exit_code == 1
+    assert f"failed: {clips / 'c.wav'}: " in spoken.stderr
+    assert spoken.stderr.count("failed") == 1
+    made = sorted(str(p.relative_to(tmp_path / "out")) for p in (tmp_path / "out").rglob("*.wav"))
+    assert made == ["a.wav", "more/b.wav"]
+    alone = run("generate", extended, "--audio", clips / "more/b.wav", "-o", tmp_path / "b.wav", *options)
+    assert (tmp_path / "b.wav").read_bytes() == (tmp_path / "out/more/b.wav").read_bytes(), alone.output
+    heard = run(
+        "generate", extended, "--audio", clips, "--task", "asr", "--tokenizer", "pcm", "--max-tokens", 5, ok=False
+    )
+    lines = heard.stdout.splitlines()
+    assert [line.split("\t")[0] for line in lines] == [str(clips / "a.wav"), str(clips / "more/b.wav")]
+    assert run("generate", extended, "--audio", clips, "-o", tmp_path / "out", *options, ok=False).exit_code == 2
+    wrong = run("generate", extended, "--audio", clips, "-o", tmp_path / "out.wav", *options, ok=False)
+    assert "into a folder" in wrong.stderr
+
+
 def test_train(extended: Path, tmp_path: Path) -> None:
     datasets = pytest.importorskip("datasets")
     vocab = AudioVocab.load(extended)

@@ -1,0 +1,112 @@
+"""A language model opened once, and asked for one answer after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from codectok.llm.generate.events import Event
+from codectok.llm.generate.generation import generate
+from codectok.llm.model.extend_report import extended_with
+from codectok.llm.model.folder import open_model, open_text_tokenizer, quiet
+from codectok.llm.sequence.prompts import task_prompt
+from codectok.llm.sequence.segments import Audio, Marker, Prompter, Segment, Text
+from codectok.llm.sequence.task_table import task as task_named
+from codectok.llm.vocab.audio_vocab import AudioVocab
+from codectok.shipped import made_by
+from codectok.tokenizer import Tokenizer, load
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """What prompts have in common.
+
+    Attributes:
+        model: the language model.
+        text_tokenizer: its tokenizer.
+        vocab: its audio tokens.
+        tok: its audio tokenizer, where it hears or speaks.
+        prompt: text before the audio.
+        task: arrange both as for this task.
+        speak: whether sound is wanted.
+        options: of :func:`codectok.llm.generate.generation.generate`.
+    """
+
+    model: Any
+    text_tokenizer: Any
+    vocab: AudioVocab
+    tok: Tokenizer | None
+    prompt: str
+    task: str | None
+    speak: bool
+    options: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def load(
+        cls,
+        folder: str,
+        tokenizer: str | None,
+        device: str,
+        *,
+        prompt: str,
+        task: str | None,
+        speak: bool,
+        hear: bool,
+        max_seconds: float | None,
+        draw: Mapping[str, float],
+        **options: Any,
+    ) -> Answers:
+        """Open a model folder, and the audio tokenizer that it was extended with where none is named.
+
+        Args:
+            folder: of the model.
+            tokenizer: name of the audio tokenizer.
+            device: of the model.
+            prompt: see the attributes.
+            task: see the attributes.
+            speak: see the attributes.
+            hear: whether audio is given.
+            max_seconds: of each audio, at most.
+            draw: temperature and top_p; empty for the likeliest ids.
+            options: see the attributes.
+        """
+        quiet()
+        vocab, text_tokenizer = AudioVocab.load(folder), open_text_tokenizer(folder)
+        name = tokenizer or made_by(vocab.tokenizer_fingerprint, extended_with(folder))
+        tok = load(name) if speak or hear else None
+        options |= {"do_sample": bool(draw), **draw, "stop_after_audio": speak}
+        if max_seconds is not None and tok is not None:
+            options["max_frames"] = max(1, int(max_seconds * tok.frame_rate))
+        spoken = task_named("speech").style(vocab).spoken
+        if len(spoken) == 2:
+            options["roles"] = spoken
+        if task is not None:
+            task_named(task)  # a wrong name is refused before a large model is opened
+        return cls(open_model(folder).to(device), text_tokenizer, vocab, tok, prompt, task, speak, options)
+
+    def events(self, audio: str | None, dropped: Callable[[int], None]) -> Iterator[Event]:
+        """The answer to one prompt: the text, then this audio file.
+
+        Raises:
+            AudioError: the file cannot be read.
+            CodectokError: a prompt that the task does not take.
+        """
+        k = self.vocab.num_codebooks
+        codes = self.tok.encode(audio, num_codebooks=k) if audio is not None and self.tok is not None else None
+        ids = Prompter(self.text_tokenizer, self.vocab).encode(
+            self._segments(codes), bos=self.text_tokenizer.bos_token_id is not None
+        )
+        tok = self.tok if self.speak else None
+        return generate(
+            self.model, self.text_tokenizer, self.vocab, ids.ids, tok=tok, dropped=dropped, **dict(self.options)
+        )
+
+    def _segments(self, codes: Any) -> list[Segment]:
+        if self.task is not None:
+            return task_prompt(self.task, self.vocab, self.prompt, codes, speak=self.speak)
+        style = task_named("speech").style(self.vocab)
+        segments: list[Segment] = [Text(self.prompt)] if self.prompt else []
+        if codes is not None:
+            segments += [*map(Marker, style.heard[:1]), Audio(codes), *map(Marker, style.heard[1:])]
+        return segments + ([*map(Marker, style.spoken[:1])] if self.speak else [])
