@@ -1,28 +1,22 @@
-"""Training BPE over units with the tokenizers library.
+"""Training BPE over units.
 
-The library is given text without a pre-tokenizer or normaliser, one character for each symbol that comes up, so that
-any set of symbols will do. It takes the commonest pair each time, of equal counts that of the lowest ids: the same
-data gives the same merges, and the merges for a smaller vocabulary are the first of those for a larger one.
+It takes the commonest pair each time, of equal counts that of the lowest ids: the same data gives the same merges, and
+the merges for a smaller vocabulary are the first of those for a larger one.
 """
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from codectok.errors import CodectokError, CodeRangeError, FingerprintError
-from codectok.extras import need
 from codectok.fingerprint import same
 from codectok.tokens import Tokens
 from codectok.transforms.code_orders import arrange, check_pattern, words
 from codectok.transforms.unit_bpe import UnitBPE
-
-CHARACTERS = np.setdiff1d(np.arange(0x110000, dtype=np.uint32), np.arange(0xD800, 0xE000, dtype=np.uint32))
-"""Every code point that a string can hold: all but the surrogates."""
+from kmeans_units.merge_training import learn_merges
 
 
 def train_bpe(
@@ -50,6 +44,7 @@ def train_bpe(
         CodeRangeError: tokens of several numbers of codebooks.
     """
     first, pieces, utterances, seconds, symbols = None, [], 0, 0.0, 0
+    runs = RunLengths()
     for utterance in tokens:
         if first is None:
             first = utterance
@@ -60,6 +55,7 @@ def train_bpe(
         _check_alike(first, utterance)
         seen = utterance.dedup() if dedup else utterance.expand()
         arranged = arrange(seen.codes.numpy(), first.codebook_sizes, pattern or "").astype(np.int32)
+        runs.add(arranged, seen)
         pieces += words(arranged, first.num_codebooks, pattern or "")
         utterances, seconds, symbols = utterances + 1, seconds + utterance.duration, symbols + len(arranged)
     if first is None:
@@ -72,7 +68,31 @@ def train_bpe(
         dedup=bool(dedup),
         tokenizer_fingerprint=first.fingerprint,
         trained_on={**(trained_on or {}), **facts},
+        mean_durations=runs.means(sum(first.codebook_sizes)),
     )
+
+
+class RunLengths:
+    """How long the runs of each symbol of a single codebook are, over the utterances that are added."""
+
+    def __init__(self) -> None:
+        self._symbols: list[np.ndarray] = []
+        self._durations: list[np.ndarray] = []
+
+    def add(self, symbols: np.ndarray, seen: Tokens) -> None:
+        """Count an utterance; nothing of one whose runs are not merged."""
+        if seen.durations is not None and seen.num_codebooks == 1:
+            self._symbols.append(symbols)
+            self._durations.append(seen.durations.numpy())
+
+    def means(self, num_symbols: int) -> list[float] | None:
+        """Frames of a run, [n], of symbols that never came up the mean of all; None where nothing was counted."""
+        if not sum(map(len, self._symbols)):
+            return None
+        symbols, durations = np.concatenate(self._symbols), np.concatenate(self._durations)
+        counts, sums = np.bincount(symbols, minlength=num_symbols), np.bincount(symbols, durations, num_symbols)
+        found: list[float] = np.where(counts, sums / np.maximum(counts, 1), durations.mean()).tolist()
+        return found
 
 
 def train_merges(
@@ -87,43 +107,13 @@ def train_merges(
         raise CodectokError(
             f"a vocabulary of {vocab_size} leaves no room for merges: the {num_symbols} symbols alone are as many"
         )
-    used = np.unique(np.concatenate([np.empty(0, np.int32), *sequences]))
-    if len(used) > len(CHARACTERS):
-        raise CodectokError(f"{len(used)} different symbols come up: BPE can be trained on {len(CHARACTERS)}")
-    merges = _merges_of_library(sequences, used, len(used) + vocab_size - num_symbols, min_frequency)
-    ids = {_text(np.array([i])): int(symbol) for i, symbol in enumerate(used)}
-    pairs: list[tuple[int, int]] = []
-    for left, right in merges:
-        # Another way to spell a token that there is already adds nothing to the vocabulary: each merge here makes a
-        # token of its own, which is what lets merges be applied to a whole batch at once.
-        if left + right not in ids:
-            ids[left + right] = num_symbols + len(pairs)
-            pairs.append((ids[left], ids[right]))
+    pairs = learn_merges(sequences, num_symbols, vocab_size - num_symbols, min_frequency)
     if len(pairs) < vocab_size - num_symbols:
         raise CodectokError(
             f"the data gives a vocabulary of {num_symbols + len(pairs)} at most, {vocab_size} asked for: pairs "
             f"that come up {min_frequency} times or more are used up; ask for that, or train on more"
         )
     return np.array(pairs, dtype=np.int64).reshape(-1, 2)
-
-
-def _merges_of_library(
-    sequences: Sequence[np.ndarray], used: np.ndarray, size: int, min_frequency: int
-) -> list[tuple[str, str]]:
-    need("training BPE needs", "units", "tokenizers")
-    from tokenizers import Tokenizer, models, trainers
-
-    tokenizer = Tokenizer(models.BPE())
-    trainer = trainers.BpeTrainer(
-        vocab_size=size, min_frequency=min_frequency, special_tokens=[], show_progress=sys.stderr.isatty()
-    )
-    texts = (_text(np.searchsorted(used, s)) for s in sequences)
-    tokenizer.train_from_iterator(texts, trainer, length=len(sequences))
-    return [(left, right) for left, right in json.loads(tokenizer.to_str())["model"]["merges"]]
-
-
-def _text(places: np.ndarray) -> str:
-    return CHARACTERS[places].astype("<u4").tobytes().decode("utf-32-le")
 
 
 def _check_alike(first: Tokens, other: Tokens) -> None:

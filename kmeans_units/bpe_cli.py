@@ -11,12 +11,14 @@ import click
 from codectok.cli.console import handle_errors, print_json, print_table
 from codectok.cli.help import command
 from codectok.errors import CodectokError
-from codectok.extras import need
 from codectok.fingerprint import same
+from codectok.transforms.bpe_file import bpe_path
 
 if TYPE_CHECKING:
     from codectok.tokens import Tokens
 
+HELD_OUT = 10
+"""Of so many utterances the last is not trained on: figures are of those."""
 PATTERNS = ("single", "flatten", "frame", "codebook-major")
 """Typed here so that ``--help`` need not import them; a test compares."""
 
@@ -27,13 +29,23 @@ PATTERNS = ("single", "flatten", "frame", "codebook-major")
     "--vocab-size", "vocab_sizes", multiple=True, required=True, type=click.IntRange(min=2), metavar="V",
     help="Symbols and merges; may be given several times.",
 )  # fmt: skip
-@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Model folder, for its bpe.json.")
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="File that ends in .json, or model folder, for its bpe.json.",
+)
 @click.option("--codebooks", type=click.IntRange(min=1), metavar="K", help="Use the first K codebooks.")
 @click.option("--pattern", type=click.Choice(PATTERNS), help="Order of the codes.  [default: single, or flatten]")
 @click.option("--dedup/--no-dedup", default=None, help="Merge runs of equal frames first.  [default: for K = 1]")
 @click.option(
     "--min-frequency", type=click.IntRange(min=1), metavar="N", default=2, show_default=True, help="Of a merged pair."
 )
+@click.option(
+    "--test", "tests", multiple=True, type=click.Path(path_type=Path), metavar="STORE|TOKENS",
+    help="Show figures of these.  [default: of every tenth utterance, which is not trained on]",
+)  # fmt: skip
 @click.option("--overwrite", is_flag=True, help="Replace a bpe.json that is there.")
 @click.option("--json", "as_json", is_flag=True, help="Print the table as JSON.")
 @handle_errors
@@ -45,24 +57,33 @@ def bpe(
     pattern: str | None,
     dedup: bool | None,
     min_frequency: int,
+    tests: tuple[Path, ...],
     overwrite: bool,
     as_json: bool,
 ) -> None:
-    """Train BPE on token stores and .ctk files, and show what it saves on them.
+    """Train BPE on token stores and .ctk files, and show what it saves on utterances that it was not trained on.
 
     The largest vocabulary is written; the smaller ones are its prefixes: load(FOLDER).bpe.truncate(V).
 
     \b
     Examples:
+      codectok units bpe store --vocab-size 4000 -o bpe.json
       codectok units bpe store --vocab-size 4000 --vocab-size 8000 -o my-units
     """
-    need("training BPE needs", "units", "tokenizers")
     from kmeans_units.bpe import train_bpe
     from kmeans_units.bpe_report import bpe_table
 
     _check_output(output, overwrite)
     tokens = [t if codebooks is None else t.first(codebooks) for t in read_tokens(inputs)]
     _check_tokenizer(output, tokens)
+    if tests:
+        shown = [t if codebooks is None else t.first(codebooks) for t in read_tokens(tests)]
+        of = "utterances of --test"
+    else:
+        shown, tokens = tokens[HELD_OUT - 1 :: HELD_OUT], [t for i, t in enumerate(tokens, 1) if i % HELD_OUT]
+        of = "others, not trained on"
+    if not shown:
+        shown, of = tokens, "them: there are too few to hold some out"
     sizes = sorted(set(vocab_sizes))
     trained = train_bpe(
         tokens,
@@ -72,15 +93,17 @@ def bpe(
         min_frequency=min_frequency,
         trained_on={"inputs": [p.name for p in inputs], "vocab_sizes": sizes},
     )
-    rows = bpe_table(trained, tokens, sizes)
+    rows = bpe_table(trained, shown, sizes)
     trained.save(output)
-    facts = trained.trained_on
+    facts, path = trained.trained_on, bpe_path(output)
     if as_json:
-        print_json({"bpe": str(output / "bpe.json"), "fingerprint": trained.fingerprint, **facts, "table": rows})
+        measured = {"utterances": len(shown), "trained_on": shown is tokens}
+        entry = {"bpe": str(path), "fingerprint": trained.fingerprint, **facts, "measured": measured}
+        print_json({**entry, "table": rows})
         return
-    title = f"{facts['utterances']} utterances, {facts['seconds'] / 3600:.2f} h; figures are of the data trained on"
+    title = f"{facts['utterances']} utterances, {facts['seconds'] / 3600:.2f} h; figures are of {len(shown)} {of}"
     print_table(title, rows)
-    click.echo(f"wrote {output / 'bpe.json'}")
+    click.echo(f"wrote {path}")
 
 
 def read_tokens(inputs: tuple[Path, ...]) -> Iterator[Tokens]:
@@ -107,10 +130,10 @@ def read_tokens(inputs: tuple[Path, ...]) -> Iterator[Tokens]:
 
 
 def _check_output(output: Path, overwrite: bool) -> None:
-    if output.exists() and not output.is_dir():
-        raise click.UsageError(f"-o {output} is a file: give the model folder")
-    if (output / "bpe.json").exists() and not overwrite:
-        raise click.UsageError(f"{output / 'bpe.json'} exists: choose another -o, or allow it with --overwrite")
+    if output.exists() and not output.is_dir() and output.suffix != ".json":
+        raise click.UsageError(f"-o {output} is a file: give the model folder, or a name that ends in .json")
+    if bpe_path(output).exists() and not overwrite:
+        raise click.UsageError(f"{bpe_path(output)} exists: choose another -o, or allow it with --overwrite")
 
 
 def _check_tokenizer(output: Path, tokens: list[Tokens]) -> None:

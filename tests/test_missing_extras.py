@@ -30,7 +30,6 @@ COMMANDS = {
     "units fit logmel.yaml -o OUT": ("units", "faiss", "threadpoolctl"),
     "units fit logmel.yaml -o OUT backend=sklearn": ("units", "sklearn"),
     "units fit hubert-base encoder=MODEL data=AUDIO -o OUT": ("units", "transformers"),
-    "units bpe OUT/a.ctk --vocab-size 300 -o OUT": ("units", "tokenizers"),
     "units score random AUDIO --align": ("bench", "pocketsphinx"),
     "units score random AUDIO --plot OUT/x.png": ("bench", "matplotlib"),
     "bench run mini-quick -o OUT": ("bench", "scipy"),

@@ -1,4 +1,4 @@
-"""``bpe.json`` of a model folder.
+"""``bpe.json``: of a model folder, of a store, or a file of any name that ends in ``.json``.
 
 ::
 
@@ -9,6 +9,7 @@
      "pattern": "single",                 order of the symbols of several codebooks
      "dedup": true,                       runs of equal frames are merged first
      "vocab_size": 6000,                  n and the number of merges; any smaller vocabulary is a prefix
+     "mean_durations": [1.5, ...],        frames of a run of each symbol, where they were seen; no part of the code
      "trained_on": {...},                 for the record
      "merges": [[17, 296], [500, 20], ...]}    pairs of ids; the merge at place r makes the id n + r
 """
@@ -28,24 +29,31 @@ FORMAT = "unit-bpe"
 FORMAT_VERSION = 1
 
 
-def write_entry(folder: str | os.PathLike[str], entry: dict[str, Any], merges: list[list[int]]) -> None:
-    """Write ``bpe.json``, whole or not at all: the merges, and all that stands before them."""
+def bpe_path(place: str | os.PathLike[str]) -> Path:
+    """The file that a place names: itself, where it is a file or ends in .json, or ``bpe.json`` of a folder."""
+    path = Path(place)
+    return path if path.is_file() or (path.suffix == ".json" and not path.is_dir()) else path / NAME
+
+
+def write_entry(place: str | os.PathLike[str], entry: dict[str, Any], merges: list[list[int]]) -> None:
+    """Write the file, whole or not at all: the merges, and all that stands before them."""
     whole = {"format": FORMAT, "format_version": FORMAT_VERSION, **entry}
     lines = [f"  {json.dumps(key)}: {json.dumps(value, ensure_ascii=False)},\n" for key, value in whole.items()]
     pairs = json.dumps(merges, separators=(",", ":"))
-    with atomic_path(Path(folder) / NAME) as temporary:
+    with atomic_path(bpe_path(place)) as temporary:
         temporary.write_text("{\n" + "".join(lines) + f'  "merges": {pairs}\n}}\n', encoding="utf-8")
 
 
-def read_entry(folder: str | os.PathLike[str]) -> dict[str, Any]:
-    """What ``bpe.json`` says.
+def read_entry(place: str | os.PathLike[str]) -> dict[str, Any]:
+    """What the file says.
 
     Raises:
         FormatError: none there, no JSON, or of another version.
     """
-    path = Path(folder) / NAME
+    path = bpe_path(place)
     if not path.is_file():
-        raise FormatError(f"{folder} has no {NAME}: train one with `codectok units bpe`", path=folder)
+        missing = f"there is no {path}" if path == Path(place) else f"{place} has no {NAME}"
+        raise FormatError(f"{missing}: train one with `codectok units bpe`", path=place)
     try:
         entry = json.loads(path.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:

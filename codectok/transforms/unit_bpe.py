@@ -63,6 +63,8 @@ class UnitBPE:
         dedup: runs of equal frames are merged first, and their durations kept beside the ids.
         tokenizer_fingerprint: of the tokenizer whose codes they are.
         trained_on: what is known of the training data, for the record.
+        mean_durations: frames of a run of each symbol, [n], where they are known: to guess durations that were left
+            out. No part of the fingerprint.
 
     Raises:
         FormatError: merges that are not pairs of ids made before them.
@@ -78,6 +80,7 @@ class UnitBPE:
         dedup: bool = True,
         tokenizer_fingerprint: str,
         trained_on: Mapping[str, Any] | None = None,
+        mean_durations: Sequence[float] | None = None,
     ) -> None:
         self.codebook_sizes = tuple(int(n) for n in codebook_sizes)
         check_pattern(pattern, len(self.codebook_sizes))
@@ -85,6 +88,11 @@ class UnitBPE:
         self.tokenizer_fingerprint = tokenizer_fingerprint
         self.trained_on = dict(trained_on or {})
         self._merges = Merges(sum(self.codebook_sizes), merges)
+        self.mean_durations = None if mean_durations is None else np.array(mean_durations, dtype=np.float64)
+        if self.mean_durations is not None and not (
+            self.mean_durations.shape == (self.num_symbols,) and bool((self.mean_durations >= 1).all())
+        ):
+            raise FormatError(f"mean durations must be {self.num_symbols} numbers, 1 or more")
 
     @property
     def num_symbols(self) -> int:
@@ -138,6 +146,7 @@ class UnitBPE:
             dedup=self.dedup,
             tokenizer_fingerprint=self.tokenizer_fingerprint,
             trained_on=self.trained_on,
+            mean_durations=None if self.mean_durations is None else self.mean_durations.tolist(),
         )
 
     # -- Tokens -----------------------------------------------------------------------------------------------------
@@ -252,8 +261,8 @@ class UnitBPE:
 
     # -- files ------------------------------------------------------------------------------------------------------
 
-    def save(self, folder: str | os.PathLike[str]) -> None:
-        """Write ``bpe.json`` into a model folder (made if missing)."""
+    def save(self, place: str | os.PathLike[str]) -> None:
+        """Write a file that ends in .json, or ``bpe.json`` into a folder (made if missing)."""
         entry = {
             "tokenizer": self.tokenizer_fingerprint,
             "codebook_sizes": list(self.codebook_sizes),
@@ -261,18 +270,19 @@ class UnitBPE:
             "pattern": self.pattern,
             "dedup": self.dedup,
             "vocab_size": self.vocab_size,
+            **({} if self.mean_durations is None else {"mean_durations": self.mean_durations.round(3).tolist()}),
             "trained_on": self.trained_on,
         }
-        bpe_file.write_entry(folder, entry, self.merges.tolist())
+        bpe_file.write_entry(place, entry, self.merges.tolist())
 
     @staticmethod
-    def load(folder: str | os.PathLike[str]) -> UnitBPE:
-        """Read ``bpe.json`` of a model folder.
+    def load(place: str | os.PathLike[str]) -> UnitBPE:
+        """Read a file, or ``bpe.json`` of a folder.
 
         Raises:
             FormatError: none there, damaged, or of another version.
         """
-        entry, path = bpe_file.read_entry(folder), Path(folder) / bpe_file.NAME
+        entry, path = bpe_file.read_entry(place), bpe_file.bpe_path(place)
         try:
             bpe = UnitBPE(
                 entry["codebook_sizes"],
@@ -281,6 +291,7 @@ class UnitBPE:
                 dedup=bool(entry["dedup"]),
                 tokenizer_fingerprint=str(entry["tokenizer"]),
                 trained_on=entry["trained_on"],
+                mean_durations=entry.get("mean_durations"),
             )
         except (KeyError, TypeError, ValueError) as error:
             reason = str(error) if isinstance(error, CodectokError) else f"{type(error).__name__}: {error}"

@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 from codectok.transforms.code_orders import PATTERNS
 from codectok.transforms.unit_bpe import UnitBPE
 from kmeans_units import bpe_cli
-from kmeans_units.bpe_cli import bpe
+from kmeans_units.bpe_cli import bpe, read_tokens
 from tests.units.test_bpe import MARK, some_tokens
 
 
@@ -37,7 +37,10 @@ def test_table_and_file(folder: Path) -> None:
     assert shown["fingerprint"] == trained.fingerprint
     assert trained.trained_on["vocab_sizes"] == [20, 40]
     assert trained.trained_on["inputs"] == ["ctk"]
-    tokens = [t.first(1) for t in some_tokens((9, 4), count=25)]
+    every = [t.first(1) for t in read_tokens((folder / "ctk",))]
+    tokens = [every[9], every[19]]  # every tenth is not trained on, and measured on
+    assert shown["measured"] == {"utterances": 2, "trained_on": False}
+    assert shown["utterances"] == 23
     seconds = sum(t.duration for t in tokens)
     rows = {row["units"]: row for row in shown["table"]}
     assert list(rows) == ["frames", "deduplicated", "BPE 20", "BPE 40"]
@@ -49,6 +52,20 @@ def test_table_and_file(folder: Path) -> None:
     assert rows["BPE 40"]["compression"] == pytest.approx(rows["frames"]["tokens/s"] / rows["BPE 40"]["tokens/s"])
     assert rows["frames"]["compression"] == 1
     assert all(0 < row["entropy bits/s"] <= row["bits/s"] for row in rows.values())
+
+
+def test_a_file_and_other_utterances(folder: Path) -> None:
+    some_tokens((9,), seed=5, count=1)[0].save(folder / "other.ctk")
+    args = [folder / "ctk", "--vocab-size", 20, "--codebooks", 1, "-o", folder / "here" / "mine.json"]
+    result = run(*args, "--test", folder / "other.ctk", "--json")
+    assert result.exit_code == 0, result.output
+    shown = json.loads(result.stdout)
+    assert (shown["utterances"], shown["measured"]["utterances"]) == (25, 1)
+    trained = UnitBPE.load(folder / "here" / "mine.json")
+    assert trained.fingerprint == shown["fingerprint"]
+    assert trained.mean_durations is not None
+    assert run(*args).exit_code == 2
+    assert [p.name for p in (folder / "here").iterdir()] == ["mine.json"]
 
 
 def test_several_codebooks_and_the_terminal(folder: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import time
 from collections import Counter
 from itertools import pairwise
 from pathlib import Path
@@ -10,14 +12,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokenizers import Tokenizer, models
+from tokenizers import Tokenizer, models, trainers
 from transformers import AutoTokenizer
 
 from codectok.errors import CodectokError, CodeRangeError, FingerprintError
 from codectok.transforms.bpe_huggingface import CHARACTERS, from_text, to_text
 from codectok.transforms.unit_bpe import UnitBPE
-from kmeans_units import bpe as training
 from kmeans_units.bpe import train_bpe, train_merges
+from kmeans_units.merge_training import learn_merges
 from tests.units.bpe_reference import markov
 from tests.units.test_bpe import MARK, some_tokens, tokens_of
 
@@ -92,11 +94,51 @@ def test_merges_do_not_depend_on_which_symbols(shift: int) -> None:
     assert np.array_equal(far, moved)
 
 
-def test_every_token_spells_something_else(monkeypatch: pytest.MonkeyPatch) -> None:
-    # The library may merge (ab, c) and (a, bc), both to abc: the second makes no token of its own and is left out.
-    made = [("\0", "\1"), ("\1", "\2"), ("\0\1", "\2"), ("\0", "\1\2"), ("\0\1\2", "\0")]
-    monkeypatch.setattr(training, "_merges_of_library", lambda *_: made)
-    assert train_merges([np.arange(3)], 3, 7).tolist() == [[0, 1], [1, 2], [3, 2], [5, 0]]
+def library_merges(sequences: list[np.ndarray], num_symbols: int, size: int) -> list[list[int]]:
+    """Of the tokenizers library; another way to spell a token that there is makes none."""
+    tokenizer = Tokenizer(models.BPE())
+    texts = [to_text(np.arange(num_symbols))] + [to_text(s) for s in sequences]  # so that every symbol comes up
+    trainer = trainers.BpeTrainer(vocab_size=size, min_frequency=3, special_tokens=[], show_progress=False)
+    tokenizer.train_from_iterator(texts, trainer)
+    found: list[list[int]] = []
+    ids = {to_text([s]): s for s in range(num_symbols)}
+    for left, right in json.loads(tokenizer.to_str())["model"]["merges"]:
+        if left + right not in ids:
+            ids[left + right] = num_symbols + len(found)
+            found.append([ids[left], ids[right]])
+    return found
+
+
+@settings(max_examples=60, deadline=None)
+@given(num_symbols=st.integers(2, 30), seed=st.integers(0, 2**32), lengths=st.lists(st.integers(0, 300), max_size=6))
+def test_merges_are_the_librarys(num_symbols: int, seed: int, lengths: list[int]) -> None:
+    rng = np.random.default_rng(seed)
+    sequences = [rng.integers(0, num_symbols, n) ** 2 % num_symbols for n in lengths]
+    theirs = library_merges(sequences, num_symbols, num_symbols + 60)
+    ours = learn_merges([np.arange(num_symbols), *sequences], num_symbols, 60, 3)
+    assert ours[: len(theirs)] == theirs
+
+
+def test_every_token_spells_something_else() -> None:
+    # (ab, c) and (a, bc) both spell abc: the second makes no token of its own and is left out.
+    sequences = [np.array([0, 1, 2])] * 9 + [np.array([0, 1])] * 20 + [np.array([1, 2])] * 15 + [np.array([0, 1, 2, 0])]
+    merges = learn_merges(sequences, 3, 9, 1)
+    spelled: list[tuple[int, ...]] = [(0,), (1,), (2,)]
+    for left, right in merges:
+        spelled.append(spelled[left] + spelled[right])
+    assert len(set(spelled)) == len(spelled)
+
+
+def test_training_is_linear() -> None:
+    """One utterance of 400,000 symbols: removing symbols one by one took minutes."""
+    rng = np.random.default_rng(0)
+    whole = markov(rng, 50, 400_000)
+    started = time.process_time()
+    one = learn_merges([whole], 50, 300, 2)
+    middle = time.process_time()
+    many = learn_merges(list(whole.reshape(4000, 100)), 50, 300, 2)
+    assert len(one) == len(many) == 300
+    assert middle - started < 5 * (time.process_time() - middle) + 1
 
 
 def test_frequencies_bound_the_vocabulary() -> None:
