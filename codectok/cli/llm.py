@@ -11,10 +11,11 @@ COMMANDS = {
     "verify": ("codectok.cli.llm_verify:verify", "Check a model folder against the rules of servers."),
     "pack": ("codectok.cli.llm_pack:pack", "Turn a token store into a training dataset."),
     "train": ("codectok.cli.llm_train:train", "Train a model on a packed dataset, in stages."),
+    "score": ("codectok.cli.llm_score:score", "Score a model of speech: pairs, perplexity, continuations."),
     "generate": ("codectok.cli.llm_generate:generate", "Continue a prompt, in text and sound."),
 }
 
 
 @click.group(cls=LazyGroup, table=COMMANDS)
 def llm() -> None:
-    """Extend a language model with audio tokens, check, train and run it."""
+    """Extend a language model with audio tokens, check, train, run and score it."""
