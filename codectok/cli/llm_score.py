@@ -65,9 +65,9 @@ def score(
 
     \b
     Examples:
-      codectok llm score trained --pairs swuggy.tsv --pairs stories.tsv -o scores.json
+      codectok llm score trained --pairs words.tsv --pairs stories.tsv -o a.json
       codectok llm score trained --audio clips
-      codectok llm score trained --continue clips --asr whisper --text-model gpt2
+      codectok llm score trained --continue clips --asr whisper --text-model lm
     """
     need("codectok llm score needs", "llm", "transformers", "tokenizers")
     from codectok.opening import check_device

@@ -52,7 +52,9 @@ def test_codebook_rows_keep_distances(width: int) -> None:
     text = TextRows.of(TABLE, IDS)
     codes = rows[places]
     torch.testing.assert_close(codes.mean(0), text.mean, rtol=0, atol=0.05)
-    assert (codes - text.mean).square().mean().sqrt() == pytest.approx(float(text.std.square().mean().sqrt()), rel=0.01)
+    away = (TABLE[IDS] - text.mean).norm(dim=1).mean()
+    assert text.length == pytest.approx(float(away), rel=1e-5)
+    assert (codes - text.mean).norm(dim=1).mean() == pytest.approx(text.length, rel=0.01)
     if width <= 8:  # there is room: the map is an isometry but for scale
         far = torch.pdist(vectors) > 2
         ratio = torch.pdist(codes)[far] / torch.pdist(vectors)[far]
@@ -61,6 +63,33 @@ def test_codebook_rows_keep_distances(width: int) -> None:
     assert rows.isfinite().all()
     again = initial_rows("codebook", TABLE, IDS, 40, codes={0: (places, vectors)})
     assert torch.equal(rows, again)
+
+
+def test_a_few_far_centroids_leave_the_others_their_length() -> None:
+    """As in k-means tables of speech encoders: of 500 centroids, five of silence and clicks are 100 times as far."""
+    generator = torch.Generator().manual_seed(2)
+    vectors = torch.randn(500, 64, generator=generator)
+    vectors[:5] *= 100
+    table = 0.23 / 8 * torch.randn(2000, 64, generator=generator)
+    rows = initial_rows("codebook", table, torch.arange(2000), 500, codes={0: (torch.arange(500), vectors)})
+    lengths = rows.norm(dim=1)
+    assert lengths.mean() == pytest.approx(0.23, rel=0.05)
+    assert lengths[5:].min() > 0.1
+    assert lengths.max() < 3.5 * 0.23
+    assert lengths[:5].min() > lengths[5:].max()
+    near = torch.pdist(vectors[5:])
+    correlation = torch.corrcoef(torch.stack([near, torch.pdist(rows[5:])]))[0, 1]
+    assert correlation > 0.99
+
+
+@pytest.mark.parametrize("count", [3, 50, 130])
+def test_text_rows_are_those_of_text(count: int) -> None:
+    rows = initial_rows("text", TABLE, IDS, count, noise=0.0)
+    assert all((TABLE[IDS] == row).all(1).any() for row in rows)
+    assert len(rows[:50].unique(dim=0)) == min(count, 50)
+    noisy = initial_rows("text", TABLE, IDS, count)
+    assert len(noisy.unique(dim=0)) == count
+    assert ((noisy - rows) / TABLE[IDS].std(0)).abs().max() < 0.6
 
 
 @settings(max_examples=40, deadline=None)

@@ -6,7 +6,7 @@ import json
 import math
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -24,6 +24,7 @@ from codectok.llm.scores.pairs import SpokenPair, read_pairs, score_pair
 from codectok.llm.scores.report import Scores
 from codectok.llm.scores.seconds import score_seconds
 from codectok.llm.vocab.audio_vocab import AudioVocab
+from codectok.metrics.judge import WhisperJudge
 from codectok.tokens import Tokens
 from tests.llm.tiny_models import folder
 
@@ -159,9 +160,12 @@ def test_continuations_are_heard_and_judged(lm: SpeechLM, tmp_path: Path) -> Non
             return ["the fox " * len(clips[0])]
 
     paths = [clip(tmp_path / f"{i}.wav", i, 60) for i in range(2)]
-    scores = Scores()
-    scores.continuations(lm, [*paths, tmp_path / "no.wav"], Ear(), (lm.model, lm.text_tokenizer), lambda: None,
-                         prompt_seconds=40 / 16000, max_seconds=5 / 16000, language="en", do_sample=True, seed=2)  # type: ignore[arg-type]  # fmt: skip
+    scores, ear = Scores(), cast("WhisperJudge", Ear())
+    draw = {"do_sample": True, "seed": 2}
+    limits = {"prompt_seconds": 40 / 16000, "max_seconds": 5 / 16000}
+    clips = [*paths, tmp_path / "no.wav"]
+    judges = ear, (lm.model, lm.text_tokenizer)
+    scores.continuations(lm, clips, *judges, lambda: None, language="en", **limits, **draw)
     said = [continue_speech(lm, lm.encode(path)[:40], 5 / 16000, do_sample=True, seed=2) for path in paths]
     assert scores.more["continuations"] == {str(p): "the fox " * len(s) for p, s in zip(paths, said, strict=True)}
     judged = [score_text(lm.model, lm.text_tokenizer, "the fox " * len(s)) for s in said]

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from codectok.errors import FormatError
-from codectok.llm.sequence.segments import Audio, Marker, Prompter
+from codectok.llm.sequence.segments import Audio, Marker, Prompter, Segment
 from codectok.llm.sequence.task_table import task
 from codectok.llm.vocab.audio_vocab import AudioVocab
 from codectok.tokenizer import Tokenizer
@@ -52,7 +52,7 @@ class SpeechLM:
     def ids(self, tokens: Tokens) -> Tensor:
         """A sequence that begins as a model's speech does: beginning of sequence, start marker, audio ids."""
         begin = task("speech").style(self.vocab).spoken[:1]
-        segments = [*map(Marker, begin), Audio(tokens)]
+        segments: list[Segment] = [*map(Marker, begin), Audio(tokens)]
         prompter = Prompter(self.text_tokenizer, self.vocab)
         return prompter.encode(segments, bos=self.text_tokenizer.bos_token_id is not None).ids
 
