@@ -93,10 +93,11 @@ def initial_rows(
         return text.mean.expand(count, -1).clone()
     if method == "normal":
         return text.mean + torch.randn(count, len(text.mean), generator=generator) @ _root(table, text_ids, text.mean)
-    rows = text.mean + noise * text.std * torch.randn(count, len(text.mean), generator=generator)
+    spread = noise * text.std * torch.randn(count, len(text.mean), generator=generator)
     if method == "text":
         order = torch.cat([torch.randperm(len(text_ids), generator=generator) for _ in range(0, count, len(text_ids))])
-        return torch.cat([*_parts(table.detach(), text_ids[order[:count]])]) + rows - text.mean
+        return torch.cat([*_parts(table.detach(), text_ids[order[:count]])]) + spread
+    rows = text.mean + spread
     if method == "codebook":
         assert codes is not None
         for places, vectors in codes.values():
