@@ -19,6 +19,8 @@ from codectok.store.names import FORMATS, SINGLE_STREAM
 @click.option("--codebooks", type=click.IntRange(min=1), metavar="K", help="Keep the first K codebooks.")
 @click.option("--flatten", is_flag=True, help=f"Interleave the codebooks into one stream ({', '.join(SINGLE_STREAM)}).")
 @click.option("--dedup/--expand", default=None, help="Merge runs of equal frames, or undo it.  [default: as STORE is]")
+@click.option("--bpe", type=click.Path(path_type=Path), metavar="FILE", help="Hold ids of this BPE instead of codes.")
+@click.option("--no-bpe", is_flag=True, help="Hold codes, where STORE holds BPE ids.")
 @click.option(
     "--labels", type=click.Path(exists=True, path_type=Path), metavar="MANIFEST", help="Join its labels, by id."
 )
@@ -32,6 +34,8 @@ def convert(
     codebooks: int | None,
     flatten: bool,
     dedup: bool | None,
+    bpe: Path | None,
+    no_bpe: bool,
     labels: Path | None,
     overwrite: bool,
     as_json: bool,
@@ -49,6 +53,10 @@ def convert(
     """
     from codectok.store import open_store
     from codectok.store.convert import convert_store
+    from codectok.transforms.unit_bpe import UnitBPE
+
+    if no_bpe and bpe is not None:
+        raise click.UsageError("--no-bpe takes BPE ids apart: leave out --bpe")
 
     lost: list[str] = []
     opened = open_store(store)
@@ -60,6 +68,7 @@ def convert(
             num_codebooks=codebooks,
             flatten=flatten,
             dedup=dedup,
+            bpe=not no_bpe if bpe is None else UnitBPE.load(bpe),
             labels=labels,
             overwrite=overwrite,
             progress=bar.advance,

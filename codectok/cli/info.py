@@ -162,6 +162,7 @@ def store_facts(path: Path) -> Facts:
         "codebooks": len(sizes),
         "codebook_sizes": list(sizes),
         "dedup": store.info.options.dedup,
+        **({} if store.info.transform is None else {"transform": str(store.info.transform)}),
         "flatten": store.info.options.flatten,
         "labels": None if store.info.labels is None else list(store.info.labels.types),
         "tokenizer": store.info.tokenizer,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from codectok.cli.bpe import bpe_option, read_bpe
 from codectok.cli.console import (
     finish,
     handle_errors,
@@ -44,7 +45,7 @@ class JobPart(click.ParamType):  # type: ignore[type-arg]
 
 
 SECTIONS = {
-    "Store": ("output", "format_", "dedup", "flatten"),
+    "Store": ("output", "format_", "dedup", "bpe", "flatten"),
     "Tokenizer": ("tokenizer", "codebooks", "bitrate"),
     "Work": ("dry_run", "workers", "device", "max_errors", "strict", "ffmpeg", "overwrite", "as_json"),
     "Many machines": ("shard", "engine"),
@@ -66,6 +67,7 @@ SECTIONS = {
     help=f"One of {', '.join(FORMATS)}.",
 )
 @click.option("--dedup", is_flag=True, help="Merge runs of equal frames, keeping their lengths.")
+@bpe_option("Hold ids of this BPE instead of codes")
 @click.option("--flatten", is_flag=True, help=f"Interleave the codebooks into one stream ({', '.join(SINGLE_STREAM)}).")
 @click.option("--workers", type=click.IntRange(min=1), metavar="N", help="Processes.  [default: one a usable core]")
 @click.option("--device", metavar="D,...", help="Run models here (cuda:0,cuda:1), and have workers read audio.")
@@ -108,6 +110,7 @@ def tokenize(
     bitrate: float | None,
     format_: str,
     dedup: bool,
+    bpe: str | None,
     workers: int | None,
     shard_size: int,
     batch_seconds: float,
@@ -125,6 +128,7 @@ def tokenize(
     Examples:
       codectok tokenize corpus/ -o store --dry-run
       codectok tokenize corpus/ -o store --tokenizer units --dedup
+      codectok tokenize corpus/ -o bpe-store --tokenizer units --dedup --bpe
       codectok tokenize train.csv -o part-1 --bitrate 1.5 --shard 1/2
       codectok tokenize train.csv -o part-2 --bitrate 1.5 --shard 2/2
     """
@@ -140,13 +144,16 @@ def tokenize(
     if not dry_run and options["engine"] == "local" and options["device"] is None:
         workers = prepare_workers(items, workers)
     model, k = open_tokenizer(tokenizer, codebooks, bitrate)
+    merges = read_bpe(bpe, model)
+    if merges is not None and codebooks is None and bitrate is None:
+        k = len(merges.codebook_sizes)
     if dry_run:
         from codectok.store.info import StoreOptions
 
         arranged = StoreOptions(dedup, options["flatten"], shard_size, batch_seconds)
         _estimate(items, model, k, workers, format_, arranged, as_json)
         return
-    options |= {"format": format_, "num_codebooks": k, "dedup": dedup, "workers": workers}
+    options |= {"format": format_, "num_codebooks": k, "dedup": dedup, "bpe": merges, "workers": workers}
     options |= {"items_per_shard": shard_size, "batch_seconds": batch_seconds}
     summary = _run(items, model, output, **options)
     _report(summary, as_json)

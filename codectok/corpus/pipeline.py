@@ -7,7 +7,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,8 @@ from codectok.store.label_columns import kept
 from codectok.store.reader import open_store
 from codectok.store.writer import StoreWriter, begun_by
 from codectok.tokenizer import Tokenizer
-from codectok.transforms.unit_bpe import bpe_of
+from codectok.transforms.unit_bpe import UnitBPE, bpe_of
+from codectok.transforms.unit_transform import UnitTransform
 
 _UNREAD = UnreadFormatError.__name__
 SHOWN_ERRORS = 20
@@ -83,6 +84,7 @@ def tokenize_corpus(
     num_codebooks: int | None = None,
     flatten: bool = False,
     dedup: bool = False,
+    bpe: UnitBPE | None = None,
     items_per_shard: int = 1000,
     workers: int | None = 1,
     batch_seconds: float = BATCH_SECONDS,
@@ -108,6 +110,7 @@ def tokenize_corpus(
         num_codebooks: keep the first K codebooks; default all.
         flatten: interleave the codebooks into one stream, for single-stream formats.
         dedup: merge runs of equal frames, keeping their lengths.
+        bpe: hold its ids instead of codes; a BPE over merged runs goes with ``dedup``. Its codebooks are kept.
         items_per_shard: unit of work and of what a killed run loses at most.
         workers: processes, each with the tokenizer on one torch thread. 1 is this process; None, as many as there are
             usable cores, or this process where the corpus is small. In a script, more than 1 needs the call to stand
@@ -144,6 +147,9 @@ def tokenize_corpus(
     started = time.perf_counter()
     own = str(tokenizer.device)
     device = own if device is None and not own.startswith("cpu") else device
+    if bpe is not None:
+        bpe.check_tokenizer(tokenizer)
+        num_codebooks = len(bpe.codebook_sizes) if num_codebooks is None else num_codebooks
     k = tokenizer.choose_codebooks(num_codebooks, None)
     scan = corpus.scan()
     info = StoreInfo(
@@ -157,9 +163,12 @@ def tokenize_corpus(
         manifest=scan.sha256,
         labels=kept(get_format(format).labels, scan.labels, scan.labels_sha256),
     )
+    if bpe is not None:
+        steps = UnitTransform.of(info.fingerprint, info.codebook_sizes, dedup=dedup, bpe=bpe)
+        info = replace(info, transform=steps)
     num_shards = -(-scan.num_items // items_per_shard)
-    bpe = bpe_of(tokenizer)
-    with StoreWriter(Path(out), info, num_shards, overwrite=overwrite, part=shard, bpe=bpe) as writer:
+    own_bpe = bpe_of(tokenizer)
+    with StoreWriter(Path(out), info, num_shards, overwrite=overwrite, part=shard, bpe=own_bpe) as writer:
         if writer.complete:
             return _summary(writer, info, scan, open_store(out).stats, len(writer.numbers))
         sizes = (min(items_per_shard, scan.num_items - n * items_per_shard) for n in writer.numbers)

@@ -17,6 +17,8 @@ from codectok.store.label_columns import kept
 from codectok.store.reader import Store, open_store
 from codectok.store.record import is_whole
 from codectok.store.writer import StoreWriter
+from codectok.transforms.unit_bpe import UnitBPE
+from codectok.transforms.unit_transform import UnitTransform
 
 LOG = logger(__name__)
 
@@ -29,6 +31,7 @@ def convert_store(
     num_codebooks: int | None = None,
     flatten: bool = False,
     dedup: bool | None = None,
+    bpe: UnitBPE | bool = True,
     labels: str | os.PathLike[str] | None = None,
     overwrite: bool = False,
     progress: Callable[[int], None] | None = None,
@@ -46,6 +49,7 @@ def convert_store(
         num_codebooks: keep the first K codebooks; default all.
         flatten: interleave the codebooks into one stream, for single-stream formats.
         dedup: merge runs of equal frames and keep their lengths (True), undo that (False), default as the store is.
+        bpe: hold its ids instead of codes; True, as the store does; False, codes.
         labels: a manifest of any kind whose labels are joined by id; where the store has a label of the name already,
             that of the manifest counts.
         overwrite: delete a store or unfinished conversion that is in ``out``.
@@ -70,6 +74,12 @@ def convert_store(
         raise CodeRangeError(f"{store.folder} has {top} codebooks, {k} asked for")
     options = replace(store.info.options, flatten=flatten, dedup=store.info.options.dedup if dedup is None else dedup)
     form = get_format(format or store.info.format)
+    steps = store.info.transform if bpe is True else None
+    if steps is not None and (k != top or options.dedup != steps.dedup):
+        raise FormatError(f"{store.folder} holds BPE ids, which are of all its codebooks: add --no-bpe to change those")
+    if isinstance(bpe, UnitBPE):
+        sizes = store.info.codebook_sizes[:k]
+        steps = UnitTransform.of(store.fingerprint, sizes, dedup=options.dedup, bpe=bpe)
     joined = None if labels is None else JoinedLabels.read(store, labels)
     had = store.info.labels if joined is None else joined.columns
     info = replace(
@@ -77,6 +87,7 @@ def convert_store(
         format=form.name,
         codebook_sizes=store.info.codebook_sizes[:k],
         options=options,
+        transform=steps,
         labels=None if had is None else kept(form.labels, had.types, had.sha256),
     )
     if say is not None:

@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from codectok.files.atomic import atomic_path
+from codectok.store.bpe_rows import stored_info
 from codectok.store.files import checksum, sha256_of, write_json, writing
 from codectok.store.formats.table import extras_of_all, get_format
 from codectok.store.info import ItemError, StoreInfo
 from codectok.store.page import write_page
 from codectok.store.record import Record, read_record
 from codectok.store.stats import UnitCounts
+from codectok.transforms.bpe_file import NAME as BPE_FILE
 
 INDEX_ROWS = 16384
 """Rows of the index that are written, and read, together: some 200 bytes each, as Python objects."""
@@ -56,7 +58,9 @@ def finish_store(
                 size += record["bytes"]
         _write_index(out, zip(numbers, _records(out, numbers), strict=True))
         _tidy(out, info, {name for entry in shards for name in entry["files"]})
-        get_format(info.format).write_extras(out, info)
+        get_format(info.format).write_extras(out, stored_info(info))
+        if info.transform is not None:
+            info.transform.units().save(out / BPE_FILE)
         failed = failures.total()
         found = {**counts.summary(), "failed": failed, "failures": dict(sorted(failures.items())), "bytes": size}
         found["warnings"] = len(warned)
@@ -65,6 +69,7 @@ def finish_store(
         write_json(out / "stats.json", stats)
         totals = {"num_shards": len(numbers), "num_items": counts.items, "num_failed": failed}
         beside = ("index.parquet", "errors.jsonl", "stats.html", *get_format(info.format).extras)
+        beside += (BPE_FILE,) * (info.transform is not None)
         files = {"files": {name: sha256_of(out / name) for name in beside}}
         _write_description(out / "store.json", {**info.to_json(), **part, **totals, **files}, shards)
     return stats
@@ -79,7 +84,7 @@ def _tidy(out: Path, info: StoreInfo, known: set[str]) -> None:
     for path in (out / "shards").glob("*"):
         if path.name not in known:
             path.unlink()
-    for name in extras_of_all() - set(get_format(info.format).extras):
+    for name in {*extras_of_all(), BPE_FILE} - set(get_format(info.format).extras):
         (out / name).unlink(missing_ok=True)
 
 

@@ -15,8 +15,11 @@ from codectok.extras import need
 from codectok.items.labels import Label, Labels
 from codectok.store.label_columns import LabelColumns
 from codectok.tokens import Tokens
+from codectok.transforms.unit_transform import UnitTransform
 
 STORE_VERSION = 1
+BPE_VERSION = 2
+"""Of a store that holds BPE ids: what reads version 1 alone would take them for codes."""
 
 
 class _Pair(NamedTuple):
@@ -85,6 +88,7 @@ class StoreInfo:
         options: see :class:`StoreOptions`.
         manifest: sha256 of the corpus's items, without their labels.
         labels: that are kept; None where there are none, as in a store of 0.1.
+        transform: where the store holds BPE ids, what makes them of codes; its ``bpe.json`` lies beside.
 
     Examples:
         >>> from codectok.store import open_store
@@ -102,13 +106,20 @@ class StoreInfo:
     options: StoreOptions
     manifest: str
     labels: LabelColumns | None = None
+    transform: UnitTransform | None = None
+
+    @property
+    def unit_transform(self) -> UnitTransform:
+        """What was done to the frames, whether that is BPE or not."""
+        dedup = self.options.dedup
+        return self.transform or UnitTransform(self.fingerprint, self.codebook_sizes, dedup)
 
     def to_json(self) -> dict[str, Any]:
         """As it stands in ``store.json``."""
         rate = f"{self.frame_rate.numerator}/{self.frame_rate.denominator}"
         return {
             "format": self.format,
-            "version": STORE_VERSION,
+            "version": STORE_VERSION if self.transform is None else BPE_VERSION,
             "tokenizer": self.tokenizer,
             "fingerprint": self.fingerprint,
             "sample_rate": self.sample_rate,
@@ -117,6 +128,7 @@ class StoreInfo:
             "options": {k: v for k, v in asdict(self.options).items() if k != "strict" or v},
             "manifest": self.manifest,
             **({} if self.labels is None else {"labels": self.labels.to_json()}),
+            **({} if self.transform is None else {"transform": self.transform.to_dict()}),
         }
 
     @staticmethod
@@ -126,9 +138,10 @@ class StoreInfo:
         Raises:
             FormatError: another version, or a key that is missing or malformed.
         """
-        if entry.get("version") != STORE_VERSION:
+        version = STORE_VERSION if entry.get("transform") is None else BPE_VERSION
+        if entry.get("version") != version:
             raise FormatError(
-                f"{where} is of store version {entry.get('version')}, this codectok reads version {STORE_VERSION}: "
+                f"{where} is of store version {entry.get('version')}, this codectok reads version {version}: "
                 "use the codectok that wrote it"
             )
         try:
@@ -142,6 +155,7 @@ class StoreInfo:
                 options=StoreOptions(**entry["options"]),
                 manifest=str(entry["manifest"]),
                 labels=LabelColumns.from_json(entry.get("labels")),
+                transform=None if entry.get("transform") is None else UnitTransform.from_dict(entry["transform"]),
             )
         except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as e:
             raise FormatError(f"{where} is damaged ({type(e).__name__}: {e}): make the store again") from e
@@ -233,6 +247,8 @@ class StoreFormat(Protocol):
     """Names of the labels that it has a place for; None, any."""
     label_suffixes: tuple[str, ...] = ()
     """Of the files that a shard has only where the store has labels."""
+    bpe_ids: bool = False
+    """Whether it can hold BPE ids: one codebook, beside which there are more or fewer durations than ids."""
 
     def check(self, info: StoreInfo) -> None:
         """Refuse what this format cannot hold.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -12,10 +13,12 @@ from typing import Any, NamedTuple, TypeVar
 from codectok.errors import CodectokError, FormatError, UnknownNameError
 from codectok.files.inside import safe_names
 from codectok.items.labels import Labels
+from codectok.store.bpe_rows import read_rows, stored_info
 from codectok.store.files import part_numbers, read_json
 from codectok.store.formats.table import get_format
 from codectok.store.info import ItemError, ReadsLabels, Row, StoreInfo, need_pyarrow, shard_path
 from codectok.tokens import Tokens
+from codectok.transforms.unit_bpe import UnitBPE
 
 T = TypeVar("T")
 
@@ -35,7 +38,7 @@ class Store:
     """A finished token store. ``len(store)`` items; iterating gives (id, Tokens) in manifest order, shard by shard.
 
     Each of these is a :class:`~codectok.store.info.Row`, whose ``labels`` are what the corpus says of it. Tokens are as
-    stored: deduplicated where the store is (``tokens.expand()`` undoes it), never flattened.
+    stored: deduplicated where the store is (``tokens.expand()`` undoes it), never flattened; BPE is undone.
 
     Examples:
         >>> from codectok.store import open_store
@@ -47,6 +50,8 @@ class Store:
     def __init__(self, folder: Path, description: dict[str, Any]) -> None:
         self.folder = folder
         self.info = StoreInfo.from_json(description, folder / "store.json")
+        if self.info.transform is not None:
+            self.info = replace(self.info, transform=self.info.transform.attach(UnitBPE.load(self._file("bpe.json"))))
         try:
             self.format = get_format(self.info.format)
         except UnknownNameError as error:
@@ -119,7 +124,7 @@ class Store:
             FormatError: the shard is missing or damaged.
         """
         path = self._shard_file(shard)
-        return _or_damaged(path, self.format.read_shard(path, self.info))
+        return _or_damaged(path, read_rows(self.info, self.format.read_shard(path, stored_info(self.info))))
 
     def index(self) -> Iterator[IndexRow]:
         """Yield the lines of the index, in manifest order.

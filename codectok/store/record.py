@@ -13,6 +13,7 @@ from typing import Any
 
 from codectok.errors import FormatError
 from codectok.files.inside import safe_names
+from codectok.store.bpe_rows import stored_info, stored_rows
 from codectok.store.files import read_json, sha256_of, write_json, writing
 from codectok.store.formats.table import get_format
 from codectok.store.info import ItemError, Row, StoreInfo, shard_path, sister
@@ -51,9 +52,9 @@ def write_shard_files(
     form = get_format(info.format)
     found = [row if isinstance(row, Row) else Row(*row) for row in rows]
     main = shard_path(out, number, form.suffixes[0])
-    counts = UnitCounts(info, bpe)
+    counts = UnitCounts(info, bpe if info.transform is None else info.transform.merges)
     with writing(out):
-        form.write_shard(main, found, info)
+        form.write_shard(main, stored_rows(info, found), stored_info(info))
         counts.add(found)
         files = [p for s in (*form.suffixes, *form.label_suffixes) if (p := sister(main, s)).exists()]
         record = {

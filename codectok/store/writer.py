@@ -19,10 +19,12 @@ from codectok.errors import FingerprintError, FormatError
 from codectok.files.atomic import sweep
 from codectok.files.folder_lock import FolderLock
 from codectok.fingerprint import same
+from codectok.store.bpe_rows import stored_info
 from codectok.store.files import part_numbers, read_json, write_json, writing
 from codectok.store.finish import finish_store
 from codectok.store.formats.table import extras_of_all, get_format
 from codectok.store.info import ItemError, StoreInfo, need_pyarrow
+from codectok.store.names import BPE_FORMATS
 from codectok.store.record import is_whole, read_record, record_path, write_shard_files
 from codectok.store.stats import Merger
 from codectok.tokens import Tokens
@@ -71,7 +73,9 @@ class StoreWriter:
         self.out, self.info, self.num_shards, self.part, self.bpe = out, info, num_shards, part, bpe
         self.numbers: Sequence[int] = part_numbers(num_shards, part)
         """Numbers of the shards that are to be made."""
-        get_format(info.format).check(info)
+        if info.transform is not None and not get_format(info.format).bpe_ids:
+            raise FormatError(f"{info.format} holds no BPE ids: use --format {', --format '.join(BPE_FORMATS)}")
+        get_format(info.format).check(stored_info(info))
         self._work = out / ".work"
         self._part = {} if part is None else {"part": f"{part[0]}/{part[1]}", "job_shards": num_shards}
         self._lock: FolderLock | None = None
@@ -183,7 +187,7 @@ class StoreWriter:
         write_json(self._work / "job.json", self._job())
         (self.out / "store.json").unlink(missing_ok=True)
         shutil.rmtree(self.out / "shards", ignore_errors=True)
-        for name in (*DESCRIPTIONS, *extras_of_all()):
+        for name in (*DESCRIPTIONS, "bpe.json", *extras_of_all()):
             (self.out / name).unlink(missing_ok=True)
 
     def _refuse_other_job(self, found: dict[str, Any]) -> None:
@@ -228,4 +232,5 @@ def _as_given(info: StoreInfo) -> dict[str, object]:
         "--batch-seconds": f"{options.batch_seconds:g}",
         "--device": options.device,
         "--strict": "yes" if options.strict else "no",
+        "--bpe": "no" if info.transform is None else info.transform.bpe,
     }

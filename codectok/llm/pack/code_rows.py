@@ -47,7 +47,7 @@ def code_rows(store: Store, labels: Collection[str] = ()) -> Iterator[CodeRow]:
     Raises:
         FormatError: a shard is missing or damaged.
     """
-    if store.info.format != "parquet":
+    if store.info.format != "parquet" or store.info.transform is not None:
         for row in store:
             key, tokens = row
             runs = None if tokens.durations is None else tokens.durations.numpy()

@@ -26,6 +26,7 @@ class FairseqFormat(LineFormat):
     """The fairseq format: a single stream of units a line, as HuBERT and unit-LM recipes read it."""
 
     extras: tuple[str, ...] = ("dict.km.txt",)
+    bpe_ids = True
 
     def __init__(self) -> None:
         super().__init__("fairseq", MANIFEST, LineFile(".km"), LineFile(".dur"), {"text": _TEXT})

@@ -15,5 +15,7 @@ from codectok.store.formats.lines import LineFormat
 class GslmFormat(LineFormat):
     """The GSLM format (Lakhotia et al., 2021): ``name|units``."""
 
+    bpe_ids = True
+
     def __init__(self) -> None:
         super().__init__("gslm", MANIFEST, LineFile(".txt", "|"), LineFile(".dur"))

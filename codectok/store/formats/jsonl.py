@@ -25,6 +25,7 @@ class JsonlFormat(StoreFormat):
 
     name = "jsonl"
     suffixes: tuple[str, ...] = (".jsonl",)
+    bpe_ids = True
 
     def check(self, info: StoreInfo) -> None:
         """Refuse ``flatten``: a line holds all codebooks as they are."""

@@ -38,6 +38,7 @@ class ParquetFormat(StoreFormat):
 
     name = "parquet"
     suffixes: tuple[str, ...] = (".parquet",)
+    bpe_ids = True
 
     def check(self, info: StoreInfo) -> None:
         """Refuse ``flatten``: parquet holds all codebooks as they are."""
