@@ -11,7 +11,7 @@ from codectok.cli.console import handle_errors, print_json, print_table
 from codectok.cli.help import command
 from codectok.extras import need
 
-METHODS = ("mean", "mean+noise", "normal", "codebook")
+METHODS = ("mean", "mean+noise", "normal", "text", "codebook")
 
 
 @command()
@@ -20,6 +20,12 @@ METHODS = ("mean", "mean+noise", "normal", "codebook")
 @click.option("--tokenizer", metavar="T", help="Audio tokenizer.  [default: speech; with --preset none]")
 @click.option("--codebooks", type=click.IntRange(min=1), metavar="K", help="Use the first K codebooks.")
 @click.option("--preset", metavar="P", help="Names and order of a published system, such as orpheus or llasa.")
+@click.option("--name", default="audio", show_default=True, metavar="N", help="Of the new tokens: <|N_0_17|>.")
+@click.option(
+    "--markers",
+    metavar="START,END",
+    help="Tokens around audio, the base's own or new.  [default: <|N_start|>,<|N_end|>]",
+)
 @click.option("--languages", metavar="L", help="Add Whisper's task tokens and these languages: en,de")
 @click.option("--timestamps", type=click.IntRange(min=0), default=0, metavar="N", help="Add N timestamps of 20 ms.")
 @click.option("--init", type=click.Choice(METHODS), default="mean+noise", show_default=True, help="Of the new rows.")
@@ -35,6 +41,8 @@ def extend(
     tokenizer: str | None,
     codebooks: int | None,
     preset: str | None,
+    name: str,
+    markers: str | None,
     languages: str | None,
     timestamps: int,
     init: str,
@@ -46,12 +54,14 @@ def extend(
 ) -> None:
     """Give MODEL, a folder or hub id of transformers, the tokens of an audio tokenizer.
 
-    Rows that it has stay as they are, bit for bit. The report, also in OUT/extend_report.json, says how the new rows
-    compare to those of text, and how much probability they take from it.
+    Rows that it has stay as they are, bit for bit. Special tokens that it has already, such as <|audio_start|> of an
+    audio model, are used again where names agree; --markers takes those of other names. The report, also in
+    OUT/extend_report.json, says how the new rows compare to those of text, and how much probability they take from it.
 
     \b
     Examples:
       codectok llm extend Qwen/Qwen2.5-0.5B -o extended --tokenizer units
+      codectok llm extend Qwen/Qwen2-Audio-7B -o extended --markers '<|audio_bos|>,<|audio_eos|>'
       codectok llm extend gpt2/ -o extended --codebooks 4 --timestamps 1501
     """
     need("codectok llm extend needs", "llm", "transformers", "tokenizers")
@@ -62,6 +72,11 @@ def extend(
     from codectok.tokenizer import load
 
     tags = tuple(whisper_tags(_languages(languages))) if languages is not None else ()
+    around = tuple(part.strip() for part in markers.split(",")) if markers is not None else None
+    if around is not None and (len(around) != 2 or not all(around) or around[0] == around[1]):
+        raise click.UsageError(f"--markers {markers}: give two tokens, such as <|audio_bos|>,<|audio_eos|>")
+    if not re.fullmatch("[A-Za-z0-9_-]{1,40}", name):
+        raise click.UsageError(f"--name {name}: give letters, digits, hyphens and underscores")
     quiet()
     tok = load(tokenizer) if tokenizer is not None or preset is None else None
     options = ExtendOptions(
@@ -80,6 +95,8 @@ def extend(
         num_codebooks=codebooks,
         tags=tags,
         timestamps=timestamps,
+        name=name,
+        around=around,
     )
     plain = report.to_dict()
     if as_json:

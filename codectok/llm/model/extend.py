@@ -14,14 +14,15 @@ import torch
 from torch import Tensor
 
 from codectok.errors import FormatError
+from codectok.llm.model.adapters import open_whole
 from codectok.llm.model.extend_report import SAMPLE_TEXT, ExtendReport, TextProbe, table_report
-from codectok.llm.model.folder import new_folder, open_model, open_text_tokenizer, save_model
+from codectok.llm.model.folder import new_folder, open_text_tokenizer, save_model
 from codectok.llm.model.initialise import NOISE, initial_rows
 from codectok.llm.model.resize import grow, rows_needed, tables, write_rows
 from codectok.llm.vocab.audio_vocab import AudioVocab
 from codectok.llm.vocab.presets import PRESETS, preset
 from codectok.llm.vocab.tags import Tag
-from codectok.llm.vocab.text_tokenizer import add_to, backend, check_tokenizer, next_id
+from codectok.llm.vocab.text_tokenizer import add_to, backend, check_tokenizer, next_id, special_ids
 from codectok.llm.vocab.vocab_file import FILE
 from codectok.tokenizer import Tokenizer
 
@@ -56,28 +57,46 @@ def make_vocab(
     num_codebooks: int | None = None,
     tags: tuple[Tag, ...] = (),
     timestamps: int = 0,
+    name: str = "audio",
+    around: tuple[str, str] | None = None,
 ) -> AudioVocab:
     """The vocabulary for a text tokenizer and an audio tokenizer, from the next free id on.
+
+    Markers, tags and timestamps that the text tokenizer has as special tokens, as of an audio model, are used again.
 
     Args:
         tokenizer: a fast Hugging Face tokenizer.
         tok: the audio tokenizer; may be None with a preset.
         preset_name: the names and the order of a published system.
         num_codebooks: the first K of the audio tokenizer; of a preset, where it can be chosen.
-        tags: task and language tokens; timestamps: their number. Both without a preset only.
+        tags: task and language tokens. What follows is without a preset only, too.
+        timestamps: their number.
+        name: of the tokens, <|NAME_0_17|>.
+        around: names of the markers around audio, such as those of a base model: ("<|audio_bos|>", "<|audio_eos|>").
 
     Raises:
-        FormatError: neither audio tokenizer nor preset, or a preset of other codebooks than the audio tokenizer's.
+        FormatError: neither audio tokenizer nor preset, a preset of other codebooks than the audio tokenizer's, or
+            names that are taken by tokens which cannot be used again.
         CodeRangeError: more codebooks than there are.
     """
     if preset_name is None:
         if tok is None:
             raise FormatError("an audio vocabulary needs an audio tokenizer or a preset: name one of them")
         sizes = tok.codebook_sizes[: tok.choose_codebooks(num_codebooks, None)]
-        options: dict[str, Any] = {"tags": tags, "timestamps": timestamps, "tokenizer_fingerprint": tok.fingerprint}
-        return AudioVocab.create(sizes, next_id(tokenizer), **options)
-    if tags or timestamps:
-        raise FormatError("a preset has its own markers: tags and timestamps go without one")
+        vocab = AudioVocab.create(
+            sizes,
+            next_id(tokenizer),
+            name=name,
+            tags=tags,
+            timestamps=timestamps,
+            around=around,
+            known=special_ids(tokenizer),
+            tokenizer_fingerprint=tok.fingerprint,
+        )
+        _check_names(vocab, tokenizer)
+        return vocab
+    if tags or timestamps or around or name != "audio":
+        raise FormatError("a preset has its own names and markers: tags, timestamps and names go without one")
     known = inspect.signature(PRESETS[preset_name]).parameters if preset_name in PRESETS else {}
     options = {} if num_codebooks is None else {"num_codebooks": num_codebooks}
     if "base_id" in known:
@@ -95,6 +114,23 @@ def make_vocab(
             f"{list(tok.codebook_sizes)}: use the system's own audio tokenizer, or no preset"
         )
     return dataclasses.replace(vocab, tokenizer_fingerprint=tok.fingerprint)
+
+
+def _check_names(vocab: AudioVocab, tokenizer: Any) -> None:
+    """Refuse names that the tokenizer has for something else, with the option that gives others."""
+    known = backend(tokenizer).get_vocab(with_added_tokens=True)
+    marks = {mark.id: mark.token for mark in vocab.marks}
+    for id, token, _ in vocab.entries():
+        if known.get(token, id) == id and (token in known or id not in known.values()):
+            continue
+        if token not in known:
+            raise FormatError(f"id {id} of {token} is taken: the base has some timestamps, give as many or none")
+        if token in marks.values():
+            raise FormatError(
+                f"the base has {token}, which is no special token and so no marker: give other names "
+                "(--name, or --markers START,END)"
+            )
+        raise FormatError(f"the base has {token} already: give the new tokens another name (--name speech)")
 
 
 @torch.no_grad()
@@ -184,7 +220,7 @@ def extend_folder(
     with new_folder(output, overwrite, mark=FILE) as folder:
         tokenizer = open_text_tokenizer(model_name)
         vocab = make_vocab(tokenizer, tok, **vocabulary)
-        model = open_model(model_name)
+        model = open_whole(model_name)
         vocab = dataclasses.replace(vocab, pad_multiple=int(np.lcm(vocab.pad_multiple, options.pad_multiple)))
         report = extend_model(model, tokenizer, vocab, options, tok)
         save_model(folder, model, tokenizer, vocab)

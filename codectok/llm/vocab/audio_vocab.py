@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import count
 from typing import Any, overload
 
 import numpy as np
@@ -72,6 +73,8 @@ class AudioVocab(VocabDescription):
         name: str = "audio",
         tags: Iterable[Tag] = (),
         timestamps: int = 0,
+        around: tuple[str, str] | None = None,
+        known: Mapping[str, int] | None = None,
         **options: Any,
     ) -> AudioVocab:
         """A new vocabulary in one run of ids: codes, <|audio_start|>, <|audio_end|>, tags, timestamps.
@@ -79,17 +82,26 @@ class AudioVocab(VocabDescription):
         Args:
             codebook_sizes: as of the audio tokenizer.
             base_id: first free id, ``len(tokenizer)``.
-            name: what to call it.
+            name: what to call it, and its tokens: <|NAME_0_17|>.
             tags: task and language tokens, such as ``whisper_tags()``.
             timestamps: number of timestamp tokens, 50 a second (1501 reach 30 s).
+            around: names of the markers around audio, in place of <|NAME_start|> and <|NAME_end|>.
+            known: tokens that there are, by name: markers, tags and timestamps among them keep their ids.
             options: other fields of AudioVocab.
         """
-        codes = cls(name, tuple(codebook_sizes), base_id, **options)
-        listed = [("marker", "begin", "<|audio_start|>"), ("marker", "end", "<|audio_end|>"), *tags]
-        first = base_id + codes.size
-        marks = tuple(Mark(role, token, first + i, kind) for i, (kind, role, token) in enumerate(listed))
-        times = TimeTags(first + len(marks), count=timestamps) if timestamps else None
-        return dataclasses.replace(codes, marks=marks, timestamps=times)
+        known = known or {}
+        codes = cls(name, tuple(codebook_sizes), base_id, **{"templates": (f"<|{name}_{{k}}_{{c}}|>",), **options})
+        begin, end = around or (f"<|{name}_start|>", f"<|{name}_end|>")
+        listed = [("marker", "begin", begin), ("marker", "end", end), *tags]
+        free = count(base_id + codes.size)
+        marks = tuple(
+            Mark(role, token, known[token] if token in known else next(free), kind) for kind, role, token in listed
+        )
+        if not timestamps:
+            return dataclasses.replace(codes, marks=marks)
+        times = TimeTags(0, count=timestamps)
+        first = known.get(times.token(0), next(free))
+        return dataclasses.replace(codes, marks=marks, timestamps=dataclasses.replace(times, base_id=first))
 
     @property
     def rows(self) -> int:

@@ -34,6 +34,12 @@ def next_id(tokenizer: Any) -> int:
     return max([inner.get_vocab_size(with_added_tokens=False) - 1, *inner.get_added_tokens_decoder()]) + 1
 
 
+def special_ids(tokenizer: Any) -> dict[str, int]:
+    """Special tokens that a tokenizer reads as one id, by name: markers that a base model has may be among them."""
+    added = backend(tokenizer).get_added_tokens_decoder()
+    return {token.content: id for id, token in added.items() if token.special}
+
+
 def add_to(tokenizer: Any, vocab: AudioVocab) -> int:
     """Add all tokens of a vocabulary, in place; returns how many were new. A second call adds none.
 
