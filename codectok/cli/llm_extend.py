@@ -61,7 +61,7 @@ def extend(
     \b
     Examples:
       codectok llm extend Qwen/Qwen2.5-0.5B -o extended --tokenizer units
-      codectok llm extend Qwen/Qwen2-Audio-7B -o extended --markers '<|audio_bos|>,<|audio_eos|>'
+      codectok llm extend base -o out --markers '<|audio_bos|>,<|audio_eos|>'
       codectok llm extend gpt2/ -o extended --codebooks 4 --timestamps 1501
     """
     need("codectok llm extend needs", "llm", "transformers", "tokenizers")
