@@ -47,7 +47,8 @@ def after_the_end(file: BinaryIO, total: int) -> tuple[str, FileStream]:
     head = file.read(42)
     if _another(file, start + 8):
         return "joined", FileStream()
-    if head[:4] != b"fLaC" or head[8:10] != head[10:12]:  # frames of several lengths are numbered by their samples
+    # Frames of several lengths are numbered by their samples; of length 0 there are none.
+    if head[:4] != b"fLaC" or head[8:10] != head[10:12] or not any(head[8:10]):
         return "", FileStream()
     last = (total - 1) // int.from_bytes(head[8:10], "big")
     longest = int.from_bytes(head[15:18], "big")

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 MAX_SIZE = 2**20
 """Of any whole number in a config: sample rates, hops and widths are far below."""
-LIMITS = {"noise_frames": 2**12}
-"""Of keys whose values cost time when a model is opened, and that no tensor bounds."""
+LIMITS = {"noise_frames": 2**12, "n_samples": 2**31}
+"""Of keys whose values cost time when a model is opened, and that no tensor bounds; or that cost nothing."""
 NOT_BUILT = (
     ArithmeticError,
     AssertionError,
@@ -99,11 +99,21 @@ def built_from(tensors: Mapping[str, Tensor], config: Mapping[str, Any], where: 
     Raises:
         FormatError: the config asks for more than the weights hold, or for what cannot be built.
     """
+    check_sizes(config, where)
+    with bounded(sum(t.numel() for t in tensors.values()), len(tensors), where):
+        yield
+
+
+@contextlib.contextmanager
+def bounded(whole: int, most: int, where: Path) -> Iterator[None]:
+    """Within, modules are built that may have no larger parameter than ``whole`` numbers, and about ``most`` of them.
+
+    Raises:
+        FormatError: the config asks for more, or for what cannot be built.
+    """
     from torch.nn.modules.module import register_module_parameter_registration_hook
 
-    _check_sizes(config, where)
-    whole, most, thread = sum(t.numel() for t in tensors.values()), len(tensors), threading.get_ident()
-    seen = 0
+    thread, seen = threading.get_ident(), 0
 
     def count(module: Any, name: str, parameter: Any) -> None:
         nonlocal seen
@@ -129,16 +139,21 @@ def built_from(tensors: Mapping[str, Tensor], config: Mapping[str, Any], where: 
         hook.remove()
 
 
-def _check_sizes(value: Any, where: Path, key: str = "") -> None:
+def check_sizes(value: Any, where: Path, key: str = "") -> None:
+    """Raise on a whole number in a config that no model has.
+
+    Raises:
+        FormatError: names it.
+    """
     if isinstance(value, Mapping):
         for name, held in value.items():
-            _check_sizes(held, where, str(name))
+            check_sizes(held, where, str(name))
     elif isinstance(value, list | tuple):
         for held in value:
-            _check_sizes(held, where, key)
+            check_sizes(held, where, key)
     elif isinstance(value, int) and abs(value) > (most := LIMITS.get(key, MAX_SIZE)):
         raise FormatError(
-            f"{where}: {key} {str(value)[:20]} in config.json is more than any model has ({most})",
+            f"{where}: {key} {str(value)[:20]} in its config is more than any model has ({most})",
             path=where,
             key=key,
             given=value,

@@ -18,15 +18,15 @@ MAX_CONFIG_BYTES = 1 << 24
 """Of a ``config.json``; the longest that is published has some hundred KB."""
 
 
-def read_config(folder: Path) -> dict[str, Any]:
-    """``config.json`` of a model folder.
+def read_config(folder: Path, name: str = "config.json") -> dict[str, Any]:
+    """``config.json`` of a model folder, or another of its descriptions.
 
     Raises:
         FormatError: none there, or not JSON.
     """
-    path = folder / "config.json"
+    path = folder / name
     if not path.is_file():
-        raise FormatError(f"{folder} is not a model folder: it has no config.json", path=folder)
+        raise FormatError(f"{folder} is not a model folder: it has no {name}", path=folder)
     try:
         if path.stat().st_size > MAX_CONFIG_BYTES:
             raise FormatError(f"{path} is too large to be a config: more than {MAX_CONFIG_BYTES >> 20} MiB", path=path)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TextIO
 
 from codectok.errors import FormatError
+from codectok.files.limits import bounded_lines
 from codectok.items.item import Item
 from codectok.items.labels import Labels
 
@@ -48,7 +49,7 @@ def open_text(source: Path, newline: str | None = None) -> Iterator[TextIO]:
 def numbered_lines(source: Path, newline: str | None = None) -> Iterator[tuple[int, str]]:
     r"""Numbered lines that are not blank, without their line ends; with ``newline="\n"`` nothing else ends a line."""
     with open_text(source, newline) as file:
-        for number, line in enumerate(file, start=1):
+        for number, line in enumerate(bounded_lines(file, source), start=1):
             if line.strip():
                 yield number, line.rstrip("\r\n")
 
@@ -56,7 +57,7 @@ def numbered_lines(source: Path, newline: str | None = None) -> Iterator[tuple[i
 def first_line(source: Path) -> str:
     """The first line, without its end; "" of an empty file."""
     with open_text(source) as file:
-        return file.readline().rstrip("\r\n")
+        return next(bounded_lines(file, source), "").rstrip("\r\n")
 
 
 def bad_line(source: Path, number: int | None, what: str) -> FormatError:

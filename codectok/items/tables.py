@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from codectok.errors import FormatError
+from codectok.files.limits import bounded_lines
 from codectok.items.columns import ALIASES, PATHS
 from codectok.items.lines import bad_line, first_line, open_text, suffix_of
 
@@ -33,7 +34,8 @@ def table_rows(source: Path, needed: Collection[str] = ()) -> Iterator[tuple[int
     separator = "\t" if unquoted else separator_of(first_line(source))
     csv.field_size_limit(MAX_CELL)
     with open_text(source, newline="") as file:
-        rows = csv.reader(file, delimiter=separator, quoting=csv.QUOTE_NONE if unquoted else csv.QUOTE_MINIMAL)
+        quoting = csv.QUOTE_NONE if unquoted else csv.QUOTE_MINIMAL
+        rows = csv.reader(bounded_lines(file, source), delimiter=separator, quoting=quoting)
         try:
             names = [name.strip() for name in next(rows, [])]
             _check_header(source, names, needed)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,6 +27,14 @@ def read_npy(stream: BinaryIO) -> np.ndarray:
     Raises:
         ValueError: damaged, or not integers.
     """
+    start = stream.tell()
+    if np.lib.format.read_magic(stream) != (1, 0):
+        raise ValueError("an array of another version")
+    shape, _, kind = np.lib.format.read_array_header_1_0(stream)
+    # numpy makes room for what the header says before it reads.
+    if math.prod(shape) * kind.itemsize > stream.seek(0, io.SEEK_END) - start:
+        raise ValueError("an array that is larger than its file")
+    stream.seek(start)
     array = np.lib.format.read_array(stream, allow_pickle=False)
     if not np.issubdtype(array.dtype, np.integer):
         raise ValueError(f"an array of {array.dtype}, not of integers")
@@ -55,5 +64,5 @@ def tar_members(path: Path) -> Iterator[tuple[str, bytes]]:
                     raise ValueError(f"{member.name} is not a file")
                 yield member.name, file.read()
             check_end(path, tar.offset)
-    except (tarfile.TarError, EOFError) as e:
+    except (tarfile.TarError, EOFError, OverflowError, MemoryError) as e:
         raise ValueError(str(e)) from e

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from codectok.errors import FormatError
+from codectok.files.limits import check_frames
 from codectok.tokens.bitpack import MAX_WIDTH, packed_bytes, unpack
 from codectok.tokens.ctk_layout import (
     BLOCK,
@@ -99,6 +100,7 @@ class CtkReader:
             if durations is None:
                 yield torch.from_numpy(codes)
                 continue
+            check_frames(len(self.codebook_sizes), self.num_frames)
             ends = np.cumsum(durations)
             for start in range(0, int(ends[-1]), BLOCK_COLUMNS):
                 # Which run each frame lies in, for a bounded number of frames: a run may be of any length.

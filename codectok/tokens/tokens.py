@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from codectok.errors import CodeRangeError, FingerprintError, FormatError
+from codectok.files.limits import check_frames
 from codectok.fingerprint import same
 from codectok.tokens.ctk_reader import CtkReader
 from codectok.tokens.ctk_writer import CtkWriter
@@ -82,8 +83,8 @@ class Tokens:
         if self.durations is not None:
             durations = torch.as_tensor(self.durations, dtype=torch.int64).cpu()
             object.__setattr__(self, "durations", durations)
-            if durations.shape != (codes.shape[1],) or bool((durations < 1).any()):
-                raise FormatError("durations must be one positive number of frames for each column of codes")
+            if durations.shape != (codes.shape[1],) or bool(((durations < 1) | (durations > 2**31)).any()):
+                raise FormatError("durations must be one number of frames, 1 to 2^31, for each column of codes")
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Tokens):
@@ -232,6 +233,9 @@ class Tokens:
     def expand(self) -> Tokens:
         """Undo ``dedup``: one column a frame again.
 
+        Raises:
+            FormatError: more codes than ``CODECTOK_MAX_CODES``, 2^28 where it is not set.
+
         Examples:
             >>> tokens = codectok.load("pcm").encode([0.0, 0.0, 0.0, 0.25], 16000)
             >>> tokens.dedup().expand() == tokens
@@ -239,6 +243,7 @@ class Tokens:
         """
         if self.durations is None:
             return self
+        check_frames(self.num_codebooks, self.num_frames)
         return replace(self, codes=self.codes.repeat_interleave(self.durations, 1), durations=None)
 
     def save(self, path: str | os.PathLike[str]) -> None:

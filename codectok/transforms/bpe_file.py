@@ -56,7 +56,7 @@ def read_entry(place: str | os.PathLike[str]) -> dict[str, Any]:
         raise FormatError(f"{missing}: train one with `codectok units bpe`", path=place)
     try:
         entry = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise FormatError(f"{path} is not valid JSON: {error}", path=path) from None
     if not isinstance(entry, dict) or entry.get("format") != FORMAT:
         raise FormatError(f"{path} does not hold a BPE over units", path=path)

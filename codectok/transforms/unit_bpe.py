@@ -293,7 +293,7 @@ class UnitBPE:
                 trained_on=entry["trained_on"],
                 mean_durations=entry.get("mean_durations"),
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             reason = str(error) if isinstance(error, CodectokError) else f"{type(error).__name__}: {error}"
             raise FormatError(f"{path} is damaged ({reason}): train it again", path=path) from None
         if (bpe.num_symbols, bpe.vocab_size) != (entry.get("num_symbols"), entry.get("vocab_size")):

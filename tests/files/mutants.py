@@ -1,4 +1,4 @@
-"""Damaged and hostile copies of JSON: values of other types, huge numbers, deep nesting, wrong lists, bytes."""
+"""Damaged and hostile copies of JSON (values of other types, huge numbers, deep nesting), and of any file."""
 
 from __future__ import annotations
 
@@ -57,9 +57,9 @@ def mutant(value: Any, rng: random.Random) -> str:
         elif kind == 2 and isinstance(old, int | float):
             held[last] = old * rng.choice((2, 1000, 10**6, -1))
         elif kind == 3 and isinstance(held, dict):
-            held["unknown"] = rng.choice(ODD)
+            held["unknown"] = copy.deepcopy(rng.choice(ODD))
         else:
-            held[last] = rng.choice(HUGE if kind in (4, 5) else ODD)
+            held[last] = copy.deepcopy(rng.choice(HUGE if kind in (4, 5) else ODD))
     text = json.dumps(value, default=str) if not _long(value) else _spelled(value)
     if rng.random() < 0.15:
         at = rng.randrange(len(text))
@@ -86,3 +86,27 @@ def _spelled(value: Any) -> str:
     if isinstance(value, list):
         return "[" + ", ".join(map(_spelled, value)) + "]"
     return "1" + "0" * 5000 if isinstance(value, int) and abs(value) >= 10**4000 else json.dumps(value)
+
+
+VALUES = (0, 1, 255, 10**7, 2**15, 2**16 - 1, 2**31 - 1, 2**31, 2**32 - 1, 2**63 - 1, 2**64 - 1)
+"""Numbers that headers are given."""
+
+
+def changed_bytes(data: bytes, rng: random.Random) -> bytes:
+    """With a byte or number changed, or bytes taken out or put in; mostly in the header."""
+    out = bytearray(data)
+    for _ in range(rng.choice((1, 1, 2, 4))):
+        out = out or bytearray(b"x")
+        at = rng.randrange(min(len(out), rng.choice((64, 256, len(out)))))
+        kind = rng.randrange(4)
+        if kind == 0:
+            out[at] = rng.randrange(256)
+        elif kind == 1:
+            width = rng.choice((1, 2, 4, 8))
+            order = rng.choice(("little", "big"))
+            out[at : at + width] = (rng.choice(VALUES) % 256**width).to_bytes(width, order)
+        elif kind == 2:
+            del out[at : at + rng.randrange(1, 2000)]
+        else:
+            out[at:at] = rng.randbytes(rng.randrange(1, 2000))
+    return bytes(out) or b"x"

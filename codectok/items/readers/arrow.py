@@ -10,6 +10,7 @@ from typing import Any
 
 from codectok.errors import FormatError
 from codectok.extras import need
+from codectok.files.inside import inside, safe_name
 from codectok.items.item import Item
 from codectok.items.readers.audio_column import AudioColumn, audio_column, names_repeat, row_item
 from codectok.items.readers.folder import walk
@@ -34,11 +35,13 @@ def _files(source: Path) -> list[str]:
     try:
         if (source / "dataset_dict.json").is_file():
             splits = json.loads((source / "dataset_dict.json").read_text(encoding="utf-8"))["splits"]
-            return [path for split in splits for path in _files(source / split)]
+            return [path for split in splits for path in _files(inside(source, split, source / "dataset_dict.json"))]
         if (source / "state.json").is_file():
             state = json.loads((source / "state.json").read_text(encoding="utf-8"))
-            return [os.path.abspath(source / f["filename"]) for f in state["_data_files"]]
-    except (json.JSONDecodeError, KeyError, TypeError) as e:
+            return [
+                os.path.abspath(source / safe_name(f["filename"], source / "state.json")) for f in state["_data_files"]
+            ]
+    except (ValueError, KeyError, TypeError, RecursionError) as e:
         raise FormatError(f"{source} is a damaged dataset folder ({e}): save it again", path=source) from e
     return [os.path.abspath(source / p) for p in walk(str(source), (".arrow",))]
 

@@ -70,7 +70,7 @@ def _kind_of_folder(folder: Path) -> str:
 def _is_lhotse(line: str) -> bool:
     try:
         entry = json.loads(line)
-    except (json.JSONDecodeError, RecursionError):
+    except (ValueError, RecursionError):
         return False
     if not isinstance(entry, dict):
         return False

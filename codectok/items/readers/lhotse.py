@@ -25,7 +25,9 @@ def read_lhotse(source: Path, root: str) -> Iterator[Item]:
         entry = json_object(source, number, line)
         try:
             yield _recording(source, number, entry, root) if "sources" in entry else _cut(source, number, entry, root)
-        except (KeyError, TypeError, AttributeError) as e:
+        except FormatError:
+            raise
+        except (KeyError, TypeError, AttributeError, ValueError, ArithmeticError) as e:
             raise bad_line(source, number, f"is not a cut or recording of lhotse ({e!r}): write it again") from e
 
 

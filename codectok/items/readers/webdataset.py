@@ -117,7 +117,7 @@ def _files(path: str) -> Iterator[tuple[tarfile.TarFile, tarfile.TarInfo]]:
                 if (member.isreg() or audio) and not os.path.basename(member.name).startswith("."):
                     yield tar, member
             check_end(path, tar.offset)
-    except (tarfile.TarError, EOFError) as e:
+    except (tarfile.TarError, EOFError, ValueError, OverflowError, MemoryError) as e:  # of sizes in headers
         raise FormatError(
             f"{path} is not a whole tar file, or compressed ({e}): copy or make it again", path=path
         ) from e

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from codectok.errors import CodectokError, FormatError
+from codectok.files.limits import check_frames
 from codectok.fingerprint import same
 from codectok.items.labels import Labels
 from codectok.store.formats.parquet import COLUMNS, batch_labels
@@ -34,6 +35,8 @@ class CodeRow(NamedTuple):
 
     def expanded(self) -> np.ndarray:
         """Codes [K, frames], runs undone."""
+        if self.durations is not None:
+            check_frames(len(self.codes), int(self.durations.sum()))
         return self.codes if self.durations is None else np.repeat(self.codes, self.durations, axis=1)
 
 

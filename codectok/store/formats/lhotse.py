@@ -30,6 +30,7 @@ import torch
 
 from codectok.errors import CodectokError, FormatError
 from codectok.files.atomic import atomic_path
+from codectok.files.limits import bounded_lines
 from codectok.items.labels import Label
 from codectok.store.flat import need_side_by_side
 from codectok.store.ids import ODD_PATHS, IdEscape
@@ -152,7 +153,7 @@ def _gzip(path: Path) -> Iterator[gzip.GzipFile]:
 
 def _cuts(path: Path) -> Iterator[dict[str, Any]]:
     try:
-        with gzip.open(path, "rb") as f:
-            yield from map(json.loads, f)
+        with gzip.open(path, "rt", encoding="utf-8", newline="\n") as f:
+            yield from map(json.loads, bounded_lines(f, path))
     except (OSError, EOFError) as e:  # what gzip raises on damage
         raise ValueError(str(e)) from e

@@ -10,6 +10,7 @@ from typing import Any
 
 from codectok import registry
 from codectok.errors import CodectokError, FormatError
+from codectok.files.bounds import NOT_BUILT
 from codectok.log import logger, tell_hub
 
 LOG = logger(__name__)
@@ -68,7 +69,13 @@ def open_encoder(options: EncoderOptions) -> Any:
             f"{name} is a {model_type} model; known encoders are {', '.join(registry.names('encoder_types'))}: of "
             "others it is not known on what grid of samples their hidden states lie"
         )
-    return registry.find("encoder_types", model_type)(options)
+    try:
+        return registry.find("encoder_types", model_type)(options)
+    except CodectokError:
+        raise
+    except NOT_BUILT as error:  # of values in its config that are used first when the encoder is made of the model
+        reason = next(iter(str(error).splitlines()), "")[:200] or type(error).__name__
+        raise FormatError(f"{name}: weights and config do not fit: {reason}") from None
 
 
 def _model_type(name: str) -> str:
@@ -82,7 +89,7 @@ def _model_type(name: str) -> str:
 
             path = Path(hf_hub_download(name, "config.json"))
         config = json.loads(path.read_text())
-    except (OSError, ValueError) as error:  # HTTP errors and ill-formed ids are of these, too
+    except (OSError, ValueError, RecursionError) as error:  # HTTP errors and ill-formed ids are of these, too
         reason = str(error).strip().splitlines()[0]
         raise FormatError(f"{name} is no readable model folder or hub id: {reason}") from None
     return str(config.get("model_type") if isinstance(config, dict) else None)

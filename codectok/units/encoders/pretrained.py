@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-from codectok.errors import FormatError
+from codectok.errors import CodectokError, FormatError
+from codectok.files.bounds import bounded, check_sizes
+from codectok.files.model_folder import read_config as read_json
 from codectok.units.encoders.speech_encoder import SAMPLE_RATE
 
 MASKED_CONV = ("hubert", "wavlm", "wav2vec2", "unispeech", "unispeech-sat")
@@ -36,9 +40,31 @@ def read_config(name: str) -> tuple[Any, int]:
     """
     from transformers import AutoConfig
 
+    local = os.path.isdir(name)
     with _readable(name):
-        config = AutoConfig.from_pretrained(name, trust_remote_code=False)
-    return config, config.encoder_layers if config.model_type == "whisper" else config.num_hidden_layers
+        if local:
+            _check_descriptions(Path(name))
+        config = AutoConfig.from_pretrained(name, trust_remote_code=False, local_files_only=local)
+        return config, int(config.encoder_layers if config.model_type == "whisper" else config.num_hidden_layers)
+
+
+def _check_descriptions(folder: Path) -> None:
+    """Of a folder, before anything is built of them: the hub's are those of a model that somebody chose by name."""
+    for name in ("config.json", "preprocessor_config.json"):
+        if (folder / name).is_file():
+            check_sizes(read_json(folder, name), folder)
+
+
+def _weights_of(folder: Path) -> tuple[int, int]:
+    """The most numbers, and tensors, that the weights in a folder can hold; the header of each file is read alone."""
+    from safetensors import safe_open
+
+    size = tensors = 0
+    for path in folder.glob("*.safetensors"):
+        size += path.stat().st_size
+        with safe_open(path, "pt") as file:
+            tensors += len(file.keys())
+    return size, tensors
 
 
 def read_model(name: str, config: Any, highest: int, final_norm: bool) -> Pretrained:
@@ -56,7 +82,8 @@ def read_model(name: str, config: Any, highest: int, final_norm: bool) -> Pretra
     from transformers import AutoFeatureExtractor, AutoModel
 
     kind = config.model_type
-    keys: dict[str, Any] = {"trust_remote_code": False}
+    given: dict[str, Any] = {"trust_remote_code": False, "local_files_only": os.path.isdir(name)}
+    keys = dict(given)
     maker: Any = AutoModel
     if kind == "whisper":
         from transformers.models.whisper.modeling_whisper import WhisperEncoder
@@ -67,8 +94,8 @@ def read_model(name: str, config: Any, highest: int, final_norm: bool) -> Pretra
         config.num_hidden_layers = highest
         # What stands behind the transformer in checkpoints that were made for other tasks.
         config.add_adapter = config.use_intermediate_ffn_before_adapter = False
-    with _readable(name), _quiet():
-        extractor = AutoFeatureExtractor.from_pretrained(name, trust_remote_code=False)
+    with _readable(name), _quiet(), _bounded(name):
+        extractor = AutoFeatureExtractor.from_pretrained(name, **given)
         # The stored dtype is always widened, so that the fingerprint is that of the values.
         model, info = maker.from_pretrained(
             name, config=config, dtype=torch.float32, use_safetensors=True, output_loading_info=True, **keys
@@ -125,10 +152,20 @@ def quantize_linear(model: nn.Module) -> nn.Module:
 def _readable(name: str) -> Iterator[None]:
     try:
         yield
-    except FormatError:
+    except (CodectokError, ImportError):
         raise
-    except (OSError, ValueError) as error:
-        raise FormatError(f"{name} is no readable model folder or hub id: {str(error).splitlines()[0]}") from None
+    except Exception as error:  # transformers checks configs as it uses them, each value in its own way
+        reason = next(iter(str(error).splitlines()), "")[:200] or type(error).__name__
+        raise FormatError(f"{name} is no readable model folder or hub id: {reason}") from None
+
+
+@contextlib.contextmanager
+def _bounded(name: str) -> Iterator[None]:
+    """Within, a local folder's config asks for no more than its weights hold."""
+    with contextlib.ExitStack() as stack:
+        if os.path.isdir(name):
+            stack.enter_context(bounded(*_weights_of(Path(name)), Path(name)))
+        yield
 
 
 @contextlib.contextmanager

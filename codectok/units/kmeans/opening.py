@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from codectok.units.vocoder.folder import open_vocoder
 KEYS = {"tokenizer_type", "format_version", "encoder", "streams", "fingerprint"}
 STREAM_KEYS = {"type", "layer_index", "sizes"}
 STREAMS: registry.Table[type[Stream]] = registry.Table("unit_streams")
+_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 REMEDY = "edit encoder.name in its config.json (which does not change the tokenizer's fingerprint)"
 
 
@@ -108,14 +110,18 @@ def _open_encoder(path: Path, config: Any, device: str) -> SpeechEncoder:
     options = dict(config)
     known = set(inspect.signature(load_encoder).parameters) - {"device"}
     _check_keys(path, "encoder.", options, {"name", "layer", "fingerprint"}, known | {"fingerprint"})
-    expected, name = options.pop("fingerprint"), str(options.pop("name"))
+    expected, name = options.pop("fingerprint"), options.pop("name")
+    if not isinstance(name, str) or not name or "\0" in name:
+        raise FormatError(f"{path / 'config.json'}: encoder.name {name!r:.80} is no name", path=path / "config.json")
     place = _resolved_name(name, path)
+    if not (registry.known("encoders", name) or Path(place).is_dir() or _HUB_ID.fullmatch(name)):
+        raise FormatError(f"{path}: there is no encoder {name!r:.80}: {REMEDY}", path=path)
     if name.startswith((".", "/", "~")) and not Path(place).is_dir():
         raise FormatError(f"{path}: there is no encoder in {place}: get it there, or {REMEDY}", path=path)
     try:
         encoder = load_encoder(place, device=device, **options)
-    except (FormatError, TypeError) as error:
-        reason = str(error).splitlines()[0]
+    except (CodectokError, *NOT_BUILT) as error:
+        reason = next(iter(str(error).splitlines()), "")[:200] or type(error).__name__
         raise FormatError(
             f"{path}: no encoder {name!r} there or on the hub ({reason}): get it, or {REMEDY}", path=path
         ) from None
