@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import glob
 import json
 import os
@@ -117,7 +118,9 @@ def _files(path: str) -> Iterator[tuple[tarfile.TarFile, tarfile.TarInfo]]:
                 if (member.isreg() or audio) and not os.path.basename(member.name).startswith("."):
                     yield tar, member
             check_end(path, tar.offset)
-    except (tarfile.TarError, EOFError, ValueError, OverflowError, MemoryError) as e:  # of sizes in headers
+    except (tarfile.TarError, EOFError, OSError, ValueError, OverflowError, MemoryError) as e:
+        if isinstance(e, OSError) and e.errno != errno.EINVAL:  # the disk's; that one is of a size below 0
+            raise
         raise FormatError(
             f"{path} is not a whole tar file, or compressed ({e}): copy or make it again", path=path
         ) from e
