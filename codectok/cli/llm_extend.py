@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from codectok.cli.bpe import bpe_option, read_bpe
 from codectok.cli.console import handle_errors, print_json, print_table
 from codectok.cli.help import command
 from codectok.extras import need
@@ -19,6 +20,8 @@ METHODS = ("mean", "mean+noise", "normal", "text", "codebook")
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Folder of the extended model.")
 @click.option("--tokenizer", metavar="T", help="Audio tokenizer.  [default: speech; with --preset none]")
 @click.option("--codebooks", type=click.IntRange(min=1), metavar="K", help="Use the first K codebooks.")
+@click.option("--dedup", is_flag=True, help="Merge runs of equal frames: their lengths are not said.")
+@bpe_option("Say ids of this BPE instead of codes")
 @click.option("--preset", metavar="P", help="Names and order of a published system, such as orpheus or llasa.")
 @click.option("--name", default="audio", show_default=True, metavar="N", help="Of the new tokens: <|N_0_17|>.")
 @click.option(
@@ -40,6 +43,8 @@ def extend(
     output: Path,
     tokenizer: str | None,
     codebooks: int | None,
+    dedup: bool,
+    bpe: str | None,
     preset: str | None,
     name: str,
     markers: str | None,
@@ -63,6 +68,7 @@ def extend(
       codectok llm extend Qwen/Qwen2.5-0.5B -o extended --tokenizer units
       codectok llm extend base -o out --markers '<|audio_bos|>,<|audio_eos|>'
       codectok llm extend gpt2/ -o extended --codebooks 4 --timestamps 1501
+      codectok llm extend gpt2/ -o extended --tokenizer units --dedup --bpe
     """
     need("codectok llm extend needs", "llm", "transformers", "tokenizers")
     from codectok.llm.model.extend import ExtendOptions, extend_folder
@@ -79,6 +85,9 @@ def extend(
         raise click.UsageError(f"--name {name}: give letters, digits, hyphens and underscores")
     quiet()
     tok = load(tokenizer) if tokenizer is not None or preset is None else None
+    if tok is None and (dedup or bpe is not None):
+        raise click.UsageError("--dedup and --bpe are of an audio tokenizer: name it with --tokenizer")
+    merges = None if tok is None else read_bpe(bpe, tok)
     options = ExtendOptions(
         init=init,
         pad_multiple=pad_multiple,
@@ -97,6 +106,8 @@ def extend(
         timestamps=timestamps,
         name=name,
         around=around,
+        dedup=dedup,
+        bpe=merges,
     )
     plain = report.to_dict()
     if as_json:

@@ -92,7 +92,7 @@ class Answers:
             AudioError: the file cannot be read.
             CodectokError: a prompt that the task does not take.
         """
-        k = self.vocab.num_codebooks
+        k = len(self.vocab.unit_sizes)
         codes = self.tok.encode(audio, num_codebooks=k) if audio is not None and self.tok is not None else None
         ids = Prompter(self.text_tokenizer, self.vocab).encode(
             self._segments(codes), bos=self.text_tokenizer.bos_token_id is not None

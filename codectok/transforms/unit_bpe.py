@@ -255,6 +255,14 @@ class UnitBPE:
         """
         return self._merges.decode(sequences)
 
+    @cached_property
+    def heads(self) -> tuple[np.ndarray, np.ndarray]:
+        """Of each id the codebook that its first symbol is of, and how many symbols it spells; int64 [V] each."""
+        pieces = self.decode_ids(np.arange(self.vocab_size)[:, None])  # type: ignore[arg-type]
+        ends = np.cumsum(self.codebook_sizes)
+        first = np.searchsorted(ends, [piece[0] for piece in pieces], "right")
+        return first, np.fromiter(map(len, pieces), np.int64, len(pieces))
+
     def pieces(self) -> list[tuple[int, ...]]:
         """The symbols that each id spells, in the order of ids."""
         return [tuple(s.tolist()) for s in self.decode_ids(np.arange(self.vocab_size)[:, None])]  # type: ignore[arg-type]

@@ -15,6 +15,7 @@ from codectok.llm.generate.id_readers import ArrangedReader, FrameReader, TextRe
 from codectok.llm.patterns import Flatten, MultiRate, Pattern
 from codectok.llm.vocab.audio_vocab import AudioVocab
 from codectok.llm.vocab.parse import FrameParser
+from codectok.llm.vocab.unit_frames import UnitReader
 from codectok.tokenizer import Tokenizer
 
 
@@ -61,6 +62,7 @@ class EventParser:
         roles: of the markers that delimit audio.
         chunk_seconds: audio is decoded in pieces of at least so long; 0 decodes every frame as it comes.
         skip_special_tokens: whether text leaves out special tokens, and spells timestamps as captions do ("1.12s").
+        max_frames: what an audio says beyond so many is not heard.
 
     Raises:
         FingerprintError: a vocabulary for another audio tokenizer.
@@ -79,6 +81,7 @@ class EventParser:
         roles: tuple[str, str] = ("begin", "end"),
         chunk_seconds: float = 0.25,
         skip_special_tokens: bool = True,
+        max_frames: int | None = None,
     ) -> None:
         if tok is not None and vocab.tokenizer_fingerprint is not None and not tok.knows(vocab.tokenizer_fingerprint):
             raise FingerprintError(
@@ -87,10 +90,8 @@ class EventParser:
                 wanted=vocab.tokenizer_fingerprint,
                 found=tok.fingerprint,
             )
-        if tok is not None and vocab.codebook_sizes != tok.codebook_sizes[: vocab.num_codebooks]:
-            raise FormatError(
-                f"{tok.name} has codebooks of {tok.codebook_sizes}, the vocabulary of {vocab.codebook_sizes}"
-            )
+        if tok is not None and vocab.unit_sizes != tok.codebook_sizes[: len(vocab.unit_sizes)]:
+            raise FormatError(f"{tok.name} has codebooks of {tok.codebook_sizes}, the vocabulary of {vocab.unit_sizes}")
         self.vocab, self.tok, self.pattern = vocab, tok, pattern or Flatten()
         self._begin, self._end = (vocab.markers.get(role) for role in roles)
         self.dropped = 0
@@ -102,7 +103,11 @@ class EventParser:
         self._reader: FrameReader | None = None  # None outside audio
         self._decoder: Any = None
         self._waiting: list[Tensor] = []
-        self._frames = self._counted = 0  # frames of this audio; audio ids of it
+        self._units = UnitReader(vocab)
+        self._max_frames = max_frames
+        self._frames = self._columns = self._counted = 0  # of this audio: frames, what they are said in, audio ids
+        self.full = False
+        """Whether the last audio reached ``max_frames``."""
 
     def push(self, ids: Iterable[int]) -> list[Event]:
         """Events that these ids complete."""
@@ -141,12 +146,17 @@ class EventParser:
         flat = isinstance(self.pattern, MultiRate) or self.pattern == Flatten()
         self._reader = FrameParser(self.vocab) if flat else ArrangedReader(self.vocab, self.pattern, *self._section)
         self._decoder = self.tok.stream_decoder() if self.tok is not None and self.tok.causal else None
-        self._waiting, self._frames, self._counted = [], 0, 0
+        self._units, self.full = UnitReader(self.vocab), False
+        self._waiting, self._frames, self._columns, self._counted = [], 0, 0, 0
 
     def _hear(self, id: int) -> list[Event]:
         assert self._reader is not None
         self._counted += bool(self.vocab.layout.classify(np.array([id]))[0][0] >= 0)
-        codes = self._reader.push([id])
+        columns = self._reader.push([id])
+        self._columns += columns.shape[1]
+        codes = self._units.push(columns)
+        if self._max_frames is not None and self._frames + codes.shape[1] >= self._max_frames:
+            codes, self.full = codes[:, : self._max_frames - self._frames], True
         if codes.shape[1]:
             self._waiting.append(codes)
             self._frames += codes.shape[1]
@@ -154,7 +164,7 @@ class EventParser:
         return self._sound(False) if ready and (self.tok is None or self._decoder is not None) else []
 
     def _sound(self, last: bool) -> list[Event]:
-        codes = torch.cat([torch.zeros(self.vocab.num_codebooks, 0, dtype=torch.int64), *self._waiting], 1)
+        codes = torch.cat([torch.zeros(len(self.vocab.unit_sizes), 0, dtype=torch.int64), *self._waiting], 1)
         self._waiting = []
         if self.tok is None:
             return [AudioPiece(codes, None, 0, last)]
@@ -172,7 +182,7 @@ class EventParser:
         if self._reader is None:
             return []
         self._reader = None
-        self.dropped += self._counted - self._frames * self.vocab.num_codebooks
+        self.dropped += self._counted - self._columns * self.vocab.num_codebooks
         return self._sound(True)
 
     def _end_text(self) -> list[Event]:

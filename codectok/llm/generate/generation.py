@@ -89,7 +89,7 @@ def generate(
             Without, a token out of its slot costs its frame.
         num_frames: the exact length of each audio; for section patterns without end marks.
         min_frames: the least length of each audio,
-        max_frames: and the most.
+        max_frames: and the most. Where duplicates are merged, the least counts runs.
         max_new_tokens: ids at most; an audio that it cuts loses its last, incomplete frame.
         stop_after_audio: end with the first audio, not with the model's end of text.
         roles: of the markers that delimit audio, in the vocabulary.
@@ -105,6 +105,7 @@ def generate(
     if not prompt.numel():
         raise CodectokError("the prompt is empty: give at least one id, such as the start marker of audio")
     grammar: AudioGrammar | None = None
+    heard = None if vocab.transform is None else max_frames  # an id may stand for several
     if constrain:
         size = max(len(tokenizer) if tokenizer is not None else 0, vocab.end_id)
         grammar = AudioGrammar(
@@ -132,9 +133,12 @@ def generate(
         num_frames=num_frames,
         roles=roles,
         chunk_seconds=chunk_seconds,
+        max_frames=heard,
     )
     parser.prime(prompt[0].tolist())
-    return _events(model, prompt, parser, seed, dropped, {"max_new_tokens": max_new_tokens, **options})
+    return _events(
+        model, prompt, parser, seed, dropped, {"max_new_tokens": max_new_tokens, **options}, stop_after_audio
+    )
 
 
 def _events(
@@ -144,6 +148,7 @@ def _events(
     seed: int | None,
     dropped: Callable[[int], None],
     options: dict[str, Any],
+    alone: bool,
 ) -> Iterator[Event]:
     from transformers import StoppingCriteria, StoppingCriteriaList
 
@@ -175,6 +180,8 @@ def _events(
             if isinstance(ids, Exception):
                 raise ids
             yield from parser.push(ids)
+            if parser.full and alone:
+                break
         yield from parser.finish()
         dropped(parser.dropped)
     finally:

@@ -8,6 +8,7 @@ object serves any batch, beam search, left padding, a prompt that stops within a
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,6 +21,7 @@ from codectok.llm.patterns.pattern import UNKNOWN
 
 if TYPE_CHECKING:
     from codectok.llm.vocab.audio_vocab import AudioVocab
+    from codectok.transforms.unit_bpe import UnitBPE
 
 NOTHING = -1
 """No further id is allowed beside the row's."""
@@ -81,6 +83,8 @@ class AudioGrammar:
             if "separator" not in self.vocab.markers:
                 raise FormatError("this pattern marks the ends of its sections: give the id of a separator")
             object.__setattr__(self, "separator", self.vocab.markers["separator"])
+        if self._bpe is not None and self.pattern != Flatten():
+            raise FormatError("BPE ids stand one after the other: use the pattern flatten")
         if self.pattern.needs_length and not self.pattern.ends and self.num_frames is None:
             raise FormatError("the order of codes in this pattern depends on the number of frames: give num_frames")
         if self.num_frames is not None:
@@ -91,8 +95,23 @@ class AudioGrammar:
 
     @property
     def codebooks(self) -> int:
-        """K, the rows of a code matrix."""
-        return self.vocab.num_codebooks
+        """K, the rows of a code matrix: of BPE ids, of the codes that they spell."""
+        return len(self.vocab.unit_sizes) if self._bpe is not None else self.vocab.num_codebooks
+
+    @cached_property
+    def _bpe(self) -> UnitBPE | None:
+        steps = self.vocab.transform
+        return None if steps is None or steps.bpe is None else steps.units()
+
+    @cached_property
+    def _spelled(self) -> Tensor:
+        """Codes that each id spells, int64 [end_id]."""
+        counts = torch.ones(self.vocab.end_id, dtype=torch.int64)
+        if self._bpe is not None:
+            counts[torch.from_numpy(self.vocab.stream_ids(0, np.arange(self._bpe.vocab_size)))] = torch.from_numpy(
+                self._bpe.heads[1]
+            )
+        return counts
 
     @property
     def begin(self) -> int:
@@ -114,7 +133,8 @@ class AudioGrammar:
             raise FormatError(f"the model has {size} rows, the audio tokens need {self.vocab.end_id}: extend it first")
         table = np.zeros((self.codebooks + 2, size), dtype=bool)
         for k, n in enumerate(self.vocab.codebook_sizes):
-            table[k, self.vocab.stream_ids(k, np.arange(n))] = True
+            rows = k if self._bpe is None else self._bpe.heads[0]
+            table[rows, self.vocab.stream_ids(k, np.arange(n))] = True
         text = table[self.codebooks]
         text[: self.vocab.base_id if self.text_size is None else min(size, self.text_size)] = True
         text[: len(self.vocab.id_mask)] &= ~self.vocab.id_mask
@@ -129,6 +149,9 @@ class AudioGrammar:
         place = torch.arange(1, ids.shape[1] + 1, device=ids.device)
         last = (torch.stack([ids == self.begin, ids == self.end]) * place).amax(-1)  # [2, B], 0 where there is none
         spoken = ids.shape[1] - last[0]
+        if self._bpe is not None:
+            counts = self._spelled.to(ids.device)[ids.clamp(max=self.vocab.end_id - 1)]
+            spoken = (counts * (place > last[0, :, None])).sum(1)
         total = torch.full_like(spoken, UNKNOWN if self.num_frames is None else self.num_frames)
         if self.pattern.ends and self.num_frames is None:
             gone = (ids == self.separator) & (place > last[0, :, None])

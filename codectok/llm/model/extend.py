@@ -25,6 +25,8 @@ from codectok.llm.vocab.tags import Tag
 from codectok.llm.vocab.text_tokenizer import add_to, backend, check_tokenizer, next_id, special_ids
 from codectok.llm.vocab.vocab_file import FILE
 from codectok.tokenizer import Tokenizer
+from codectok.transforms.unit_bpe import UnitBPE
+from codectok.transforms.unit_transform import UnitTransform
 
 TRIAL = 4096
 """Any base id: for a look at a preset."""
@@ -59,6 +61,8 @@ def make_vocab(
     timestamps: int = 0,
     name: str = "audio",
     around: tuple[str, str] | None = None,
+    dedup: bool = False,
+    bpe: UnitBPE | None = None,
 ) -> AudioVocab:
     """The vocabulary for a text tokenizer and an audio tokenizer, from the next free id on.
 
@@ -69,6 +73,8 @@ def make_vocab(
         tok: the audio tokenizer; may be None with a preset.
         preset_name: the names and the order of a published system.
         num_codebooks: the first K of the audio tokenizer; of a preset, where it can be chosen.
+        dedup: runs of equal frames are one token; how long they are is not said.
+        bpe: the tokens are its ids; without ``num_codebooks``, of its codebooks.
         tags: task and language tokens. What follows is without a preset only, too.
         timestamps: their number.
         name: of the tokens, <|NAME_0_17|>.
@@ -82,7 +88,13 @@ def make_vocab(
     if preset_name is None:
         if tok is None:
             raise FormatError("an audio vocabulary needs an audio tokenizer or a preset: name one of them")
+        if bpe is not None and num_codebooks is None:
+            num_codebooks = len(bpe.codebook_sizes)
         sizes = tok.codebook_sizes[: tok.choose_codebooks(num_codebooks, None)]
+        steps = None
+        if dedup or bpe is not None:
+            steps = UnitTransform.of(tok.fingerprint, sizes, dedup=dedup, bpe=bpe, durations=False)
+            sizes = steps.sizes
         vocab = AudioVocab.create(
             sizes,
             next_id(tokenizer),
@@ -92,9 +104,12 @@ def make_vocab(
             around=around,
             known=special_ids(tokenizer),
             tokenizer_fingerprint=tok.fingerprint,
+            transform=steps,
         )
         _check_names(vocab, tokenizer)
         return vocab
+    if bpe is not None:
+        raise FormatError("a preset has the ids of its own system: BPE goes without one")
     if tags or timestamps or around or name != "audio":
         raise FormatError("a preset has its own names and markers: tags, timestamps and names go without one")
     known = inspect.signature(PRESETS[preset_name]).parameters if preset_name in PRESETS else {}
@@ -113,7 +128,11 @@ def make_vocab(
             f"preset {preset_name} is for codebooks of {list(needed.values())}, {tok.name} has "
             f"{list(tok.codebook_sizes)}: use the system's own audio tokenizer, or no preset"
         )
-    return dataclasses.replace(vocab, tokenizer_fingerprint=tok.fingerprint)
+    vocab = dataclasses.replace(vocab, tokenizer_fingerprint=tok.fingerprint)
+    if not dedup:
+        return vocab
+    merged = UnitTransform.of(tok.fingerprint, vocab.codebook_sizes, dedup=True, durations=False)
+    return dataclasses.replace(vocab, transform=merged)
 
 
 def _check_names(vocab: AudioVocab, tokenizer: Any) -> None:
@@ -190,6 +209,7 @@ def extend_model(
         tables=[row for name, t in after.named().items() for row in table_report(name, t, text, fresh)],
         text=probe.compare(model),
         tokenizer=None if tok is None else tok.name,
+        units=None if vocab.transform is None else str(vocab.transform),
     )
 
 
@@ -242,6 +262,8 @@ def _code_rows(vocab: AudioVocab, tok: Tokenizer | None, fresh: Tensor) -> dict[
     """Of each row of a code matrix: where its codes stand among the new ids, and their vectors."""
     if tok is None:
         raise FormatError("initialisation codebook needs an audio tokenizer: name it, or choose mean+noise")
+    if vocab.transform is not None and vocab.transform.bpe is not None:
+        raise FormatError("initialisation codebook has no vectors for BPE ids: choose mean+noise")
     place = torch.full((vocab.end_id,), -1, dtype=torch.int64)
     place[fresh] = torch.arange(len(fresh))
     found = {}

@@ -60,7 +60,7 @@ class TextFigures:
 class ExtendReport:
     """See :func:`.extend.extend_model`; ``tables`` has a line for text and for new rows of each table.
 
-    ``tokenizer`` is the name of the audio tokenizer, as it was loaded.
+    ``tokenizer`` is the name of the audio tokenizer, as it was loaded; ``units``, how its frames are merged.
     """
 
     tied: bool
@@ -74,6 +74,7 @@ class ExtendReport:
     tables: list[dict[str, Any]]
     text: TextFigures | None
     tokenizer: str | None = None
+    units: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """As plain values."""

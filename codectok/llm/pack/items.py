@@ -33,7 +33,8 @@ def check_store(store: Store, vocab: AudioVocab) -> None:
     """Check that a store's codes are this vocabulary's; of more codebooks the first are used.
 
     Raises:
-        FingerprintError: the store is of another tokenizer.
+        FingerprintError: the store is of another tokenizer, or of another BPE than the vocabulary.
+        FormatError: its duplicates are merged, and the vocabulary is of frames.
         CodeRangeError: codebooks that do not fit.
     """
     if vocab.tokenizer_fingerprint is not None and not same(vocab.tokenizer_fingerprint, store.fingerprint):
@@ -43,11 +44,25 @@ def check_store(store: Store, vocab: AudioVocab) -> None:
             wanted=vocab.tokenizer_fingerprint,
             found=store.fingerprint,
         )
-    sizes = store.info.codebook_sizes[: vocab.num_codebooks]
-    if sizes != vocab.codebook_sizes:
+    sizes = store.info.codebook_sizes[: len(vocab.unit_sizes)]
+    if sizes != vocab.unit_sizes:
         raise CodeRangeError(
             f"{store.folder} has codebooks of {list(store.info.codebook_sizes)} codes, vocabulary {vocab.name} of "
-            f"{list(vocab.codebook_sizes)}: they do not belong together"
+            f"{list(vocab.unit_sizes)}: they do not belong together"
+        )
+    held, said = store.info.unit_transform, vocab.transform
+    if held.dedup and not (said is not None and said.dedup):
+        raise FormatError(
+            f"{store.folder} has its duplicates merged, the vocabulary is of frames: extend the model with --dedup, or "
+            "undo it (codectok convert --expand)"
+        )
+    if held.bpe is not None and (said is None or held.bpe != said.bpe):
+        theirs = "not of BPE ids" if said is None or said.bpe is None else f"of BPE {said.bpe}"
+        raise FingerprintError(
+            f"{store.folder} holds ids of BPE {held.bpe}, the vocabulary is {theirs}: extend the model with --bpe "
+            f"{store.folder}, or undo it (codectok convert --no-bpe)",
+            wanted=None if said is None else said.bpe,
+            found=held.bpe,
         )
 
 
@@ -86,12 +101,12 @@ def _items(
     store: Store, vocab: AudioVocab, texts: Mapping[str, TextLine], target: Store | None, task: SequenceTask
 ) -> Iterator[tuple[TaskItem, str | None]]:
     """Items and the groups that they belong to."""
-    k, rate = vocab.num_codebooks, store.info.frame_rate
+    k, rate = len(vocab.unit_sizes), store.info.frame_rate
     codes_alone = not task.group and {"codes", "target_codes"}.issuperset(task.needs)
     for row in code_rows(store, () if codes_alone else LABELS):
         line = texts.get(row.id, NO_LINE).over(stored_line(row.labels))
-        codes = row.expanded() if task.slices else row.codes
-        answer = target[row.id].codes[:k] if target is not None and row.id in target else None
+        codes = row.expanded()
+        answer = target[row.id].expand().codes[:k] if target is not None and row.id in target else None
         yield TaskItem(row.id, codes[:k], line.text, answer, line.target_text, line.words, rate), line.group
 
 
@@ -138,7 +153,7 @@ def _content(content: Any, role: str, store: Store, vocab: AudioVocab, style: St
                 if key not in store:
                     raise FormatError(f"no audio {key!r} in the store")
                 roles = style.spoken if role == "assistant" else style.heard
-                codes = store[key].codes[: vocab.num_codebooks]
+                codes = store[key].expand().codes[: len(vocab.unit_sizes)]
                 found += [*map(Marker, roles[:1]), Audio(codes), *map(Marker, roles[1:])]
             case _:
                 raise FormatError('content must be a string or a list of {"text": ...} and {"audio": id}')

@@ -123,6 +123,7 @@ def pack_store(
         "tokenizer": store.info.tokenizer,
         "tokenizer_fingerprint": store.fingerprint,
         "vocab_fingerprint": vocab.fingerprint,
+        **({} if vocab.transform is None else {"transform": vocab.transform.to_dict()}),
         "manifest": store.info.manifest,
     }
     return write_dataset(

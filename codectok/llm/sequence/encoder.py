@@ -23,6 +23,7 @@ from codectok.llm.sequence.ragged import Sequences
 from codectok.llm.sequence.segments import Audio, AudioIds, Marker, Text, Time
 from codectok.llm.sequence.text_only import TextEncoder
 from codectok.llm.vocab.audio_vocab import AudioVocab
+from codectok.llm.vocab.unit_frames import columns_of
 from codectok.tokens import Tokens
 
 
@@ -193,6 +194,7 @@ class SequenceEncoder:
         tables = [_codes(s.codes, self.vocab) for s in segments if not isinstance(s, AudioIds) and _framed(s)]
         if not tables:
             return [self._other(s) for s in segments]
+        tables = columns_of(self.vocab, tables)
         ids = np.asarray(self.vocab.ids(np.concatenate(tables, axis=1)))
         ends = np.cumsum([0, *(table.shape[1] for table in tables)])
         if self.pattern == Flatten():
@@ -235,10 +237,10 @@ def _codes(codes: Any, vocab: AudioVocab) -> np.ndarray:
                 wanted=vocab.tokenizer_fingerprint,
                 found=codes.fingerprint,
             )
-        codes = codes.codes
+        codes = codes.codes if vocab.transform is None else codes.expand().codes
     table = codes.numpy() if isinstance(codes, Tensor) else np.asarray(codes)
-    if table.ndim != 2 or len(table) != vocab.num_codebooks:
+    if table.ndim != 2 or len(table) != len(vocab.unit_sizes):
         raise CodeRangeError(
-            f"codes of shape {list(table.shape)}: a segment is one utterance, [{vocab.num_codebooks}, T]"
+            f"codes of shape {list(table.shape)}: a segment is one utterance, [{len(vocab.unit_sizes)}, T]"
         )
     return table

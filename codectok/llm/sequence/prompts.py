@@ -41,7 +41,7 @@ def task_prompt(
     """
     chosen = task(name)
     style = chosen.style(vocab, prompt_seconds=WHOLE)
-    nothing = torch.zeros(vocab.num_codebooks, 0, dtype=torch.int64)
+    nothing = torch.zeros(len(vocab.unit_sizes), 0, dtype=torch.int64)
     following = (TaskItem("", nothing, "", nothing, ""),) if chosen.group else ()
     heard = nothing if codes is None else codes
     parts = chosen.parts(TaskItem("", heard, text, nothing, "", (), RATE, following), style, vocab)

@@ -17,6 +17,7 @@ from torch import Tensor
 from codectok.errors import CodeRangeError, FormatError
 from codectok.llm.sequence.text_only import TextEncoder
 from codectok.llm.vocab.audio_vocab import AudioVocab
+from codectok.llm.vocab.unit_frames import columns_of
 from codectok.tokens import Tokens
 
 
@@ -36,7 +37,9 @@ class Text:
 
 @dataclass(frozen=True, eq=False)
 class Audio:
-    """Codes [K, T] (or Tokens), flattened frame after frame; or [N] of one ``codebook`` alone.
+    """Codes [K, T] of frames (or Tokens), flattened frame after frame; or [N] of one ``codebook`` alone.
+
+    Where the vocabulary merges units, they are merged first.
 
     Examples:
         >>> from codectok.llm import Audio
@@ -207,6 +210,8 @@ class Prompter:
             return np.asarray(self.vocab.stream_ids(codebook, np.asarray(codes)))
         if not self.vocab.framed:
             raise FormatError(f"the streams of {self.vocab.name} have no common frame: give each with its codebook")
+        if self.vocab.transform is not None and not isinstance(codes, Tokens):
+            [codes] = columns_of(self.vocab, [np.asarray(codes)])
         ids = np.asarray(self.vocab.ids(codes))
         if ids.ndim != 2:
             raise CodeRangeError(f"codes of shape {list(ids.shape)}: a segment is one utterance, [K, T]")

@@ -11,6 +11,7 @@ from itertools import count
 from typing import Any, overload
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from codectok.errors import FingerprintError, FormatError
@@ -23,6 +24,7 @@ from codectok.llm.vocab.id_layout import Codes
 from codectok.llm.vocab.parse import parse
 from codectok.llm.vocab.tags import Mark, Tag, TimeTags
 from codectok.llm.vocab.token_names import TokenEntry
+from codectok.llm.vocab.unit_frames import UnitReader, columns_of
 from codectok.tokens import Tokens
 
 
@@ -46,6 +48,7 @@ class AudioVocab(VocabDescription):
         timestamps: timestamp tokens.
         pad_multiple: the model's rows are padded to a multiple of this.
         tokenizer_fingerprint: of the audio tokenizer whose codes these are.
+        transform: what is done to its frames first: duplicates merged, BPE. ``codebook_sizes`` are of what that gives.
 
     Raises:
         FormatError: a description that contradicts itself, or names that could be mistaken for each other.
@@ -120,6 +123,8 @@ class AudioVocab(VocabDescription):
     def ids(self, codes: Any) -> Any:
         """Token ids of codes [K, T] or [B, K, T], same shape, int64; numpy for numpy, torch for torch.
 
+        Tokens are merged first, as ``transform`` says; arrays are not.
+
         Raises:
             CodeRangeError: a code outside its codebook, or another number of rows.
             FingerprintError: Tokens of another audio tokenizer than this vocabulary's.
@@ -132,6 +137,9 @@ class AudioVocab(VocabDescription):
                     wanted=self.tokenizer_fingerprint,
                     found=codes.fingerprint,
                 )
+            if self.transform is not None:
+                [columns] = columns_of(self, [codes.expand().codes.numpy()])
+                return torch.from_numpy(self.layout.ids(columns))
             codes = codes.codes
         return self.layout.ids(codes)
 
@@ -151,7 +159,12 @@ class AudioVocab(VocabDescription):
         """Undo ``stream_ids``."""
         return self.layout.codes(ids, codebook)
 
-    def to_tokens(self, ids: Tensor | np.ndarray | Sequence[int], tok: TokenizerFacts) -> Tokens:
+    def to_tokens(
+        self,
+        ids: Tensor | np.ndarray | Sequence[int],
+        tok: TokenizerFacts,
+        durations: Sequence[int] | np.ndarray | None = None,
+    ) -> Tokens:
         """Tokens of generated ids, [L] or [1, L]: every whole frame in them, whatever text stands around.
 
         What makes no whole frame is left out; :func:`codectok.llm.parse` says how much that was.
@@ -159,6 +172,8 @@ class AudioVocab(VocabDescription):
         Args:
             ids: as a model says them, flattened frame by frame.
             tok: the audio tokenizer, for the rates; ``tok.decode`` makes sound of the result.
+            durations: frames of each run, where ``transform`` merges them; default the mean of each unit where the BPE
+                knows it, else 1.
 
         Raises:
             FingerprintError: the vocabulary is of another tokenizer.
@@ -180,7 +195,7 @@ class AudioVocab(VocabDescription):
                 wanted=self.tokenizer_fingerprint,
                 found=tok.fingerprint,
             )
-        codes, _ = parse(self, table.reshape(-1))
+        codes = UnitReader(self).push(parse(self, table.reshape(-1))[0], durations)
         return tok.tokens(codes, int(codes.shape[1] * tok.sample_rate / tok.frame_rate))
 
     def flatten(self, ids: Codes) -> Codes:

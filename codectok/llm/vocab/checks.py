@@ -7,6 +7,7 @@ from collections import Counter
 import numpy as np
 
 from codectok.errors import FormatError
+from codectok.fingerprint import same
 from codectok.llm.vocab.description import VocabDescription
 from codectok.llm.vocab.id_layout import ORDERS
 from codectok.llm.vocab.name_templates import SURROGATES, check_template
@@ -20,6 +21,7 @@ def check_vocab(vocab: VocabDescription) -> None:
         FormatError: it contradicts itself, or two tokens could be mistaken for each other.
     """
     _check_layout(vocab)
+    _check_transform(vocab)
     _check_names(vocab)
     _check_marks(vocab)
 
@@ -38,6 +40,20 @@ def _check_layout(vocab: VocabDescription) -> None:
         raise FormatError(f"slots {slots} must name the stream of each of the {k} rows, streams counted from 0")
     if vocab.shared and any(sizes[row] != sizes[slots.index(s)] for row, s in enumerate(slots)):
         raise FormatError("rows that share the ids of one stream must have codebooks of one size")
+
+
+def _check_transform(vocab: VocabDescription) -> None:
+    steps = vocab.transform
+    if steps is None:
+        return
+    if vocab.codebook_sizes != steps.sizes:
+        raise FormatError(f"units of {list(steps.sizes)} ids do not go with codebooks of {list(vocab.codebook_sizes)}")
+    if vocab.tokenizer_fingerprint is None or not same(vocab.tokenizer_fingerprint, steps.tokenizer):
+        raise FormatError("the units of this vocabulary are of another tokenizer than itself")
+    if steps.merges is not None and steps.merges.pattern == "codebook-major":
+        raise FormatError(
+            "a BPE codebook by codebook cannot be said frame after frame: train one with --pattern flatten"
+        )
 
 
 def _check_names(vocab: VocabDescription) -> None:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from codectok.llm.vocab.id_layout import Layout
 from codectok.llm.vocab.tags import Mark, TimeTags
+from codectok.transforms.unit_transform import UnitTransform
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class VocabDescription:
     timestamps: TimeTags | None = None
     pad_multiple: int = 1
     tokenizer_fingerprint: str | None = None
+    transform: UnitTransform | None = None
 
     def __post_init__(self) -> None:
         for field in ("codebook_sizes", "templates", "slots", "marks"):
@@ -42,6 +44,11 @@ class VocabDescription:
         """The arithmetic behind ``ids`` and ``codes``."""
         blocks = self.slots if self.shared else tuple(range(self.num_codebooks))
         return Layout(self.base_id, self.codebook_sizes, blocks, self.order, self.reserved)
+
+    @property
+    def unit_sizes(self) -> tuple[int, ...]:
+        """Of the audio tokenizer's codebooks, which BPE makes one of."""
+        return self.codebook_sizes if self.transform is None else self.transform.codebook_sizes
 
     @property
     def num_codebooks(self) -> int:

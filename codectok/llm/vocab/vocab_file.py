@@ -12,6 +12,9 @@ from codectok.errors import CodectokError, FormatError
 from codectok.files.atomic import atomic_path
 from codectok.llm.vocab.description import VocabDescription
 from codectok.llm.vocab.tags import Mark, TimeTags
+from codectok.transforms.bpe_file import NAME as BPE_FILE
+from codectok.transforms.unit_bpe import UnitBPE
+from codectok.transforms.unit_transform import UnitTransform
 
 FILE = "audio_vocab.json"
 FORMAT_VERSION = 1
@@ -20,8 +23,11 @@ Vocab = TypeVar("Vocab", bound=VocabDescription)
 
 def to_dict(vocab: VocabDescription) -> dict[str, Any]:
     """The description as plain JSON values."""
-    plain = json.loads(json.dumps(dataclasses.asdict(vocab)))
-    return {"format_version": FORMAT_VERSION, **plain}
+    plain = dataclasses.asdict(dataclasses.replace(vocab, transform=None))
+    del plain["transform"]  # which files of before have not, and their fingerprints neither
+    if vocab.transform is not None:
+        plain["transform"] = vocab.transform.to_dict()
+    return {"format_version": FORMAT_VERSION, **json.loads(json.dumps(plain))}
 
 
 def from_dict(kind: type[Vocab], plain: dict[str, Any]) -> Vocab:
@@ -36,6 +42,8 @@ def from_dict(kind: type[Vocab], plain: dict[str, Any]) -> Vocab:
         raise FormatError(f"audio vocabulary of format {version}, this codectok reads {FORMAT_VERSION}: update it")
     try:
         fields["marks"] = tuple(Mark(**mark) for mark in fields["marks"])
+        if fields.get("transform") is not None:
+            fields["transform"] = UnitTransform.from_dict(fields["transform"])
         fields["timestamps"] = TimeTags(**fields["timestamps"]) if fields["timestamps"] else None
         return kind(**fields)
     except CodectokError:
@@ -46,6 +54,8 @@ def from_dict(kind: type[Vocab], plain: dict[str, Any]) -> Vocab:
 
 def save(vocab: VocabDescription, folder: str | os.PathLike[str]) -> None:
     """Write the file into a folder, whole or not at all."""
+    if vocab.transform is not None and vocab.transform.bpe is not None:
+        vocab.transform.units().save(Path(folder) / BPE_FILE)
     with atomic_path(Path(folder) / FILE) as path:
         path.write_text(json.dumps(to_dict(vocab), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
@@ -61,4 +71,9 @@ def load(kind: type[Vocab], folder: str | os.PathLike[str]) -> Vocab:
         ) from error
     if not isinstance(plain, dict):
         raise FormatError(f"{path} does not describe an audio vocabulary", path=path)
-    return from_dict(kind, plain)
+    vocab = from_dict(kind, plain)
+    if vocab.transform is None or vocab.transform.bpe is None:
+        return vocab
+    if not (Path(folder) / BPE_FILE).is_file():
+        raise FormatError(f"{folder} has no {BPE_FILE}: copy the one that was written with its {FILE}", path=folder)
+    return dataclasses.replace(vocab, transform=vocab.transform.attach(UnitBPE.load(folder)))

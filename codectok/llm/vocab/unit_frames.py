@@ -1,0 +1,60 @@
+"""Between frames of codes and the columns that a vocabulary has ids for, where its units are merged (UnitTransform)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from codectok.errors import FormatError
+from codectok.llm.vocab.description import VocabDescription
+from codectok.llm.vocab.parse import FrameParser
+from codectok.transforms.unit_transform import GuessedRuns
+
+
+def columns_of(vocab: VocabDescription, frames: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Frames, int [K, T] each, as a vocabulary has ids for them: the same, or merged, [K', N].
+
+    Raises:
+        CodeRangeError: a code outside its codebook.
+    """
+    return list(frames) if vocab.transform is None else [a.columns for a in vocab.transform.apply(frames)]
+
+
+class UnitReader:
+    """The way back: columns as they are said, any number at a time, to the frames that they complete.
+
+    A model may say what spells no frames: of several codebooks, what is out of its slot is dropped with its frame, as
+    :class:`.parse.FrameParser` does.
+    """
+
+    def __init__(self, vocab: VocabDescription) -> None:
+        self._steps = vocab.transform
+        self._parser: FrameParser | None = None
+        if self._steps is not None:
+            self._runs = GuessedRuns(self._steps)
+            if self._steps.bpe is not None:
+                self._parser = FrameParser(VocabDescription("symbols", self._steps.codebook_sizes, 0))
+
+    def push(self, columns: Tensor, durations: Sequence[int] | np.ndarray | None = None) -> Tensor:
+        """Frames int64 [K, T] of columns int64 [K', N].
+
+        Args:
+            columns: that follow those pushed before.
+            durations: frames of each run that they spell; default guessed.
+
+        Raises:
+            FormatError: durations of another number of runs.
+        """
+        if self._steps is None:
+            return columns
+        codes = columns.numpy()
+        if self._parser is not None:
+            codes = self._parser.push(self._steps.units().decode_ids([codes[0]])[0]).numpy()
+        if durations is not None and self._steps.dedup:
+            if len(durations) != codes.shape[1]:
+                raise FormatError(f"the ids spell {codes.shape[1]} runs, {len(durations)} durations were given")
+            return torch.from_numpy(np.repeat(codes, np.asarray(durations), axis=1))
+        return torch.from_numpy(self._runs.push(codes) if self._steps.dedup else codes)
