@@ -29,7 +29,7 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", PAGE, flags=re.S)
 
 
-SMALL, LISTEN, LONG = blocks("sh")
+SMALL, LISTEN, LONG, MERGED = blocks("sh")
 
 
 def commands(block: str, **variables: str) -> list[list[str]]:
@@ -107,6 +107,23 @@ def test_it_hears_and_speaks(small: Path, capsys: pytest.CaptureFixture[str]) ->
     assert float(own[-1]) >= 75  # without error, %
     assert float(other[1]) > 60
     assert float(other[-1]) == 0
+
+
+def test_merged_units_speak(small: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said = [run(words, capsys) for words in commands(MERGED)]
+    seconds = float(re.findall(r"wrote tiny/bpe-said.wav, ([\d.]+) s", said[-1])[0])
+    assert 2 < seconds < 7
+    import codectok
+    from codectok.llm.vocab.audio_vocab import AudioVocab
+    from codectok.store import open_store
+
+    vocab, tok = AudioVocab.load("tiny/bpe-model"), codectok.load("units")
+    assert vocab == AudioVocab.load("tiny/bpe-extended")
+    for _, tokens in open_store("tiny/merged"):
+        ids = vocab.flatten(vocab.ids(tokens))
+        assert len(ids) < tokens.codes.shape[1] < tokens.num_frames
+        assert tokens.durations is not None
+        assert vocab.to_tokens(ids, tok, tokens.durations.numpy()).codes.equal(tokens.expand().codes)
 
 
 def test_python_runs(small: Path, capsys: pytest.CaptureFixture[str]) -> None:
