@@ -92,9 +92,16 @@ def pack(
     from codectok.llm.pack.dataset import PackOptions
     from codectok.llm.pack.pack_store import PackJob, pack_store
     from codectok.llm.sequence.interleave import read_ratio
+    from codectok.llm.vocab.audio_vocab import AudioVocab
     from codectok.store import open_store
 
-    opened = open_store(store)
+    opened, vocab = open_store(store), AudioVocab.load(model)
+    if opened.info.options.dedup and (vocab.transform is None or not vocab.transform.dedup):
+        click.echo(
+            f"{store} has its duplicates merged, {model} says frames: they are undone; to say them merged, extend the "
+            "model with --dedup",
+            err=True,
+        )
     job = PackJob(
         task=task_name,
         pattern=pattern,

@@ -34,7 +34,6 @@ def check_store(store: Store, vocab: AudioVocab) -> None:
 
     Raises:
         FingerprintError: the store is of another tokenizer, or of another BPE than the vocabulary.
-        FormatError: its duplicates are merged, and the vocabulary is of frames.
         CodeRangeError: codebooks that do not fit.
     """
     if vocab.tokenizer_fingerprint is not None and not same(vocab.tokenizer_fingerprint, store.fingerprint):
@@ -51,11 +50,6 @@ def check_store(store: Store, vocab: AudioVocab) -> None:
             f"{list(vocab.unit_sizes)}: they do not belong together"
         )
     held, said = store.info.unit_transform, vocab.transform
-    if held.dedup and not (said is not None and said.dedup):
-        raise FormatError(
-            f"{store.folder} has its duplicates merged, the vocabulary is of frames: extend the model with --dedup, or "
-            "undo it (codectok convert --expand)"
-        )
     if held.bpe is not None and (said is None or held.bpe != said.bpe):
         theirs = "not of BPE ids" if said is None or said.bpe is None else f"of BPE {said.bpe}"
         raise FingerprintError(
