@@ -98,8 +98,8 @@ def pack(
     opened, vocab = open_store(store), AudioVocab.load(model)
     if opened.info.options.dedup and (vocab.transform is None or not vocab.transform.dedup):
         click.echo(
-            f"{store} has its duplicates merged, {model} says frames: they are undone; to say them merged, extend the "
-            "model with --dedup",
+            f"{store} has its duplicates merged, {model} says frames: they are undone; a model of codectok llm "
+            "extend --dedup says them merged",
             err=True,
         )
     job = PackJob(

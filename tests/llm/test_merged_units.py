@@ -205,7 +205,7 @@ def test_runs_are_undone_for_a_model_of_frames(work: Path, tmp_path: Path) -> No
     pack = ["llm", "pack", work / "s-units-runs", "-o", tmp_path / "d", "--model", tmp_path / "plain"]
     said = run(*pack, "--task", "speech")
     assert said.exit_code == 0
-    assert said.stderr.count("they are undone; to say them merged, extend the model with --dedup") == 1
+    assert said.stderr.count("they are undone; a model of codectok llm extend --dedup says them merged") == 1
     vocab, tok = AudioVocab.load(tmp_path / "plain"), codectok.load("units")
     ids = packed(tmp_path / "d")
     for key, tokens in open_store(work / "s-units-runs"):
