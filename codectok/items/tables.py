@@ -34,7 +34,6 @@ def table_rows(source: Path, needed: Collection[str] = ()) -> Iterator[tuple[int
     separator = "\t" if unquoted else separator_of(first_line(source))
     csv.field_size_limit(MAX_CELL)
     with open_text(source, newline="") as file:
-        quoting = csv.QUOTE_NONE if unquoted else csv.QUOTE_MINIMAL
         lines = bounded_lines(file, source)
         rows = csv.reader(lines, delimiter=separator, quoting=csv.QUOTE_NONE if unquoted else csv.QUOTE_MINIMAL)
         try:

@@ -30,20 +30,21 @@ class Json:
             copy = folder / str(number)
             shutil.copytree(source, copy)
             self.places.append((copy, file, (copy / file).read_text(), use))
-        self.at = 0
+        self.at: int | None = None
 
     def change(self, rng: random.Random) -> None:
         """A mutant of one of the files; the one before is put back."""
-        folder, file, text, _ = self.places[self.at]
-        (folder / file).write_text(text)
+        if self.at is not None:
+            folder, file, text, _ = self.places[self.at]
+            (folder / file).write_text(text)
         self.at = rng.randrange(len(self.places))
         folder, file, text, _ = self.places[self.at]
         (folder / file).write_text(mutant(json.loads(text), rng))
 
     def use(self) -> None:
-        """The folder of that file."""
-        folder, _, _, use = self.places[self.at]
-        use(folder)
+        """The folder of that file; before there is a mutant, all folders."""
+        for folder, _, _, use in self.places if self.at is None else [self.places[self.at]]:
+            use(folder)
 
 
 def opened(folder: Path) -> None:

@@ -207,11 +207,11 @@ def test_other_added_tokens_keep_their_ids(kind: str) -> None:
     from transformers import AddedToken
 
     tokenizer = text_tokenizer(kind)
-    tokenizer.add_tokens([AddedToken("<tool_call>", normalized=False)])
+    tokenizer.add_tokens([AddedToken("⟦call⟧", normalized=False)])
     vocab = AudioVocab.create((8,), next_id(tokenizer))
     add_to(tokenizer, vocab)
-    tokenizer.add_tokens([AddedToken("<later>", normalized=False)])
-    ids = TextEncoder(tokenizer, vocab)("<tool_call><|audio_0_1|><later>").tolist()
+    tokenizer.add_tokens([AddedToken("⟦later⟧", normalized=False)])
+    ids = TextEncoder(tokenizer, vocab)("⟦call⟧<|audio_0_1|>⟦later⟧").tolist()
     assert ids[0] == vocab.base_id - 1
     assert ids[-1] == vocab.end_id
     assert not vocab.owns(np.array(ids)).any()

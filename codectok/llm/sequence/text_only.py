@@ -10,8 +10,9 @@ there; every id is checked all the same.
 from __future__ import annotations
 
 import json
+import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -24,9 +25,15 @@ from codectok.llm.vocab.text_tokenizer import backend, check_tokenizer
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
+_MARK = re.compile(r"<(?!0x[0-9A-F]{2}>)[^\s<>]{1,100}>|\[/?[^\s\[\]]{1,100}\]")
+"""Added tokens of this form stand for roles, turns and calls, also where nobody flagged them as special (``<think>``,
+``<start_of_turn>``, ``[INST]``); without them the same letters are text. Runs of blanks and words are no marks."""
+_ENDS = re.compile(r"<\|\S{1,100}\|>|</?s>|<(bos|eos|pad)>|\[(CLS|SEP|PAD|BOS|EOS)\]")
+"""What begins, ends or fills a sequence, by its name, in whatever part of the vocabulary it stands."""
+
 
 class TextEncoder:
-    """Text to ids, of which none is of the audio vocabulary, and none a special token unless ``allow_special``.
+    """Text to ids, of which none is of the audio vocabulary, and none a control token unless ``allow_special``.
 
     Args:
         tokenizer: a fast Hugging Face tokenizer, or a ``tokenizers.Tokenizer``, with the audio tokens added.
@@ -44,10 +51,16 @@ class TextEncoder:
         known = inner.get_vocab(with_added_tokens=True).values()
         self._forbidden = np.zeros(max(vocab.end_id, max(known, default=0) + 1), dtype=bool)
         self._forbidden[: vocab.end_id] = vocab.id_mask
-        if not allow_special:
-            self._forbidden[[id for id, token in added.items() if token.special] or slice(0)] = True
         spec = json.loads(inner.to_str())
-        if (unknown := _unknown_id(spec["model"])) is not None and not vocab.owns(np.array(unknown)):
+        unknown = _unknown_id(spec["model"])
+        if not allow_special:
+            roles = _roles(tokenizer)
+            marks = {id for id, token in added.items() if token.special or _MARK.fullmatch(token.content)}
+            marks |= {id for piece, id in _pieces(spec["model"]) if _ENDS.fullmatch(piece)}
+            self._forbidden[sorted(marks | roles)] = True
+            if unknown is not None and (unknown in roles or _ENDS.fullmatch(inner.id_to_token(unknown) or "")):
+                unknown = None  # a letter that the model lacks must not end the text: such text is refused
+        if unknown is not None and not vocab.owns(np.array(unknown)):
             self._forbidden[unknown] = False  # what any letter the model lacks becomes: it says nothing
         self._spec = _without(spec, self._forbidden)
         self._first = _build(self._spec)
@@ -96,11 +109,26 @@ def _without(spec: dict[str, Any], forbidden: np.ndarray) -> dict[str, Any]:
                 piece[0] = _unsayable(id)
         return spec
     hidden = {piece: id for piece, id in model["vocab"].items() if forbidden[id]}
-    model["vocab"] = {_unsayable(id) if piece in hidden else piece: id for piece, id in model["vocab"].items()}
+    names = {piece: _unsayable(id) for piece, id in hidden.items()}
+    model["vocab"] = {names.get(piece, piece): id for piece, id in model["vocab"].items()}
+    if model.get("unk_token") in names:
+        model["unk_token"] = names[model["unk_token"]]  # found in what text gave, and refused
     if hidden and "merges" in model:
         pairs = [tuple(merge) if isinstance(merge, list) else tuple(merge.split(" ")) for merge in model["merges"]]
         model["merges"] = [list(pair) for pair in pairs if not {*pair, "".join(pair)} & hidden.keys()]
     return spec
+
+
+def _roles(tokenizer: Any) -> set[int]:
+    """Ids that a Hugging Face tokenizer gives a role in a sequence, whether they are flagged as special or not."""
+    found = (getattr(tokenizer, f"{role}_token_id", None) for role in ("bos", "eos", "sep", "cls", "mask"))
+    return {id for id in found if isinstance(id, int)}
+
+
+def _pieces(model: dict[str, Any]) -> Iterable[tuple[str, int]]:
+    """The pieces of a model's own vocabulary."""
+    vocab = model["vocab"]
+    return vocab.items() if isinstance(vocab, dict) else ((piece[0], id) for id, piece in enumerate(vocab))
 
 
 def _unknown_id(model: dict[str, Any]) -> int | None:

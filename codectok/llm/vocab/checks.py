@@ -30,6 +30,9 @@ def _check_layout(vocab: VocabDescription) -> None:
     sizes, slots, k = vocab.codebook_sizes, vocab.slots, vocab.num_codebooks
     if not sizes or any(not isinstance(n, int) or n < 1 for n in sizes):
         raise FormatError(f"codebook sizes {sizes} must be whole numbers, 1 or more")
+    numbers = (vocab.base_id, vocab.reserved, vocab.pad_multiple, vocab.first_number)
+    if not all(isinstance(n, int) for n in numbers):
+        raise FormatError("base_id, reserved, pad_multiple and first_number must be whole numbers")
     if vocab.base_id < 0 or vocab.reserved < 0 or vocab.pad_multiple < 1 or vocab.first_number < 0:
         raise FormatError("base_id, reserved and first_number must be 0 or more, pad_multiple 1 or more")
     if vocab.order not in ORDERS:
