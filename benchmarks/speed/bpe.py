@@ -98,12 +98,20 @@ def measure(calls: dict[str, Encode], units: int, repeats: int) -> list[dict[str
 @click.option("--units", default=2_000_000, show_default=True, help="How many to make up.")
 @click.option("--symbols", default=500, show_default=True, help="Codes of the made-up codebook.")
 @click.option("--vocab-size", default=6000, show_default=True)
+@click.option("--one", is_flag=True, help="Train on all of them as one sequence, and stop there.")
 @click.option("--repeats", default=5, show_default=True)
 @click.option("--quick", is_flag=True, help="300,000 units, 2 repeats.")
 @json_option
 @handle_errors
 def main(
-    tokens: Path | None, units: int, symbols: int, vocab_size: int, repeats: int, quick: bool, json_file: Path | None
+    tokens: Path | None,
+    units: int,
+    symbols: int,
+    vocab_size: int,
+    one: bool,
+    repeats: int,
+    quick: bool,
+    json_file: Path | None,
 ) -> None:
     """See the module."""
     from kmeans_units.bpe import train_merges
@@ -112,9 +120,16 @@ def main(
         units, repeats = 300_000, 2
     rng = np.random.default_rng(0)
     sequences, symbols = stored(tokens) if tokens else (unit_like(symbols, units, rng), symbols)
+    if one:
+        sequences = [np.concatenate(sequences)]
     started = time.process_time()
     merges = train_merges(sequences, symbols, vocab_size)
     trained = time.process_time() - started
+    if one:
+        rows: list[dict[str, Any]] = [{"units": len(sequences[0]), "vocabulary": vocab_size, "trained in, s": trained}]
+        print_table("all units in one sequence, seconds of CPU", rows)
+        keep({"rows": rows}, json_file)
+        return
     bpe = UnitBPE((symbols,), merges, tokenizer_fingerprint="")
     texts = [to_text(s) for s in sequences]
     ids = bpe.encode_ids(sequences)

@@ -123,8 +123,16 @@ class Store:
         Raises:
             FormatError: the shard is missing or damaged.
         """
+        return _or_damaged(self._shard_file(shard), read_rows(self.info, self.read_ids(shard)))
+
+    def read_ids(self, shard: int) -> Iterator[Row]:
+        """The same as it is written: where the store holds BPE ids, their ``codes`` are these.
+
+        Raises:
+            FormatError: the shard is missing or damaged.
+        """
         path = self._shard_file(shard)
-        return _or_damaged(path, read_rows(self.info, self.format.read_shard(path, stored_info(self.info))))
+        return _or_damaged(path, self.format.read_shard(path, stored_info(self.info)))
 
     def index(self) -> Iterator[IndexRow]:
         """Yield the lines of the index, in manifest order.

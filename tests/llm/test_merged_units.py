@@ -216,9 +216,13 @@ def test_frames_are_merged_while_they_are_packed(work: Path, tmp_path: Path) -> 
     """A store of plain codes, packed for a model of merged ones: the same dataset as of a store of merged ones."""
     args = ["--model", work / "m-flat", "--task", "speech"]
     done("llm", "pack", work / "f-flat", "-o", tmp_path / "d", *args)
-    ours, theirs = packed(tmp_path / "d"), packed(work / "d-flat")
-    assert ours.keys() == theirs.keys()
-    assert all(np.array_equal(ours[key], theirs[key]) for key in ours)
+    done("convert", work / "s-flat", "-o", tmp_path / "lines", "--format", "jsonl")
+    done("llm", "pack", tmp_path / "lines", "-o", tmp_path / "e", *args)
+    theirs = packed(work / "d-flat")
+    for dataset in ("d", "e"):
+        ours = packed(tmp_path / dataset)
+        assert ours.keys() == theirs.keys()
+        assert all(np.array_equal(ours[key], theirs[key]) for key in ours)
 
 
 def test_a_model_folder_needs_its_own_bpe(work: Path, tmp_path: Path) -> None:

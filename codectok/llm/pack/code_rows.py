@@ -40,20 +40,23 @@ class CodeRow(NamedTuple):
         return self.codes if self.durations is None else np.repeat(self.codes, self.durations, axis=1)
 
 
-def code_rows(store: Store, labels: Collection[str] = ()) -> Iterator[CodeRow]:
+def code_rows(store: Store, labels: Collection[str] = (), *, ids: bool = False) -> Iterator[CodeRow]:
     """All utterances in the store's order. Codes are not compared with the codebook sizes: ``AudioVocab.ids`` does.
 
     Args:
         store: of any format.
         labels: names of those that rows shall have, where the store has them; others are not even read from parquet.
+        ids: of a store of BPE ids, give these as codes [1, N], without durations.
 
     Raises:
         FormatError: a shard is missing or damaged.
     """
-    if store.info.format != "parquet" or store.info.transform is not None:
-        for row in store:
+    merged = store.info.transform is not None
+    if store.info.format != "parquet" or (merged and not ids):
+        rows = (row for n in range(store.num_shards) for row in store.read_ids(n)) if merged and ids else iter(store)
+        for row in rows:
             key, tokens = row
-            runs = None if tokens.durations is None else tokens.durations.numpy()
+            runs = None if tokens.durations is None or (merged and ids) else tokens.durations.numpy()
             yield CodeRow(key, tokens.codes.numpy(), runs, {n: v for n, v in row.labels.items() if n in labels})
         return
     for shard in range(store.num_shards):
@@ -73,7 +76,12 @@ def _parquet(store: Store, path: Path, wanted: Collection[str]) -> Iterator[Code
                 raise FormatError(f"{path} was made by tokenizer {found}, its store by {store.fingerprint}", path=path)
             own = [] if labels is None else labels.columns(COLUMNS).values()
             for batch in file.iter_batches(batch_size=ROWS, columns=["id", "codes", "durations", *own]):
-                yield from _batch(batch, len(store.info.codebook_sizes), labels)
+                if store.info.transform is None:
+                    yield from _batch(batch, len(store.info.codebook_sizes), labels)
+                else:
+                    nothing = pa.nulls(batch.num_rows, pa.list_(pa.int32()))
+                    bare = batch.set_column(batch.schema.get_field_index("durations"), "durations", nothing)
+                    yield from _batch(bare, 1, labels)
     except CodectokError:
         raise
     except (pa.ArrowException, KeyError, OSError, ValueError) as e:

@@ -16,6 +16,7 @@ from codectok.llm.sequence.task_table import SequenceTask
 from codectok.llm.sequence.tasks import Style, TaskItem
 from codectok.llm.sequence.turns import chat_parts
 from codectok.llm.vocab.audio_vocab import AudioVocab
+from codectok.llm.vocab.unit_frames import Columns
 from codectok.store.reader import Store
 
 NO_LINE = TextLine()
@@ -97,9 +98,10 @@ def _items(
     """Items and the groups that they belong to."""
     k, rate = len(vocab.unit_sizes), store.info.frame_rate
     codes_alone = not task.group and {"codes", "target_codes"}.issuperset(task.needs)
-    for row in code_rows(store, () if codes_alone else LABELS):
+    merged = store.info.transform is not None and not task.slices  # the vocabulary's own, by check_store
+    for row in code_rows(store, () if codes_alone else LABELS, ids=merged):
         line = texts.get(row.id, NO_LINE).over(stored_line(row.labels))
-        codes = row.expanded()
+        codes = row.codes.view(Columns) if merged else row.expanded()
         answer = target[row.id].expand().codes[:k] if target is not None and row.id in target else None
         yield TaskItem(row.id, codes[:k], line.text, answer, line.target_text, line.words, rate), line.group
 

@@ -14,13 +14,20 @@ from codectok.llm.vocab.parse import FrameParser
 from codectok.transforms.unit_transform import GuessedRuns
 
 
+class Columns(np.ndarray):
+    """An array [K', N] of what frames were merged into already, such as the ids that a store holds."""
+
+
 def columns_of(vocab: VocabDescription, frames: Sequence[np.ndarray]) -> list[np.ndarray]:
     """Frames, int [K, T] each, as a vocabulary has ids for them: the same, or merged, [K', N].
 
     Raises:
         CodeRangeError: a code outside its codebook.
     """
-    return list(frames) if vocab.transform is None else [a.columns for a in vocab.transform.apply(frames)]
+    if vocab.transform is None:
+        return list(frames)
+    merged = iter(vocab.transform.apply([f for f in frames if not isinstance(f, Columns)]))
+    return [f if isinstance(f, Columns) else next(merged).columns for f in frames]
 
 
 class UnitReader:
