@@ -89,6 +89,14 @@ def small(place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFi
     return place
 
 
+def test_the_whole_walk_is_short() -> None:
+    """From clips to sound in under 20 lines: tokens, a model for them, three tasks, training, generation."""
+    lines = (SMALL + LISTEN).splitlines()
+    assert len(lines) < 20
+    tasks = re.findall(r"--task (\w+) --", SMALL)
+    assert tasks == ["asr", "tts", "interleaved"]
+
+
 def test_it_hears_and_speaks(small: Path, capsys: pytest.CaptureFixture[str]) -> None:
     listen, speak, again, score = commands(LISTEN)
     assert CLIP in listen
@@ -97,7 +105,8 @@ def test_it_hears_and_speaks(small: Path, capsys: pytest.CaptureFixture[str]) ->
     samples, rate = soundfile.read(small / "tiny/said.wav")
     assert rate == 16000
     assert seconds == pytest.approx(len(samples) / rate, abs=0.01)
-    assert 3 < seconds < 6  # the recording has 4.3 s; 8 s is where speech is cut
+    recording = soundfile.info(CLIP)  # 4.3 s; 8 s is where speech is cut
+    assert abs(len(samples) - recording.frames) <= 320  # a frame of units
     assert abs(samples).max() > 0.01
     edits = word_edits(WORDS, run(again, capsys))
     assert edits.total <= edits.length / 2
