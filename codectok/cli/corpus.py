@@ -1,4 +1,4 @@
-"""``codectok corpus``: manifests of known corpora, and of the pieces of long recordings."""
+"""``codectok corpus``: manifests of known corpora, of the pieces of long recordings, of the times of words."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from codectok.cli.lazy import LazyGroup
 
 COMMANDS = {
     "prepare": (f"{__name__}:prepare", "Write manifests of a known corpus from its layout on disk."),
+    "align": (f"{__name__}:align", "Find the times of words, by a CTC model."),
     "segment": (f"{__name__}:segment", "Cut long recordings into pieces, as a manifest."),
 }
 
 
 @click.group(cls=LazyGroup, table=COMMANDS)
 def corpus() -> None:
-    """Make manifests that tokenize reads: of known corpora, or of pieces of long recordings."""
+    """Make manifests that tokenize reads: of known corpora, of pieces of long recordings, with the times of words."""
 
 
 @command()
@@ -110,3 +111,37 @@ def segment(corpus: Path, output: Path, max_seconds: float, vad: bool, as_json: 
     else:
         print_table(f"wrote {output}", [figures])
     finish(cuts.pieces, len(cuts.failed))
+
+
+@command()
+@click.argument("corpus", type=click.Path(path_type=Path))
+@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Manifest, .jsonl.")
+@click.option("--model", required=True, metavar="W", help="Folder or hub id of a CTC model that writes letters.")
+@click.option("--device", default="cpu", show_default=True, help="Torch device of the model.")
+@click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
+@handle_errors
+def align(corpus: Path, output: Path, model: str, device: str, as_json: bool) -> None:
+    """Find when each word of CORPUS, a manifest with texts, is said: the manifest with a column `words`.
+
+    CTC forced alignment. `llm pack --text OUTPUT` interleaves by these words, and writes their times.
+
+    \b
+    Examples:
+      codectok corpus align train.csv -o words.jsonl --model facebook/wav2vec2-base-960h
+    """
+    from codectok.corpus.align import CtcAligner, align_corpus
+    from codectok.items.corpus import read_corpus
+    from codectok.opening import check_device
+
+    check_device(device)
+    items = read_corpus(corpus)
+    with progress(None, "aligning") as bar:
+        made = align_corpus(items, output, CtcAligner(model, device), bar.advance)
+    for key, reason in made.failed:
+        click.echo(f"failed: {key}: {reason}", err=True)
+    figures = {"clips": made.items, "failed": len(made.failed), "words": made.words, "hours": made.seconds / 3600}
+    if as_json:
+        print_json({"output": str(output), **figures})
+    else:
+        print_table(f"wrote {output}", [figures])
+    finish(made.items, len(made.failed))

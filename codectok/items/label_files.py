@@ -15,6 +15,7 @@ from codectok.items.lines import make_item, numbered_lines
 from codectok.items.readers import root_of
 from codectok.items.readers.kinds import kind_of
 from codectok.items.tables import table_rows
+from codectok.items.word_times import aligned_items, is_alignment
 
 _KALDI = {"text": "text", "utt2spk": "speaker", "utt2lang": "language"}
 
@@ -24,7 +25,8 @@ def labelled_items(path: str | os.PathLike[str]) -> Iterator[tuple[int, Item]]:
 
     Ids are those that a store of the manifest has, and each comes once. A table or JSONL may give ids alone, without
     audio files. A .txt is read as Kaldi's ``text``, an id and the words, and so is a file called text, utt2spk or
-    utt2lang. What else :func:`codectok.items.corpus.read_corpus` reads is read here too.
+    utt2lang. A CTM, a TextGrid, and a folder of TextGrids or of MFA's tables give words with their times. What else
+    :func:`codectok.items.corpus.read_corpus` reads is read here too.
 
     Raises:
         CodectokError: there is no such file or folder.
@@ -46,6 +48,9 @@ def read_labels(path: str | os.PathLike[str]) -> dict[str, Item]:
 
 
 def _items(source: Path) -> Iterator[tuple[int, Item]]:
+    if source.exists() and is_alignment(source):
+        yield from aligned_items(source)
+        return
     if source.is_file():
         name = _KALDI.get(source.name.removesuffix(".gz")) or ("text" if _is_text(source) else None)
         if name is not None:

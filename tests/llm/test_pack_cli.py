@@ -147,7 +147,7 @@ def test_same_bytes_each_time_and_for_every_store_format(home: Path, tmp_path: P
         out = tmp_path / f"out{i}"
         assert run(Path("/"), out, "--task", "speech", "--model", str(home / "model"), store=str(store)).exit_code == 0
         files = sorted(p for p in out.rglob("*") if p.is_file())
-        assert len(files) == 4
+        assert len(files) == 5
         digests.add(hashlib.sha256(b"".join(p.read_bytes() for p in files)).hexdigest())
     assert len(digests) == 1
 

@@ -4,6 +4,7 @@
     DATASET/dataset_info.json                   features and counts, as ``datasets`` writes them
     DATASET/pack.json                           vocabulary, task, pattern, options, counts
     DATASET/dropped.jsonl                       items that are in no row, and why
+    DATASET/README.md                           counts, hours, tokens a second, share of text
 
 ``load_dataset(DATASET)``, ``load_dataset("parquet", data_files="DATASET/data/*.parquet")`` and any parquet reader.
 """
@@ -24,6 +25,8 @@ import numpy as np
 
 from codectok.errors import CodectokError, FormatError
 from codectok.llm.model.folder import new_folder
+from codectok.llm.pack.card import FILE as CARD
+from codectok.llm.pack.card import Kinds, card
 from codectok.llm.pack.items import Made
 from codectok.llm.pack.packing import longest_stretch, pack
 from codectok.llm.pack.row_files import RowWriter
@@ -117,7 +120,7 @@ def write_dataset(
         FormatError: ``out`` exists, or not one item could be packed.
     """
     begun = time.perf_counter()
-    report = PackReport()
+    report, kinds = PackReport(), Kinds()
     weighted = weighted or encoder.weights is not None
     with new_folder(out, overwrite, mark="pack.json") as folder:
         with (
@@ -138,6 +141,7 @@ def write_dataset(
                 report.cut += len(rows.sequences) - len(set(rows.sequences))
                 report.rows += len(rows)
                 report.tokens += len(rows.ids)
+                kinds.add(encoder.vocab, rows.ids)
                 said = rows.labels != IGNORE
                 report.labels += int(said.sum())
                 report.weight += float(said.sum() if rows.weights is None else rows.weights.sum(dtype=np.float64))
@@ -146,6 +150,7 @@ def write_dataset(
                 raise FormatError(f"nothing to pack: {report.num_dropped} items were left out, the first: {first}")
         report.fill = report.tokens / (report.rows * options.length)
         _describe(folder, encoder, options, about, report, writer)
+        (folder / CARD).write_text(card(kinds, asdict(report), encoder.vocab, about), encoding="utf-8")
         report.seconds = time.perf_counter() - begun
         report.tokens_per_second = report.tokens / report.seconds
     return report

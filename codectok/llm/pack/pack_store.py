@@ -122,6 +122,7 @@ def pack_store(
         "codebook_weights": None if encoder.weights is None else encoder.weights.tolist(),
         "tokenizer": store.info.tokenizer,
         "tokenizer_fingerprint": store.fingerprint,
+        "frame_rate": str(store.info.frame_rate),
         "vocab_fingerprint": vocab.fingerprint,
         **({} if vocab.transform is None else {"transform": vocab.transform.to_dict()}),
         "manifest": store.info.manifest,

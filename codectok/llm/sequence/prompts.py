@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from codectok.errors import FormatError
-from codectok.llm.sequence.interleave import Mixed
+from codectok.llm.sequence.interleave import Mixed, Word
 from codectok.llm.sequence.segments import Audio, Marker, Segment, Text
 from codectok.llm.sequence.task_table import task
 from codectok.llm.sequence.tasks import TaskItem
@@ -44,7 +44,8 @@ def task_prompt(
     nothing = torch.zeros(len(vocab.unit_sizes), 0, dtype=torch.int64)
     following = (TaskItem("", nothing, "", nothing, ""),) if chosen.group else ()
     heard = nothing if codes is None else codes
-    parts = chosen.parts(TaskItem("", heard, text, nothing, "", (), RATE, following), style, vocab)
+    words = (Word("", 0.0, 0.0),) if "words" in chosen.needs else ()
+    parts = chosen.parts(TaskItem("", heard, text, nothing, "", words, RATE, following), style, vocab)
     given: list[Segment] = [part.segment for part in takewhile(lambda part: not part.predict, parts)]
     said = [part.segment for part in parts[len(given) :]]
     reads = any(isinstance(s, Text) for s in given[len(style.cue) :])

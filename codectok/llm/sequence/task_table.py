@@ -87,6 +87,10 @@ INTERLEAVED = SequenceTask("interleaved", tasks.interleaved, ("text", "codes"), 
 """Text and frames of its speech in turn."""
 ASR_TASK = SequenceTask("asr", tasks.speech_to_text, ("codes", "text"), ASR, "Transcribe the speech:\n")
 """What is said, asked for by a cue."""
+ASR_TIMES = SequenceTask(
+    "asr-times", tasks.timed_text, ("codes", "words"), (), "Transcribe the speech with the time of each word:\n"
+)
+"""What is said, each word after its time."""
 TTS_TASK = SequenceTask("tts", tasks.text_to_speech, ("text", "codes"), TTS, "Say the text:\n")
 """A text, to be said, asked for by a cue."""
 SPEECH_CONTINUATION = SequenceTask("speech-continuation", tasks.speech_continuation, ("codes",), slices=True)

@@ -16,7 +16,7 @@ from codectok.errors import FormatError
 from codectok.llm.sequence.captions import caption_parts
 from codectok.llm.sequence.interleave import Mixed, Word, interleave_by_words
 from codectok.llm.sequence.loss_labels import Part, given, said
-from codectok.llm.sequence.segments import Audio, Marker, Segment, Text
+from codectok.llm.sequence.segments import Audio, Marker, Segment, Text, Time
 from codectok.llm.vocab.audio_vocab import AudioVocab
 
 
@@ -58,7 +58,7 @@ class Style:
         ratio: text tokens and frames at a time, for ``interleaved`` without words; such sequences have no markers.
         seed: of what a task draws.
         prompt_seconds: of speech given, for ``speech-continuation``; None is half of it.
-        time_weight: of time tokens in the loss, for ``caption``.
+        time_weight: of time tokens in the loss, for ``caption`` and ``asr-times``.
     """
 
     cue: tuple[Segment, ...] = ()
@@ -164,6 +164,26 @@ def caption(item: TaskItem, style: Style, vocab: AudioVocab) -> list[Part]:
         raise FormatError(f"vocabulary {vocab.name} has no timestamps: extend the model with --timestamps")
     written = caption_parts(item.target_text or "", vocab.timestamps, style.time_weight)
     return [*given(*style.cue), *_speech(item.codes, style.heard, False), *written]
+
+
+def timed_text(item: TaskItem, style: Style, vocab: AudioVocab) -> list[Part]:
+    """Speech given, its words said, each after the time token of its onset; the end of the last word ends it.
+
+    Raises:
+        FormatError: no word times, or a vocabulary without timestamps that reach them.
+    """
+    if vocab.timestamps is None:
+        raise FormatError(f"vocabulary {vocab.name} has no timestamps: extend the model with --timestamps")
+    if not item.words:
+        raise FormatError("no word times")
+    last = (vocab.timestamps.count - 1) / vocab.timestamps.per_second
+    if item.words[-1].end > last:
+        raise FormatError(f"words end at {item.words[-1].end:g} s, timestamps at {last:g} s")
+    spoken: list[Part] = []
+    for word in item.words:
+        spoken += [Part(Time(word.start), True, style.time_weight), *said(Text(f" {word.text}"))]
+    spoken.append(Part(Time(item.words[-1].end), True, style.time_weight))
+    return [*given(*style.cue), *_speech(item.codes, style.heard, False), *spoken]
 
 
 def repetition(item: TaskItem, style: Style, vocab: AudioVocab) -> list[Part]:
