@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 PACKAGES = ("codectok", "train_codec", "kmeans_units", "benchmarks")
 EXTRAS = {
-    "codectok": {"units", "llm", "train", "bench", "scale"},
+    "codectok": {"units", "llm", "train", "bench", "scale", "torchaudio"},
     "train_codec": {"train", "units"},
     "kmeans_units": {"units", "bench"},
     "benchmarks": {"bench", "llm", "units", "dev"},
