@@ -151,9 +151,8 @@ def read_textgrid(path: Path) -> dict[str, list[Timed]]:
 
 
 def _number(token: str | float) -> float:
-    if isinstance(token, str):
-        raise TypeError(token)
-    return token
+    """NaN where a text stands: no count, and no time of a word."""
+    return math.nan if isinstance(token, str) else token
 
 
 def _of_tiers(tiers: dict[str, list[Timed]], path: Path) -> list[Timed]:
