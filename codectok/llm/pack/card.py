@@ -61,7 +61,7 @@ def card(kinds: Kinds, counts: Mapping[str, Any], vocab: AudioVocab, about: Mapp
     return (
         "---\ntags: [speech, audio-tokens, codectok]\n---\n"
         f"# Packed sequences: {about.get('task', 'speech')}\n\n"
-        f"Token sequences for a language model, packed by codectok from a store of `{about.get('tokenizer')}` "
+        f"Token sequences for a language model, packed from a store of `{about.get('tokenizer')}` "
         f"(fingerprint `{about.get('tokenizer_fingerprint')}`).\n\n"
         f"| | |\n|---|---|\n{table}\n\n"
         "`pack.json` has every option, `dropped.jsonl` each item that was left out with its reason.\n"
