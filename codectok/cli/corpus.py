@@ -127,7 +127,7 @@ def align(corpus: Path, output: Path, model: str, device: str, as_json: bool) ->
 
     \b
     Examples:
-      codectok corpus align train.csv -o words.jsonl --model facebook/wav2vec2-base-960h
+      codectok corpus align train.csv -o words.jsonl --model wav2vec2-base-960h
     """
     from codectok.corpus.align import CtcAligner, align_corpus
     from codectok.items.corpus import read_corpus
