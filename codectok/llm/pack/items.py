@@ -16,7 +16,7 @@ from codectok.llm.sequence.task_table import SequenceTask
 from codectok.llm.sequence.tasks import Style, TaskItem
 from codectok.llm.sequence.turns import chat_parts
 from codectok.llm.vocab.audio_vocab import AudioVocab
-from codectok.llm.vocab.unit_frames import Columns
+from codectok.llm.vocab.unit_frames import MergedColumns
 from codectok.store.reader import Store
 
 NO_LINE = TextLine()
@@ -101,7 +101,7 @@ def _items(
     merged = store.info.transform is not None and not task.slices  # the vocabulary's own, by check_store
     for row in code_rows(store, () if codes_alone else LABELS, ids=merged):
         line = texts.get(row.id, NO_LINE).over(stored_line(row.labels))
-        codes = row.codes.view(Columns) if merged else row.expanded()
+        codes = row.codes.view(MergedColumns) if merged else row.expanded()
         answer = target[row.id].expand().codes[:k] if target is not None and row.id in target else None
         yield TaskItem(row.id, codes[:k], line.text, answer, line.target_text, line.words, rate), line.group
 

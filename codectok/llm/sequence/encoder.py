@@ -23,7 +23,7 @@ from codectok.llm.sequence.ragged import Sequences
 from codectok.llm.sequence.segments import Audio, AudioIds, Marker, Text, Time
 from codectok.llm.sequence.text_only import TextEncoder
 from codectok.llm.vocab.audio_vocab import AudioVocab
-from codectok.llm.vocab.unit_frames import Columns, columns_of
+from codectok.llm.vocab.unit_frames import MergedColumns, columns_of
 from codectok.tokens import Tokens
 
 
@@ -229,7 +229,7 @@ def _framed(segment: Any) -> bool:
 
 def _codes(codes: Any, vocab: AudioVocab) -> np.ndarray:
     """Codes [K, T], or columns that are merged already."""
-    if isinstance(codes, Columns) and vocab.transform is not None and len(codes) == vocab.num_codebooks:
+    if isinstance(codes, MergedColumns) and vocab.transform is not None and len(codes) == vocab.num_codebooks:
         return codes
     if isinstance(codes, Tokens):
         if vocab.tokenizer_fingerprint is not None and not same(vocab.tokenizer_fingerprint, codes.fingerprint):

@@ -14,7 +14,7 @@ from codectok.llm.vocab.parse import FrameParser
 from codectok.transforms.unit_transform import GuessedRuns
 
 
-class Columns(np.ndarray):
+class MergedColumns(np.ndarray):
     """An array [K', N] of what frames were merged into already, such as the ids that a store holds."""
 
 
@@ -26,8 +26,8 @@ def columns_of(vocab: VocabDescription, frames: Sequence[np.ndarray]) -> list[np
     """
     if vocab.transform is None:
         return list(frames)
-    merged = iter(vocab.transform.apply([f for f in frames if not isinstance(f, Columns)]))
-    return [f if isinstance(f, Columns) else next(merged).columns for f in frames]
+    merged = iter(vocab.transform.apply([f for f in frames if not isinstance(f, MergedColumns)]))
+    return [f if isinstance(f, MergedColumns) else next(merged).columns for f in frames]
 
 
 class UnitReader:
