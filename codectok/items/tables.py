@@ -35,7 +35,7 @@ def table_rows(source: Path, needed: Collection[str] = ()) -> Iterator[tuple[int
     csv.field_size_limit(MAX_CELL)
     with open_text(source, newline="") as file:
         lines = bounded_lines(file, source)
-        rows = csv.reader(lines, delimiter=separator, quoting=quoting)
+        rows = csv.reader(lines, delimiter=separator, quoting=csv.QUOTE_NONE if unquoted else csv.QUOTE_MINIMAL)
         try:
             names = [name.strip() for name in next(rows, [])]
             _check_header(source, names, needed)
