@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -83,6 +84,14 @@ def inside(folder: Path, name: Any, where: object) -> Path:
         FormatError: no plain name, see :func:`safe_name`, or a link to somewhere else.
     """
     path = folder / safe_name(name, where)
-    if path.is_symlink() and not path.resolve().is_relative_to(folder.resolve()):
+    if path.is_symlink() and not any(path.resolve().is_relative_to(root) for root in _roots(folder)):
         raise FormatError(f"{path} links to {os.readlink(path)}, outside its folder: do not trust it", path=path)
     return path
+
+
+def _roots(folder: Path) -> Iterator[Path]:
+    """Where links may lead: the folder, and the files of the cache that the hub's client unpacked it from."""
+    yield folder.resolve()
+    for parent in folder.absolute().parents:
+        if parent.name == "snapshots" and (parent.parent / "blobs").is_dir():
+            yield (parent.parent / "blobs").resolve()

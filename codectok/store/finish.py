@@ -54,7 +54,8 @@ def finish_store(
                         warned.add((entry["path"], entry["message"]))
                         f.write(ItemError(**entry).to_line())
                 failures.update(e["kind"] for e in record["errors"])
-                shards.append({"rows": record["rows"], "failed": len(record["errors"]), "files": record["files"]})
+                figures = {"rows": record["rows"], "failed": len(record["errors"]), "bytes": record["bytes"]}
+                shards.append({**figures, "files": record["files"]})
                 size += record["bytes"]
         _write_index(out, zip(numbers, _records(out, numbers), strict=True))
         _tidy(out, info, {name for entry in shards for name in entry["files"]})

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from codectok.errors import CodectokError, FormatError, UnknownNameError
-from codectok.files.inside import safe_names
+from codectok.files.inside import inside, safe_names
 from codectok.items.labels import Labels
 from codectok.store.bpe_rows import read_rows, stored_info
 from codectok.store.files import part_numbers, read_json
@@ -72,8 +72,8 @@ class Store:
             if not len(self.shards) == len(self.numbers) == self.num_shards:
                 raise ValueError(f"{len(self.shards)} shards")
             for entry in self.shards:
-                if not isinstance(entry["rows"], int):
-                    raise ValueError("rows that are no number")
+                if not all(isinstance(entry.get(key, 0), int) for key in ("rows", "bytes")):
+                    raise ValueError("rows or bytes that are no number")
                 entry["files"] = safe_names(entry["files"], folder / "store.json")
             if "files" in description:
                 safe_names(description["files"], folder / "store.json")
@@ -193,8 +193,18 @@ class Store:
         return {row.id: i for i, row in enumerate(self.index())}
 
     def _shard_file(self, shard: int) -> Path:
-        for name in self.shards[shard]["files"]:
+        entry, size = self.shards[shard], 0
+        for name in entry["files"]:
             self._file(f"shards/{name}")
+            size += inside(self.folder / "shards", name, self.folder / "store.json").stat().st_size
+        # What can be told without reading them; ``verify`` compares the content. 0.1 wrote no sizes.
+        if "bytes" in entry and size != entry["bytes"]:
+            names = ", ".join(f"shards/{name}" for name in entry["files"])
+            raise FormatError(
+                f"{self.folder}: {names} should have {entry['bytes']} bytes and has {size}: copy the store again, or "
+                "make it again",
+                path=self.folder,
+            )
         return shard_path(self.folder, self.numbers[shard], self.format.suffixes[0])
 
     def _file(self, name: str) -> Path:

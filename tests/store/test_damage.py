@@ -118,3 +118,48 @@ def test_a_damaged_store_is_not_converted(copy: Callable[[str], Path], tmp_path:
     with pytest.raises(FormatError, match=r"shard 1 of .* is damaged"):
         convert_store(open_store(folder), tmp_path / "out", format="gslm")
     assert not (tmp_path / "out/store.json").exists()
+
+
+def test_a_shard_of_another_length_is_named_when_it_is_opened_and_a_changed_byte_by_verify(
+    copy: Callable[[str], Path],
+) -> None:
+    folder = copy("parquet")
+    path = folder / "shards/00001.parquet"
+    whole = path.read_bytes()
+    path.write_bytes(whole + b"x")
+    store = open_store(folder)
+    assert len(list(store.read_shard(0))) == 2
+    with pytest.raises(FormatError, match=rf"shards/00001.parquet should have {len(whole)} bytes and has"):
+        list(store.read_shard(1))
+    path.write_bytes(whole[:8] + bytes([whole[8] ^ 1]) + whole[9:])
+    assert any("shards/00001.parquet is not the file that was written" in line for line in problems(folder))
+
+
+def test_a_store_without_sizes_is_read_as_before(copy: Callable[[str], Path]) -> None:
+    folder = copy("jsonl")
+    description = json.loads((folder / "store.json").read_text())
+    for entry in description["shards"]:
+        del entry["bytes"]
+    (folder / "store.json").write_text(json.dumps(description))
+    assert len(list(open_store(folder))) == 3
+
+
+def test_a_shard_that_is_a_link_out_of_the_store_is_refused(copy: Callable[[str], Path], tmp_path: Path) -> None:
+    folder = copy("jsonl")
+    path = folder / "shards/00000.jsonl"
+    path.rename(tmp_path / "elsewhere")
+    path.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(FormatError, match="outside its folder"):
+        list(open_store(folder))
+    assert any("outside its folder" in line for line in problems(folder))
+
+
+def test_a_store_in_a_cache_of_the_hub_is_read_through_its_links(copy: Callable[[str], Path], tmp_path: Path) -> None:
+    blobs, folder = tmp_path / "repo/blobs", tmp_path / "repo/snapshots/1"
+    blobs.mkdir(parents=True)
+    folder.parent.mkdir()
+    copy("jsonl").rename(folder)
+    for path in [p for p in folder.rglob("*") if p.is_file()]:
+        path.rename(blobs / path.name)
+        path.symlink_to(blobs / path.name)
+    assert len(list(open_store(folder))) == 3
