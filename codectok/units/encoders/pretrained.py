@@ -85,16 +85,16 @@ def read_model(name: str, config: Any, highest: int, final_norm: bool) -> Pretra
     given: dict[str, Any] = {"trust_remote_code": False, "local_files_only": os.path.isdir(name)}
     keys = dict(given)
     maker: Any = AutoModel
-    if kind == "whisper":
-        from transformers.models.whisper.modeling_whisper import WhisperEncoder
-
-        maker, config.encoder_layers = WhisperEncoder, highest
-        keys |= {"key_mapping": {r"^(model\.)?encoder\.": ""}}
-    else:
-        config.num_hidden_layers = highest
-        # What stands behind the transformer in checkpoints that were made for other tasks.
-        config.add_adapter = config.use_intermediate_ffn_before_adapter = False
     with _readable(name), _quiet(), _bounded(name):
+        if kind == "whisper":
+            from transformers.models.whisper.modeling_whisper import WhisperEncoder
+
+            maker, config.encoder_layers = WhisperEncoder, highest
+            keys |= {"key_mapping": {r"^(model\.)?encoder\.": ""}}
+        else:
+            config.num_hidden_layers = highest
+            # What stands behind the transformer in checkpoints that were made for other tasks.
+            config.add_adapter = config.use_intermediate_ffn_before_adapter = False
         extractor = AutoFeatureExtractor.from_pretrained(name, **given)
         # The stored dtype is always widened, so that the fingerprint is that of the values.
         model, info = maker.from_pretrained(
