@@ -72,9 +72,9 @@ def test_log_probs_equal_the_slow_reference(lm: SpeechLM, tmp_path: Path) -> Non
     tokens = lm.encode(clip(tmp_path / "a.wav", 1))
     wanted = slow(lm, tokens)
     assert lm.of_speech(tokens).flatten().tolist() == pytest.approx(wanted, abs=1e-4)
-    assert lm.of_speech(tokens, 50).flatten().tolist() == pytest.approx(wanted[50:], abs=1e-4)
+    assert lm.of_speech(tokens[50:60], tokens[:50]).tolist() == pytest.approx(wanted[50:], abs=1e-4)
     with pytest.raises(FormatError, match="nothing to score"):
-        lm.of_speech(tokens, 60)
+        lm.of_speech(tokens[0:0], tokens)
 
 
 def test_pairs_equal_the_slow_reference(lm: SpeechLM, tmp_path: Path) -> None:
@@ -197,6 +197,22 @@ def test_command(extended: Path, lm: SpeechLM, tmp_path: Path) -> None:
     assert part.exit_code == 1
     assert "failed: p2: " in part.stderr
     assert json.loads(part.stdout)["scores"][0]["items"] == 3
+
+
+def test_merged_units_cost_what_they_are_in_a_second(extended: Path, tmp_path: Path) -> None:
+    """Runs of equal frames are one id: fewer tokens, over as many seconds as before."""
+    done = run("extend", extended.parent / "text", "-o", tmp_path / "merged", "--tokenizer", "pcm", "--dedup")
+    assert done.exit_code == 0, done.output
+    vocab = AudioVocab.load(tmp_path / "merged")
+    lm = SpeechLM(open_model(tmp_path / "merged"), open_text_tokenizer(tmp_path / "merged"), vocab, PcmTokenizer())
+    tokens = PcmTokenizer().tokens((torch.arange(90) // 3)[None], 90)
+    score = score_seconds(lm, tokens)
+    merged = replace(tokens, codes=tokens.codes[:, ::3], num_samples=30)
+    assert score.tokens == 30
+    assert score.seconds == 90 / 16000
+    assert score.by_second == ()
+    frames = SpeechLM(lm.model, lm.text_tokenizer, replace(vocab, transform=None), lm.tok)
+    assert score.nats == pytest.approx(-sum(slow(frames, merged)), rel=1e-5)
 
 
 def test_refusals(extended: Path, tmp_path: Path) -> None:

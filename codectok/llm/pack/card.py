@@ -48,7 +48,7 @@ def card(kinds: Kinds, counts: Mapping[str, Any], vocab: AudioVocab, about: Mapp
     rows = [("sequences", f"{counts['items']:,}"), ("rows", f"{counts['rows']:,}"), ("tokens", f"{counts['tokens']:,}")]
     rows += [("of these learned", f"{counts['labels'] / max(1, counts['tokens']):.1%}")]
     rate = about.get("frame_rate")
-    if rate is not None:
+    if rate is not None and vocab.transform is None:  # ids of merged frames do not say how many they are
         seconds = kinds.audio / vocab.num_codebooks / float(Fraction(rate))
         rows.append(("hours of audio", f"{seconds / 3600:.4g}"))
         if seconds:

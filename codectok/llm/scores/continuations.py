@@ -91,7 +91,7 @@ def continue_speech(lm: SpeechLM, prompt: Tokens, max_seconds: float, **options:
     spoken = task("speech").style(lm.vocab).spoken
     if len(spoken) != 2:
         raise FormatError("the vocabulary has no markers around speech: its continuations have no end")
-    frames = max(1, int(max_seconds * lm.tok.frame_rate))
+    frames, k = max(1, int(max_seconds * lm.tok.frame_rate)), len(lm.vocab.unit_sizes)
     events = generate(
         lm.model,
         lm.text_tokenizer,
@@ -99,12 +99,12 @@ def continue_speech(lm: SpeechLM, prompt: Tokens, max_seconds: float, **options:
         lm.ids(prompt),
         roles=(spoken[0], spoken[1]),
         max_frames=prompt.codes.shape[1] + frames,
-        max_new_tokens=(frames + 1) * lm.vocab.num_codebooks + 1,
+        max_new_tokens=(frames + 1) * k + 1,
         stop_after_audio=True,
         **options,
     )
     pieces = [event.codes for event in events if isinstance(event, AudioPiece)]
-    codes = torch.cat(pieces, 1) if pieces else torch.zeros(lm.vocab.num_codebooks, 0, dtype=torch.int64)
+    codes = torch.cat(pieces, 1) if pieces else torch.zeros(k, 0, dtype=torch.int64)
     if not codes.shape[1]:
         raise CodectokError("the model said nothing more")
     new = lm.tok.tokens(codes, int(codes.shape[1] * lm.tok.sample_rate / lm.tok.frame_rate))

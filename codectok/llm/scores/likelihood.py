@@ -47,35 +47,34 @@ class SpeechLM:
 
     def encode(self, audio: Any) -> Tokens:
         """Tokens of an audio file, of the codebooks that the model has."""
-        return self.tok.encode(audio, num_codebooks=self.vocab.num_codebooks)
+        return self.tok.encode(audio, num_codebooks=len(self.vocab.unit_sizes))
 
-    def ids(self, tokens: Tokens) -> Tensor:
+    def ids(self, *pieces: Tokens) -> Tensor:
         """A sequence that begins as a model's speech does: beginning of sequence, start marker, audio ids."""
         begin = task("speech").style(self.vocab).spoken[:1]
-        segments: list[Segment] = [*map(Marker, begin), Audio(tokens)]
+        segments: list[Segment] = [*map(Marker, begin), *map(Audio, pieces)]
         prompter = Prompter(self.text_tokenizer, self.vocab)
         return prompter.encode(segments, bos=self.text_tokenizer.bos_token_id is not None).ids
 
-    def of_speech(self, tokens: Tokens, given: int = 0) -> Tensor:
-        """Log probability of every audio token of an utterance, [T - given, K], after ``given`` frames of it.
+    def of_speech(self, tokens: Tokens, context: Tokens | None = None) -> Tensor:
+        """Log probability of every audio id of an utterance, [N], frame after frame; perhaps after some ``context``.
 
         Raises:
             FormatError: no frames, or more than the model has positions for.
         """
-        ids = self.ids(tokens)
+        before = () if context is None else (context,)
+        if not tokens.codes.shape[1]:
+            raise FormatError("no frames: nothing to score")
+        ids = self.ids(*before, tokens)
         if (limit := self._positions()) and len(ids) > limit:
             raise FormatError(f"{len(ids)} ids are more than the model's {limit} positions: give shorter audio")
-        k = self.vocab.num_codebooks
-        if tokens.codes.shape[1] <= given:
-            raise FormatError(f"{tokens.codes.shape[1]} frames, of which {given} are given: nothing to score")
-        return log_probs(self.model, ids)[-k * tokens.codes.shape[1] :].reshape(-1, k)[given:]
+        return log_probs(self.model, ids)[len(self.ids(*before)) :]
 
     def windows(self, tokens: Tokens) -> Iterator[Tokens]:
-        """An utterance in pieces that fit the model, each as long as can be."""
+        """An utterance in pieces that fit the model, whatever ids its frames are merged to."""
         frames = tokens.codes.shape[1]
-        extra = len(self.ids(tokens[0:0]))
         limit = self._positions()
-        size = frames if limit is None else max(1, (limit - extra) // self.vocab.num_codebooks)
+        size = frames if limit is None else max(1, (limit - len(self.ids())) // len(self.vocab.unit_sizes))
         yield from (tokens[start : start + size] for start in range(0, frames, max(size, 1)))
 
     def _positions(self) -> int | None:

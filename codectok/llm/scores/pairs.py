@@ -92,8 +92,7 @@ def score_pair(lm: SpeechLM, pair: SpokenPair) -> PairScore:
 
 
 def _log_probs(lm: SpeechLM, tokens: Tokens, context: Tokens | None) -> tuple[float, float]:
-    whole = tokens if context is None else Tokens.cat([context, tokens])
-    found = lm.of_speech(whole, whole.codes.shape[1] - tokens.codes.shape[1]).double()
+    found = lm.of_speech(tokens, context).double()
     return float(found.sum()), float(found.mean())
 
 

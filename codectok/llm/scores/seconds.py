@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -22,7 +22,7 @@ class SecondsScore:
         nats: minus the log probability of all audio tokens.
         tokens: of the audio.
         seconds: of the audio.
-        by_second: nats of the first second, the second, ...; and
+        by_second: nats of the first second, the second, ..., where ids are of frames and not merged; and
         heard: how much of each there was, in s.
     """
 
@@ -60,14 +60,15 @@ def score_seconds(lm: SpeechLM, tokens: Tokens) -> SecondsScore:
         FormatError: no frames.
     """
     pieces = [lm.of_speech(piece).double().numpy() for piece in lm.windows(tokens)] or [lm.of_speech(tokens).numpy()]
-    frames = -np.concatenate(pieces).sum(1)
-    seconds = len(frames) / float(tokens.frame_rate)
-    second = np.minimum((np.arange(len(frames)) / float(tokens.frame_rate)).astype(int), HORIZON)[: len(frames)]
-    by = np.bincount(second, frames)[:HORIZON]
-    heard = np.bincount(second)[:HORIZON] / float(tokens.frame_rate)
-    return SecondsScore(
-        float(frames.sum()), frames.size * tokens.num_codebooks, seconds, tuple(by.tolist()), tuple(heard.tolist())
-    )
+    nats = -np.concatenate(pieces)
+    frames, rate = tokens.codes.shape[1], float(tokens.frame_rate)
+    whole = SecondsScore(float(nats.sum()), len(nats), frames / rate)
+    if lm.vocab.transform is not None:
+        return whole
+    second = np.minimum((np.arange(frames) / rate).astype(int), HORIZON)
+    by = np.bincount(second, nats.reshape(frames, -1).sum(1))[:HORIZON]
+    heard = np.bincount(second)[:HORIZON] / rate
+    return replace(whole, by_second=tuple(by.tolist()), heard=tuple(heard.tolist()))
 
 
 def _sum(a: tuple[float, ...], b: tuple[float, ...]) -> tuple[float, ...]:
