@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 MAX_SIZE = 2**20
 """Of any whole number in a config: sample rates, hops and widths are far below."""
-LIMITS = {"noise_frames": 2**12, "mels": 2**12, "n_samples": 2**31}
+LIMITS = {"noise_frames": 2**12, "ratios": 2**10, "strides": 2**10, "mels": 2**12, "n_samples": 2**31}
 """Of keys whose values cost time when a model is opened, and that no tensor bounds; or that cost nothing."""
 NOT_BUILT = (
     ArithmeticError,

@@ -1,4 +1,4 @@
-"""A model in a local folder never makes the hub be asked: not by its files, not by a name in its config that is none."""
+"""A model in a local folder never makes the hub be asked: not by its files, not by a name that is none."""
 
 from __future__ import annotations
 

@@ -86,6 +86,8 @@ def _check_marks(vocab: VocabDescription) -> None:
             raise FormatError(f"two markers have the same {what}: {twice[0]}")
     blocks, _ = vocab.layout.classify(np.array(ids, dtype=np.int64))
     times = vocab.timestamps
+    if times and not all(isinstance(n, int) for n in (times.base_id, times.per_second, times.count)):
+        raise FormatError("base_id, per_second and count of the timestamps must be whole numbers")
     for mark, block in zip(vocab.marks, blocks.tolist(), strict=True):
         if block >= 0 or (times and times.seconds(mark.id) is not None):
             raise FormatError(f"marker {mark.role!r} has id {mark.id}, which is a code's or a timestamp's")
