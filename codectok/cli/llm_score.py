@@ -77,7 +77,6 @@ def score(
     if (continue_ is None) != (asr is None) or (asr is None) != (text_model is None):
         raise click.UsageError("--continue, --asr and --text-model go together")
     check_device(device)
-    from codectok.errors import CodectokError
     from codectok.files.atomic import atomic_path
     from codectok.llm.model.extend_report import extended_with
     from codectok.llm.model.folder import open_model, open_text_tokenizer, quiet
@@ -93,8 +92,6 @@ def score(
     tables = [(path.stem, read_pairs(path)) for path in pairs]
     clips = [expand([str(given)], AUDIO_SUFFIXES) if given else [] for given in (audio, continue_)]
     vocab = AudioVocab.load(model)
-    if vocab.transform is not None:
-        raise CodectokError(f"llm score counts frames, and {model} says units: {vocab.transform}; extend one without")
     tok = load(tokenizer or made_by(vocab.tokenizer_fingerprint, extended_with(model)))
     judge = WhisperJudge(asr, device=device) if asr else None
     text_judge = (open_model(text_model).to(device), open_text_tokenizer(text_model)) if text_model else None

@@ -239,3 +239,9 @@ def _text(work: Path, vocab: AudioVocab) -> tuple[object, AudioVocab]:
 
     name = next(p.parent for p in work.glob("m-*/audio_vocab.json") if AudioVocab.load(p.parent) == vocab)
     return open_text_tokenizer(str(name)), vocab
+
+
+def test_scores_of_merged_units(work: Path, tmp_path: Path) -> None:
+    scored = ["llm", "score", work / "m-units", "--audio", work / "wav" / "0.wav", "-o", tmp_path / "scores.json"]
+    done(*scored)
+    assert json.loads((tmp_path / "scores.json").read_text())

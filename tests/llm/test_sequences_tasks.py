@@ -68,6 +68,7 @@ def shown(parts: Any) -> str:
         ("text-to-speech", "fox <BEGIN> K13K20 <END>"),
         ("interleaved", "MIXED 13 26"),
         ("asr", "<transcribe> <begin> k13k20 <end> FOX"),
+        ("asr-times", r"Transcribe the speech with the time of each word:\n <begin> k13k20 <end> <0.0>  FOX <0.5>"),
         ("tts", r"say the text:\n fox <BEGIN> K13K20 <END>"),
         ("speech-continuation", "<begin> k13 K20 <END>"),
         ("text-continuation", "fox DOG"),
@@ -81,6 +82,8 @@ def shown(parts: Any) -> str:
 )
 def test_tasks_written_out(name: str, sequence: str) -> None:
     item = PAIR if name == "continuation" else ITEM
+    if name == "asr-times":
+        item = replace(ITEM, words=(Word("fox", 0.0, 0.5),))
     assert (
         names(item, name).replace("Say", "say").replace("Answer", "answer").replace("Describe", "describe") == sequence
     )
