@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import errno
+import io
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import pytest
 import soundfile
 
+from codectok.audio import AudioReader
 from codectok.audio.decoder import Decoder
 from codectok.errors import AudioError
 from codectok.items import decoded
@@ -98,7 +103,8 @@ def test_what_is_kept_goes_when_it_is_not_needed(long_file: Path, monkeypatch: p
     read_clip(item, RATE)
     assert len(decoded._kept) == 1
     (kept,) = decoded._kept.values()
-    with kept.used():
+    with decoded._used(item, AudioReader(long_file)) as used:
+        assert used is kept
         decoded.forget_decoded()
         assert not kept._file.closed
     assert kept._file.closed
@@ -108,15 +114,107 @@ def test_what_is_kept_goes_when_it_is_not_needed(long_file: Path, monkeypatch: p
 
 
 @pytest.mark.parametrize("long_file", [("OGG", "OPUS")], indirect=True)
-def test_a_full_disk_costs_time_alone(long_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_costs_time_alone(long_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole, _ = read(long_file)
+    files = []
+
+    class Full(io.FileIO):
+        left = 100_001
+
+        def write(self, data: memoryview) -> int:
+            if not self.left:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            taken = super().write(data[: self.left])
+            self.left -= taken
+            return taken
+
+    def open_full(mode: str = "w+b", buffering: int = -1) -> IO[bytes]:
+        raw = Full(tmp_path / "full", mode)
+        files.append(raw if buffering == 0 else io.BufferedRandom(raw))
+        return files[-1]
+
+    monkeypatch.setattr(decoded.tempfile, "TemporaryFile", open_full)
+    item = Item("a", str(long_file), 1.0, 0.5)
+    np.testing.assert_array_equal(read_clip(item, RATE), whole[RATE : 3 * RATE // 2])
+    assert not decoded._kept
+    assert [file.closed for file in files] == [True]
+
+
+@pytest.mark.parametrize("long_file", [("OGG", "OPUS")], indirect=True)
+def test_a_partial_write_is_gone_on_with_and_a_lost_block_is_not(
+    long_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     whole, _ = read(long_file)
 
-    def full(*_: object) -> None:
-        raise OSError(28, "No space left on device")
+    class Slow(io.FileIO):
+        full = False
 
-    monkeypatch.setattr(decoded.DecodedFile, "decode_to", full)
-    np.testing.assert_array_equal(read_clip(Item("a", str(long_file), 1.0, 0.5), RATE), whole[RATE : 3 * RATE // 2])
-    assert not decoded._kept
+        def write(self, data: memoryview) -> int:
+            if self.full:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            return super().write(data[:4097])
+
+    slow = Slow(tmp_path / "slow", "w+b")
+    monkeypatch.setattr(decoded.tempfile, "TemporaryFile", lambda **_: slow)
+    file = decoded.DecodedFile(AudioReader(long_file))
+    file.decode_to(RATE)
+    np.testing.assert_array_equal(np.concatenate(list(file.blocks(1.0, 0, RATE))), whole[:RATE])
+    slow.full = True
+    for _ in range(2):
+        with pytest.raises(OSError, match="No space"):
+            file.decode_to(len(whole))
+        slow.full = False  # the block is lost all the same
+    file.retire()
+    assert slow.closed
+
+
+@pytest.mark.parametrize("long_file", [("OGG", "OPUS")], indirect=True)
+def test_no_segment_of_a_kept_file_fails_when_others_push_it_out(
+    long_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = tmp_path / "other"
+    other.write_bytes(long_file.read_bytes())
+    monkeypatch.setattr(decoded, "MOST_FILES", 1)
+    item = Item("a", str(long_file), 1.0, 0.5)
+    found = decoded._file_of
+
+    def then_pushed_out(asked: Item, reader: AudioReader) -> decoded.DecodedFile | None:
+        file = found(asked, reader)
+        if asked is item:
+            thread = threading.Thread(target=read_clip, args=(Item("b", str(other), 1.0, 0.5), RATE))
+            thread.start()
+            thread.join(0.5)  # it must wait
+            threads.append(thread)
+        return file
+
+    threads: list[threading.Thread] = []
+    monkeypatch.setattr(decoded, "_file_of", then_pushed_out)
+    assert len(read_clip(item, RATE)) == RATE // 2
+    threads[0].join()
+    assert [key[0] for key in decoded._kept] == [str(other)]
+
+
+@pytest.mark.parametrize("long_file", [("OGG", "OPUS")], indirect=True)
+def test_segments_of_a_long_file_are_warned_of_its_damage(long_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read_samples, damaged = Decoder.read, 12 * RATE - 1600
+
+    def until(self: Decoder, count: int) -> np.ndarray:
+        at = getattr(self, "at", 0)
+        if at + count > damaged:
+            raise AudioError("damaged")
+        block = read_samples(self, count)
+        self.at = at + len(block)
+        return block
+
+    monkeypatch.setattr(Decoder, "read", until)
+    _, warnings = read(long_file)
+    assert len(warnings) == 1
+    assert "ends with a damaged frame" in warnings[0]
+    for start, wanted in ((11.0, warnings), (10.0, []), (1.0, []), (11.0, warnings)):
+        told: list[str] = []
+        read_clip(Item("a", str(long_file), start, 0.95), RATE, told=told)
+        assert told == wanted
+    assert len(decoded._kept) == 1
 
 
 @pytest.mark.parametrize("long_file", [("OGG", "OPUS")], indirect=True)
