@@ -8,12 +8,9 @@ import numpy as np
 import soundfile
 
 from codectok.audio.path import not_read
+from codectok.audio.samples import MAX_CHANNELS, MAX_RATE
 from codectok.errors import AudioError
 
-MAX_CHANNELS = 64
-"""A file that claims more is damaged."""
-MAX_RATE = 1_000_000
-"""Hz; a file that claims more is damaged."""
 BLOCK_VALUES = 2**24
 """Values, over all channels, that are decoded at a time."""
 _UNKNOWN = 2**62
@@ -93,6 +90,17 @@ class Decoder:
                 f"{self.name} is truncated or damaged ({reason(error)}): copy or decode it again"
             ) from None
 
+    def skip(self, count: int) -> int:
+        """Decode up to ``count`` samples for those after them; gives how many there were.
+
+        Raises:
+            AudioError: the stream is damaged there.
+        """
+        at = 0
+        while at < count and (found := len(self.read(min(count - at, self.rate)))):
+            at += found
+        return at
+
     def close(self) -> None:
         """End it."""
         self._file.close()
@@ -104,18 +112,14 @@ def count_samples(decoder: Decoder) -> int:
     Raises:
         AudioError: the stream is damaged.
     """
-    count = 0
-    while found := len(decoder.read(decoder.rate)):
-        count += found
-    return count
+    return decoder.skip(_UNKNOWN)
 
 
 def until_damage(decoder: Decoder, start: int, count: int) -> np.ndarray:
     """What a new decoder of a damaged stream gives from ``start`` on, float32 [<= count, C]."""
-    parts, at = [], 0
+    parts = []
     try:
-        while at < start and len(block := decoder.read(start - at)):
-            at += len(block)
+        decoder.skip(start)
         while count > 0 and len(block := decoder.read(min(_STEP, count))):
             parts.append(block)
             count -= len(block)

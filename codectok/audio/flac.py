@@ -1,8 +1,13 @@
-"""Whether a FLAC ends where its header says (RFC 9639): looked at after its last sample, in the last bytes alone."""
+"""Whether a FLAC ends where its header says (RFC 9639): asked after its last sample.
+
+More frames show in the last bytes. A second stream may begin anywhere, and looks like the first: only its marker tells
+it, so the file is searched once for that.
+"""
 
 from __future__ import annotations
 
 import os
+import re
 from typing import BinaryIO
 
 from codectok.audio.layout import FileStream
@@ -10,7 +15,7 @@ from codectok.audio.tags import id3_size
 
 _WINDOW = 2**17
 """Bytes at the end that hold the last frame, where the header does not say how long frames are."""
-_STREAMS = (b"fLaC\x00\x00\x00\x22", b"fLaC\x80\x00\x00\x22")
+_STREAM = re.compile(rb"fLaC[\x00\x80]\x00\x00\x22")
 
 
 def _crc8(data: bytes) -> int:
@@ -76,7 +81,7 @@ def _another(file: BinaryIO, start: int) -> bool:
     file.seek(start)
     before = b""
     while data := file.read(2**20):
-        if any(mark in before + data for mark in _STREAMS):
+        if _STREAM.search(before + data[:8]) or _STREAM.search(data):
             return True
         before = data[-8:]
     return False

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import BinaryIO, TypeAlias
+
+from codectok.files.stretch import SizedReader
 
 Piece: TypeAlias = bytes | tuple[int, int]
 """Bytes to put there, or a stretch [start, stop) of the file."""
@@ -44,45 +45,31 @@ class FileLayout:
     claimed: int | None = None
 
 
-class Spliced(io.RawIOBase):
+class Spliced(SizedReader):
     """Pieces of a seekable file, and bytes between them, as one file; the file under it stays open."""
 
     def __init__(self, file: BinaryIO, pieces: Sequence[Piece]) -> None:
-        self._file, self._at = file, 0
+        self._file = file
         self._pieces: list[tuple[int, Piece]] = []
-        self._size = 0
+        size = 0
         for piece in pieces:
-            self._pieces.append((self._size, piece))
-            self._size += len(piece) if isinstance(piece, bytes) else piece[1] - piece[0]
+            self._pieces.append((size, piece))
+            size += len(piece) if isinstance(piece, bytes) else piece[1] - piece[0]
+        super().__init__(size)
 
-    def readable(self) -> bool:  # noqa: D102
-        return True
-
-    def seekable(self) -> bool:  # noqa: D102
-        return True
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:  # noqa: D102
-        self._at = max(0, offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence])
-        return self._at
-
-    def tell(self) -> int:  # noqa: D102
-        return self._at
-
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]  # noqa: D102
-        found = self._read(len(buffer))
-        buffer[: len(found)] = found
-        self._at += len(found)
-        return len(found)
-
-    def _read(self, count: int) -> bytes:
+    def read_at(self, at: int, buffer: memoryview) -> int:
+        """From byte ``at`` to the end of the piece that it is in."""
         for start, piece in reversed(self._pieces):
-            if start <= self._at:
-                inside = self._at - start
+            if start <= at:
+                inside, count = at - start, len(buffer)
                 if isinstance(piece, bytes):
-                    return piece[inside : inside + count]
-                self._file.seek(piece[0] + inside)
-                return self._file.read(max(0, min(count, piece[1] - piece[0] - inside)))
-        return b""
+                    found = piece[inside : inside + count]
+                else:
+                    self._file.seek(piece[0] + inside)
+                    found = self._file.read(min(count, piece[1] - piece[0] - inside))
+                buffer[: len(found)] = found
+                return len(found)
+        return 0
 
 
 def spliced(file: BinaryIO, pieces: Sequence[Piece]) -> BinaryIO:

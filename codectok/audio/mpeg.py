@@ -6,6 +6,7 @@ its own (Xing or Info, as LAME writes it) that states how many follow; nothing m
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
@@ -13,6 +14,9 @@ from codectok.audio.layout import FileLayout, FileStream, Piece
 from codectok.audio.tags import tag_size
 
 _CHUNK = 2**20
+_MARK = re.compile(rb"\xff[\xe0-\xff][\x10-\xef]|TAG|APETAGEX|ID3")
+"""How a frame or a tag may begin."""
+_MARK_BYTES = 8
 _RATES = (44100, 48000, 32000)
 _BITRATES = {  # kbit/s by (MPEG 1, layer)
     (True, 1): (32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
@@ -41,6 +45,11 @@ def _frame_bytes(second: int, third: int) -> int:
 
 LENGTHS = [_frame_bytes(i >> 8, i & 255) for i in range(65536)]
 """By the second and third byte of a header."""
+
+
+def _kind(data: bytes, at: int = 0) -> int:
+    """What the frames of a stream have in common, of the header at ``at``: version, layer, rate, mono or not."""
+    return (data[at + 1] & 0xFE) << 16 | (data[at + 2] & 0x0C) << 8 | (data[at + 3] >= 0xC0)
 
 
 @dataclass
@@ -140,7 +149,7 @@ class _Scan:
             if at + length > self.size:
                 self.cut = self.size - at
                 return self.size
-            kind = (data[i + 1] & 0xFE) << 16 | (data[i + 2] & 0x0C) << 8 | (data[i + 3] >= 0xC0)
+            kind = _kind(data, i)
             if stream is None or kind != stream.kind:
                 info_at = _info_at(data[i : i + 4])
             info = data[i + info_at : i + info_at + 4] in (b"Xing", b"Info")
@@ -183,7 +192,7 @@ class _Scan:
         head = self.peek(after)
         if len(head) < 4 or head[0] != 0xFF or not LENGTHS[head[1] << 8 | head[2]]:
             return False
-        return kind == (head[1] & 0xFE) << 16 | (head[2] & 0x0C) << 8 | (head[3] >= 0xC0)
+        return kind == _kind(head)
 
     def _tag(self, at: int) -> int:
         size = tag_size(self.peek(at, 64), lambda start, count: self.peek(at + start, count))
@@ -193,19 +202,16 @@ class _Scan:
     def _resync(self, at: int) -> int:
         """Skip what is no frame; returns where frames go on."""
         start, zeros = at, True
-        while at + 4 <= self.size:
-            data = self.peek(at, min(_CHUNK, self.size - at))
-            i = data.find(b"\xff", 1)
-            tags = (data.find(mark, 1, i if i > 0 else None) for mark in (b"TAG", b"APETAGEX", b"ID3"))
-            tag = min((at for at in tags if at > 0), default=-1)
-            step = tag if tag > 0 else i if i > 0 else len(data)
-            zeros = zeros and not data[:step].strip(b"\0")
-            at += step
-            if tag > 0 or (i > 0 and self._starts(at)):
+        while at < self.size:
+            self.peek(at, min(2 * _MARK_BYTES, self.size - at))
+            data, begin = self.data, at - self.base
+            mark = _MARK.search(data, begin + 1)
+            # The end of what was read may hold the first bytes of a mark.
+            stop = mark.start() if mark else len(data) - _MARK_BYTES * (self.base + len(data) < self.size)
+            zeros = zeros and not data[begin:stop].strip(b"\0")
+            at = self.base + stop
+            if mark and (data[stop] != 0xFF or self._starts(at)):
                 break
-        else:
-            zeros = zeros and not self.peek(at, self.size - at).strip(b"\0")
-            at = self.size
         if not zeros:
             self.junk += at - start
             self.gap = self.gap or (at < self.size and bool(self.streams))
@@ -215,7 +221,7 @@ class _Scan:
         head = self.peek(at)
         if len(head) < 4 or not LENGTHS[head[1] << 8 | head[2]]:
             return False
-        return self._followed(at, (head[1] & 0xFE) << 16 | (head[2] & 0x0C) << 8 | (head[3] >= 0xC0))
+        return self._followed(at, _kind(head))
 
 
 def mpeg_layout(file: BinaryIO, size: int) -> FileLayout:

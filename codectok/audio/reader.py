@@ -267,9 +267,7 @@ class AudioReader:
             return False
         self._warn(f"has a header that claims {at} samples, and more are read")
         self._layout = FileLayout((stream,))
-        decoder, skipped = self._open(0), 0
-        while skipped < at and (count := len(decoder.read(min(at - skipped, self.rate)))):
-            skipped += count
+        self._open(0).skip(at)
         self._ends = [2**62]
         return True
 

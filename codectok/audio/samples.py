@@ -22,10 +22,10 @@ LOUD_SHARE = 0.01
 """... if there are more of them than this."""
 LOUDEST = 2.0**32
 """Beyond it no sample is audio at any scale, not even that of 32-bit integers."""
-MAX_CHANNELS = 32
-"""More rows than this are taken for samples: audio given as [S, C] instead of [C, S]."""
-MAX_RATE = 10_000_000
-"""Hz."""
+MAX_CHANNELS = 64
+"""A file that claims more is damaged, and more rows of an array are samples: [S, C] was given instead of [C, S]."""
+MAX_RATE = 1_000_000
+"""Hz; above it is no recording's, and a file that claims it is damaged."""
 MAX_RATIO = 1000
 """Resampling further than this is a wrong rate, and would turn a small file into an endless one."""
 
@@ -34,7 +34,7 @@ def check_rate(rate: Any) -> int:
     """The sample rate as an int, in Hz.
 
     Raises:
-        AudioError: it is None, not a whole number, not positive, or above 10 MHz.
+        AudioError: it is None, not a whole number, not positive, or above 1 MHz.
     """
     if rate is None:
         raise AudioError("audio given as samples needs its sample rate: pass rate in Hz")
@@ -85,7 +85,7 @@ def as_mono(audio: Audio) -> np.ndarray:
     int16 counts 32768 to a unit. The result may share memory with the input.
 
     Raises:
-        AudioError: of another type, or a shape that is neither [S] nor [C, S] with at most 32 channels.
+        AudioError: of another type, or a shape that is neither [S] nor [C, S] with at most 64 channels.
     """
     array = _as_array(audio)
     if array.ndim == 2 and array.shape[0] > MAX_CHANNELS:

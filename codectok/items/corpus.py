@@ -8,12 +8,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-
 from codectok.audio.ffmpeg import need_ffmpeg
 from codectok.errors import CodectokError, FormatError
 from codectok.files.suffixes import AUDIO_SUFFIXES, UNREAD_SUFFIXES
-from codectok.items.hashes import ItemHash, short_hash
+from codectok.items.hashes import ItemHash, repeated, short_hash
 from codectok.items.item import Item
 from codectok.items.labels import LabelHash, LabelTypes
 from codectok.items.readers import reader_for, root_of
@@ -88,10 +86,7 @@ class Corpus:
         return Scan(len(ids), digest.hexdigest(), types.types(), labels.hexdigest())
 
     def _refuse_duplicates(self, hashes: array[int]) -> None:
-        # 8 bytes an id instead of the ids themselves: manifests have millions of lines. Only ids whose hash comes
-        # twice are compared as text, in a second pass.
-        ordered = np.sort(np.frombuffer(hashes, dtype=np.uint64))
-        suspects = {int(h) for h in ordered[1:][ordered[1:] == ordered[:-1]]}
+        suspects = repeated(hashes)
         if not suspects:
             return
         seen: dict[str, str] = {}

@@ -5,7 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from array import array
 from pathlib import Path
+
+import numpy as np
 
 from codectok.items.item import Item
 
@@ -33,4 +36,15 @@ class ItemHash:
 
 def short_hash(text: str) -> int:
     """64 bits of a hash of ``text``, the same on every machine."""
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
+    return int.from_bytes(hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=8).digest(), "little")
+
+
+def repeated(hashes: array[int]) -> set[int]:
+    """Those of 64-bit hashes that come twice: 8 bytes an id instead of the ids, of which manifests have millions.
+
+    Only ids of these need then be compared as text, in a second pass.
+    """
+    if not hashes:
+        return set()
+    ordered = np.sort(np.frombuffer(hashes, np.uint64))
+    return {int(h) for h in ordered[1:][ordered[1:] == ordered[:-1]]}

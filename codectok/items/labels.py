@@ -18,7 +18,6 @@ MAX_LABELS = 1000
 """Names in a corpus. More come from a manifest whose keys are data: a column a line, and no end of them."""
 _EXACT = 2**53
 """Integers up to here are floats too."""
-_NAMES = ("string", "int", "float", "bool", "json")
 
 
 def as_label(value: Any) -> Label:
@@ -128,8 +127,3 @@ def _kind(value: str | int | float | bool) -> str:
 def _common(a: str, b: str) -> str:
     both = {a, b}
     return "long" if both == {"int", "long"} else "float" if both == {"int", "float"} else "json"
-
-
-def is_type(name: object) -> bool:
-    """Whether this is the name of a type of labels."""
-    return name in _NAMES

@@ -44,6 +44,13 @@ class Row(_Pair):
         """Of a plain pair, labels are not asked."""
         return tuple.__eq__(self, other) is True and (not isinstance(other, Row) or self.labels == other.labels)
 
+    def __ne__(self, other: object) -> bool:  # or that of a tuple would be asked, which knows no labels
+        return not self == other
+
+    def _replace(self, **changes: Any) -> Row:
+        """The same row but for some of ``id``, ``tokens`` and ``labels``."""
+        return Row(**{"id": self.id, "tokens": self.tokens, "labels": self.labels, **changes})
+
     __hash__ = tuple.__hash__
 
 

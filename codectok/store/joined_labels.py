@@ -21,11 +21,9 @@ class JoinedLabels:
 
     Attributes:
         columns: names, types and hash; None where there are none at all.
-        matched: utterances of the store that the manifest has.
     """
 
     columns: LabelColumns | None
-    matched: int
     _given: Mapping[str, Item]
 
     @staticmethod
@@ -39,12 +37,12 @@ class JoinedLabels:
             FormatError: no utterance of the store is in the manifest.
         """
         given = read_labels(manifest)
-        types, ours, theirs, matched = LabelTypes(), LabelHash(), LabelHash(), 0
+        types, ours, theirs, matched = LabelTypes(), LabelHash(), LabelHash(), False
         for key, labels in store.iter_labels():
             found = _merged(given, key, labels)
             types.add(found)
             ours.add(key, found)
-            matched += key in given
+            matched = matched or key in given
         if not matched:
             first = next(row.id for row in store.index()) if len(store) else "none"
             raise FormatError(
@@ -56,7 +54,7 @@ class JoinedLabels:
             theirs.add(key, item.labels)
         digest = theirs if store.info.labels is None else ours
         columns = LabelColumns(types.types(), digest.hexdigest()) if types.types() else None
-        return JoinedLabels(columns, matched, given)
+        return JoinedLabels(columns, given)
 
     def of(self, row: Row) -> dict[str, Label]:
         """The labels of a row of the store."""

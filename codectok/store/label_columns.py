@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from codectok.errors import FormatError
-from codectok.items.labels import Label, Labels, is_type
+from codectok.items.labels import Label, Labels
 
 _CHECKS: dict[str, Callable[[Any], bool]] = {
     "json": lambda v: isinstance(v, str | int | float | bool),
@@ -45,7 +45,7 @@ class LabelColumns:
         if entry is None:
             return None
         types = {str(name): kind for name, kind in entry["columns"].items()}
-        if not all(map(is_type, types.values())):
+        if not all(kind in _CHECKS for kind in types.values()):
             raise ValueError("a label of unknown type")
         return LabelColumns(types, str(entry["sha256"]))
 
@@ -55,13 +55,12 @@ class LabelColumns:
         Raises:
             FormatError: a value of another type than the corpus had when it was read through.
         """
-        found: dict[str, Label] = {name: value for name in self.types if (value := labels.get(name)) is not None}
-        for name, value in found.items():
-            if not _CHECKS[self.types[name]](value):
-                raise FormatError(
-                    f"the label {name} is {value!r} and not of type {self.types[name]}, as it was: the corpus changed "
-                    "while it was read, run the command again"
-                )
+        found, wrong = self._chosen(labels)
+        if wrong is not None:
+            raise FormatError(
+                f"the label {wrong} is {found[wrong]!r} and not of type {self.types[wrong]}, as it was: the corpus "
+                "changed while it was read, run the command again"
+            )
         return found
 
     def read(self, found: Any) -> dict[str, Label]:
@@ -72,11 +71,15 @@ class LabelColumns:
         """
         if not isinstance(found, Mapping):
             raise ValueError("labels that are no object")
-        labels: dict[str, Label] = {name: value for name in self.types if (value := found.get(name)) is not None}
-        for name, value in labels.items():
-            if not _CHECKS[self.types[name]](value):
-                raise ValueError(f"the label {name} is not of type {self.types[name]}")
+        labels, wrong = self._chosen(found)
+        if wrong is not None:
+            raise ValueError(f"the label {wrong} is not of type {self.types[wrong]}")
         return labels
+
+    def _chosen(self, labels: Mapping[str, Any]) -> tuple[dict[str, Label], str | None]:
+        """Those of the labels that are kept, and the name of the first of another type."""
+        found: dict[str, Label] = {name: value for name in self.types if (value := labels.get(name)) is not None}
+        return found, next((n for n, value in found.items() if not _CHECKS[self.types[n]](value)), None)
 
     def spell(self, name: str, label: Label) -> str:
         """A label as text: strings as they are, others as JSON; ``parse`` undoes it."""

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Any
-
-import numpy as np
 
 from codectok.errors import CodectokError
 from codectok.fingerprint import same
@@ -59,7 +56,7 @@ class _Check:
         failures: Counter[str] = Counter()
         for error in self.store.iter_errors():
             failures[error.kind] += 1
-            self.ids.append(_short_hash(error.id))
+            self.ids.append(short_hash(error.id))
         yield from self._duplicates()
         if self.readable:
             yield from self._totals(dict(sorted(failures.items())))
@@ -115,7 +112,7 @@ class _Check:
         if len(rows) != store.shards[shard]["rows"]:
             yield f"shard {number} has {len(rows)} rows, store.json says {store.shards[shard]['rows']}"
         for row, (key, tokens) in enumerate(rows):
-            self.ids.append(_short_hash(key))
+            self.ids.append(short_hash(key))
             found = IndexRow(key, number, row, tokens.num_frames, tokens.num_samples)
             listed = next(self.index, None)
             if listed != found and self.index_damage is None:
@@ -127,15 +124,14 @@ class _Check:
 
     def _duplicates(self) -> Iterator[str]:
         """Ids that come twice: only those whose hash does are compared as text, in a second pass."""
-        ordered = np.sort(np.frombuffer(self.ids, dtype=np.uint64))
-        suspects = {int(h) for h in ordered[1:][ordered[1:] == ordered[:-1]]}
+        suspects = repeated(self.ids)
         if not suspects:
             return
         seen: set[str] = set()
         for shard, number in enumerate(self.store.numbers):
             try:
                 for row, (key, _) in enumerate(self.store.read_shard(shard)):
-                    if _short_hash(key) in suspects:
+                    if short_hash(key) in suspects:
                         if key in seen:
                             yield f"shard {number} row {row}: the id {key!r} comes twice"
                         seen.add(key)
@@ -147,7 +143,7 @@ class _Check:
                 yield f"{error.id!r} is both in the shards and in errors.jsonl"
             if error.id in failed:
                 yield f"{error.id!r} comes twice in errors.jsonl"
-            if _short_hash(error.id) in suspects:
+            if short_hash(error.id) in suspects:
                 failed.add(error.id)
 
     def _totals(self, failures: dict[str, int]) -> Iterator[str]:
@@ -169,7 +165,3 @@ class _Check:
         for path in sorted((self.store.folder / "shards").glob("*")):
             if path.name not in known:
                 yield f"shards/{path.name} does not belong to the store"
-
-
-def _short_hash(text: str) -> int:
-    return int.from_bytes(hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=8).digest(), "little")

@@ -11,9 +11,6 @@ from codectok.errors import FormatError
 from codectok.items.item import Item
 from codectok.items.lines import first_line
 from codectok.items.readers.kinds import kind_of
-from codectok.items.readers.tables import read_jsonl, read_table
-
-__all__ = ["Reader", "read_jsonl", "read_table", "reader_for", "root_of"]
 
 Reader = Callable[[Path, str], Iterator[Item]]
 

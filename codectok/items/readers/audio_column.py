@@ -9,12 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from codectok.errors import FormatError
 from codectok.items.columns import PATHS, columns_of, labels_of
 from codectok.items.entries import id_of, read_entry
-from codectok.items.hashes import short_hash
+from codectok.items.hashes import repeated, short_hash
 from codectok.items.item import Item
 from codectok.items.lines import escaped, make_item
 
@@ -71,9 +69,7 @@ def audio_column(path: str, schema: Any) -> AudioColumn:
 
 def names_repeat(names: Iterable[str | None]) -> bool:
     """Whether two pieces of embedded audio have one name, as ``audio.wav`` in every row: then no name is an id."""
-    hashes = array("Q", (short_hash(_stem(name)) for name in names if name))
-    ordered = np.sort(np.frombuffer(hashes, np.uint64)) if hashes else np.zeros(0, np.uint64)
-    return bool((ordered[1:] == ordered[:-1]).any())
+    return bool(repeated(array("Q", (short_hash(_stem(name)) for name in names if name))))
 
 
 def row_item(

@@ -34,13 +34,15 @@ def read_kaldi(source: Path, root: str) -> Iterator[Item]:
                 key, target = _recording(scp, number, line)
                 yield make_item(scp, number, key, target, root, labels=side.labels(key))
             return
-        recordings = _Recordings(scp, stack)
+        for number, line in numbered_lines(scp, "\n"):
+            _recording(scp, number, line)  # refuses pipes, also those that no segment is of
+        recordings = _index(scp, stack)
         for number, line in numbered_lines(segments, "\n"):
             fields = line.split()
             if len(fields) not in (4, 5):
                 raise bad_line(segments, number, "must be an utterance, its recording, start and end")
             key, name, *times = fields
-            path = recordings.path_of(name)
+            path = recordings.find(name)
             if path is None:
                 raise bad_line(segments, number, f"names the recording {name!r}, which {scp} does not list: add it")
             offset, duration, member = _times(segments, number, times)
@@ -68,19 +70,6 @@ class _SideFiles:
         if self._genders is not None:
             found["gender"] = self._genders.find(found.get("speaker") or key)
         return {name: value for name, value in found.items() if value is not None}
-
-
-class _Recordings:
-    """``wav.scp`` by name."""
-
-    def __init__(self, scp: Path, stack: contextlib.ExitStack) -> None:
-        self._lines = _index(scp, stack)
-        for number, line in numbered_lines(scp, "\n"):
-            _recording(scp, number, line)
-
-    def path_of(self, name: str) -> str | None:
-        """The path of a recording; None if it is not listed."""
-        return self._lines.find(name)
 
 
 def _index(path: Path, stack: contextlib.ExitStack) -> LineIndex:

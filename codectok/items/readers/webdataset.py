@@ -13,13 +13,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from codectok.errors import FormatError
 from codectok.files.suffixes import AUDIO_SUFFIXES, UNREAD_SUFFIXES
 from codectok.files.tar_end import check_end
 from codectok.items.columns import labels_of
-from codectok.items.hashes import short_hash
+from codectok.items.hashes import repeated, short_hash
 from codectok.items.item import Item
 from codectok.items.lines import escaped, make_item, numbered_lines
 from codectok.items.readers.braces import expand_braces
@@ -103,10 +101,7 @@ def _is_grouped(path: str) -> bool:
         if (key := _key(member.name)) != last:
             keys.append(short_hash(key))
             last = key
-    if not keys:
-        return True
-    (ordered := np.frombuffer(keys, np.uint64)).sort()
-    return not (ordered[1:] == ordered[:-1]).any()
+    return not repeated(keys)
 
 
 def _files(path: str) -> Iterator[tuple[tarfile.TarFile, tarfile.TarInfo]]:
