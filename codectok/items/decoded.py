@@ -117,7 +117,7 @@ class DecodedFile:
 
 _kept: OrderedDict[_Key, DecodedFile] = OrderedDict()
 _lock = threading.RLock()
-"""Of what is kept, and of who uses it. Reentrant: a reader that is left unfinished ends wherever memory is collected."""
+"""Of what is kept, and of who uses it. Reentrant: a reader left unfinished ends wherever memory is collected."""
 
 
 def segment_blocks(item: Item, reader: AudioReader, seconds: float, start: int, stop: int) -> Iterator[np.ndarray]:

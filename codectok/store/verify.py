@@ -10,6 +10,7 @@ from typing import Any
 
 from codectok.errors import CodectokError
 from codectok.fingerprint import same
+from codectok.items.hashes import repeated, short_hash
 from codectok.store.files import checksum, read_json, sha256_of
 from codectok.store.info import Row
 from codectok.store.reader import IndexRow, Store
