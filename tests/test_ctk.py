@@ -308,11 +308,14 @@ def test_hostile_files_are_refused_in_little_memory(tmp_path: Path, name: str) -
     assert peak < 300_000 + 200 * len(HOSTILE[name])
 
 
-def test_a_run_of_any_length_is_expanded_in_pieces(tmp_path: Path) -> None:
+def test_a_run_of_any_length_is_expanded_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     payload = bytes([31]) + b"\xff\xff\xff\xff" + b"\xc0"  # 31 bits of ones: 2^31 frames of one code, 111
     (tmp_path / "a.ctk").write_bytes(forge(flags=1, blocks=[(1, payload[:6])], foot=(960, 1, 2**31)))
     with CtkReader(tmp_path / "a.ctk") as reader:
         assert reader.num_frames == 2**31
+        with pytest.raises(FormatError, match="CODECTOK_MAX_CODES"):
+            next(iter(reader.blocks()))
+        monkeypatch.setenv("CODECTOK_MAX_CODES", str(2**31))
         assert next(iter(reader.blocks())).shape == (1, 4096)
 
 

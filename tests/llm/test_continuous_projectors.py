@@ -200,7 +200,7 @@ def test_saved_and_loaded(name: str, options: dict[str, Any], tmp_path: Path) ->
 
 
 def test_a_folder_that_is_none(tmp_path: Path) -> None:
-    with pytest.raises(FormatError, match="no projector"):
+    with pytest.raises(FormatError, match=r"no config\.json"):
         load_projector(tmp_path)
     save_projector(make("linear", {}), tmp_path)
     config = json.loads((tmp_path / "config.json").read_text())

@@ -82,8 +82,8 @@ def read_model(name: str, config: Any, highest: int, final_norm: bool) -> Pretra
     from transformers import AutoFeatureExtractor, AutoModel
 
     kind = config.model_type
-    given: dict[str, Any] = {"trust_remote_code": False, "local_files_only": os.path.isdir(name)}
-    keys = dict(given)
+    local = os.path.isdir(name)
+    keys: dict[str, Any] = {"trust_remote_code": False, "local_files_only": local}
     maker: Any = AutoModel
     with _readable(name), _quiet(), _bounded(name):
         if kind == "whisper":
@@ -95,7 +95,7 @@ def read_model(name: str, config: Any, highest: int, final_norm: bool) -> Pretra
             config.num_hidden_layers = highest
             # What stands behind the transformer in checkpoints that were made for other tasks.
             config.add_adapter = config.use_intermediate_ffn_before_adapter = False
-        extractor = AutoFeatureExtractor.from_pretrained(name, **given)
+        extractor = AutoFeatureExtractor.from_pretrained(name, trust_remote_code=False, local_files_only=local)
         # The stored dtype is always widened, so that the fingerprint is that of the values.
         model, info = maker.from_pretrained(
             name, config=config, dtype=torch.float32, use_safetensors=True, output_loading_info=True, **keys
