@@ -25,10 +25,14 @@ CEILING_FRAMES = 12_000
 """Code frames that the ceilings are fitted to."""
 
 
+def has_fixed(trainer: Trainer) -> bool:
+    """Whether a part is fitted before the networks are trained: some codecs have one, unless weights came."""
+    return isinstance(trainer.codec, EnvelopeCodec) and not trainer.recipe.run.start_from
+
+
 def begin_fixed(trainer: Trainer, clips: ClipArray) -> None:
-    """What is fitted before the networks are trained, for codecs that have such a part, unless weights came."""
-    if trainer.recipe.run.start_from or not isinstance(trainer.codec, EnvelopeCodec):
-        return
+    """Fit the base layer of a codec for which :func:`has_fixed` holds."""
+    assert isinstance(trainer.codec, EnvelopeCodec)
     if trainer.recipe.distill.first_steps:
         trainer.adopt_average()
     fit_base(trainer.codec, frames_of(trainer, clips, base_rows), *_how(trainer))

@@ -8,7 +8,7 @@ from codectok.files.atomic import sweep
 from codectok.files.folder_lock import FolderLock
 from codectok.log import logger
 from codectok.stops import holding, keeping
-from train_codec.begin import begin_codes, begin_fixed
+from train_codec.begin import begin_codes, begin_fixed, has_fixed
 from train_codec.data import prefetch
 from train_codec.trainer import Trainer
 from train_codec.watch.session import Session
@@ -42,10 +42,12 @@ def _train(trainer: Trainer, until: int | None) -> None:
         LOG.info("going on at step %d of %d, from the checkpoint in %s", trainer.step, recipe.run.steps, trainer.out)
     with Session(trainer, val, resumed) as session, holding() as asked:
         for batch in prefetch(lambda step: trainer.batch(clips, step), trainer.step, stop):
-            if trainer.step == recipe.distill.first_steps:
-                begin_fixed(trainer, clips)
+            if trainer.step == recipe.distill.first_steps and has_fixed(trainer):
+                with session.aside("fitting envelope and pitch to clips"):
+                    begin_fixed(trainer, clips)
             if trainer.step == recipe.quantizer.quantize_from:
-                begin_codes(trainer, clips)
+                with session.aside(f"fitting {len(trainer.codec.codebook_sizes)} codebooks to clips"):
+                    begin_codes(trainer, clips)
             values, output = trainer.train_step(batch)
             session.after_step(values, output)
             if trainer.step % recipe.run.checkpoint_every == 0 or trainer.step == stop or asked():

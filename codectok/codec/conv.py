@@ -154,11 +154,16 @@ def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, stride: int = 1, di
     return y.squeeze(2).transpose(1, 2).contiguous()
 
 
+def may_overwrite(x: Tensor) -> bool:
+    """Whether work in place is right: no gradient looks back at it, and no autocast mixes types in it."""
+    return not (torch.is_grad_enabled() or torch.is_autocast_enabled(x.device.type))
+
+
 def join(past: Tensor, x: Tensor, elu: bool) -> Tensor:
     """[B, P, C] and ELU([B, T, C]) (or as it is) in one tensor [B, P + T, C]."""
     if not elu:
         return torch.cat([past, x], 1)
-    if torch.is_grad_enabled():
+    if not may_overwrite(x):
         return torch.cat([past, F.elu(x)], 1)
     joined = x.new_empty(x.shape[0], past.shape[1] + x.shape[1], x.shape[2])
     joined[:, : past.shape[1]] = past

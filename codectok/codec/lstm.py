@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
+
+from codectok.codec.conv import may_overwrite
 
 LstmState = tuple[Tensor, Tensor]
 """Hidden and cell state, each [B, layers, C]."""
@@ -27,5 +28,5 @@ class SkipLstm(nn.Module):
             return x, state
         hidden, cell = (s.transpose(0, 1).contiguous() for s in state)
         y, (hidden, cell) = self.lstm(x, (hidden, cell))
-        y = y + x if torch.is_grad_enabled() else y.add_(x)
+        y = y.add_(x) if may_overwrite(x) else y + x
         return y, (hidden.transpose(0, 1), cell.transpose(0, 1))

@@ -150,7 +150,8 @@ class Quantizer(nn.Module, abc.ABC):
         """
         if not self.tracks_usage:
             return [0] * len(self.codebook_sizes)
-        revived = self._revive(_rows(z, mask), threshold, generator)
+        with torch.autocast(z.device.type, enabled=False):  # codebooks and what is kept of them are of full precision
+            revived = self._revive(_rows(z, mask).float(), threshold, generator)
         copy_from_first_rank(self._state())
         return revived
 

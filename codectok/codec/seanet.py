@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from codectok.codec.conv import CausalConv, CausalConvTranspose
+from codectok.codec.conv import CausalConv, CausalConvTranspose, may_overwrite
 from codectok.codec.lstm import SkipLstm
 from codectok.settings.kinds import Count, Natural
 
@@ -88,7 +88,7 @@ class ResidualBlock(nn.Module):
     def step(self, x: Tensor, state: Tensor | None, final: bool) -> tuple[Tensor, Tensor]:
         """[B, T, dim] -> [B, T, dim]."""
         inner, state = self.inner.step(x, state, final)
-        if torch.is_grad_enabled():
+        if not may_overwrite(x):
             return (x if self.shortcut is None else self.shortcut(x)) + self.outer(F.elu(inner)), state
         if self.shortcut is None:
             return self.outer(F.elu_(inner)).add_(x), state

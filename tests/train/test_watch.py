@@ -123,9 +123,18 @@ def test_plain_lines_where_there_is_no_terminal() -> None:
         progress.update(step, {"mel": 0.25, "loss": 12.3456})
     progress.close()
     lines = out.getvalue().splitlines()
-    assert len(lines) == 2
-    assert lines[1] == "200/1000  mel 0.25  loss 12.35  2 steps/s  40x real time  7 min left"
+    assert [line.partition("/")[0] for line in lines] == ["101", "150", "200"]
+    assert lines[2] == "200/1000  mel 0.25  loss 12.35  2 steps/s  40x real time  7 min left"
     assert progress.speed == pytest.approx(2.0)
+
+
+def test_slow_steps_have_a_line_a_minute() -> None:
+    clock, out = Clock(), io.StringIO()
+    progress = RunProgress(1000, every=50, stream=out, clock=clock)
+    for step in range(1, 20):
+        clock.now += 25.0
+        progress.update(step, {})
+    assert [line.partition("/")[0] for line in out.getvalue().splitlines()] == ["1", "4", "7", "10", "13", "16", "19"]
 
 
 def test_the_speed_is_that_of_the_last_steps_without_pauses() -> None:

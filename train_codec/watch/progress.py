@@ -14,10 +14,14 @@ _WINDOW = 100
 """Steps over which the speed is taken."""
 _REDRAW = 0.2
 """Seconds between two updates of a terminal's line."""
+_LONGEST = 60.0
+"""Seconds after which a plain line is due though fewer than ``every`` steps are done."""
 
 
 class RunProgress:
-    """Shows how far a run is: a line that is rewritten on a terminal, a plain line every ``every`` steps elsewhere.
+    """Shows how far a run is: a line that is rewritten on a terminal, plain lines elsewhere.
+
+    These come after the first step, every ``every`` steps, and once a minute, where a step takes no longer.
 
     Args:
         total: steps of the run.
@@ -67,8 +71,9 @@ class RunProgress:
             self._line = self.text(losses)
             if self._clock() - self._drawn >= _REDRAW or step >= self.total:
                 self._draw()
-        elif step % self.every == 0 or step == self.total:
+        elif step % self.every == 0 or step == self.total or self._clock() - self._drawn >= _LONGEST:
             print(self.text(losses), file=self.stream, flush=True)
+            self._drawn = self._clock()
 
     def text(self, losses: Mapping[str, float]) -> str:
         """The line."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -76,6 +77,16 @@ class Session:
                 self._log({"step": step, **row, "health": self.health.row()})
         if self.main:
             self.progress.update(step, {k: v for k, v in means.items() if k != "gradient"})
+
+    @contextmanager
+    def aside(self, text: str) -> Iterator[None]:
+        """Say what is done between two steps, which may take minutes; its time is not a step's."""
+        if not self.main:
+            yield
+            return
+        self.progress.note(text)
+        with self.progress.paused():
+            yield
 
     def validate(self) -> None:
         """Score the averaged model on whole clips, in the main process; the others wait.
