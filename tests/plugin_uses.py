@@ -80,7 +80,17 @@ def use_all(folder: Path) -> dict[str, Any]:
     ]
 
     (folder / "suite.yaml").write_text(SUITE)
-    run("bench", "run", folder / "suite.yaml", "--data", f"memos-volume={memos}", "-o", folder / "results", "--jobs", 1)
+    run(
+        "bench",
+        "run",
+        folder / "suite.yaml",
+        "--data",
+        f"memos-volume={memos}",
+        "-o",
+        folder / "results",
+        "--workers",
+        1,
+    )
     row = json.loads((folder / "results/results.jsonl").read_text().splitlines()[0])
     found["datasets"], found["tasks"], found["probes"] = row["dataset"], row["task"], row["probe"]
     found["scores"] = row["scores"]

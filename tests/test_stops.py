@@ -143,6 +143,19 @@ def test_a_block_without_signals_ends_as_it_does() -> None:
         assert run_and_stop(body)[0] == status
 
 
+def test_a_signal_after_the_end_changes_nothing() -> None:
+    """Taking down an interpreter with torch in it takes a while."""
+    body = """
+class Slow:
+    def __del__(self, sleep=time.sleep):
+        print("ready")
+        sleep(1)
+time.slow = Slow()
+raise SystemExit(0)
+"""
+    assert run_and_stop(body, signal.SIGTERM)[:2] == (0, "")
+
+
 def test_outside_of_a_command_holding_puts_the_handlers_back() -> None:
     before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
     with holding() as asked:
@@ -159,6 +172,33 @@ def _hold_through(number: int) -> None:
         os.kill(os.getpid(), number)
         while not asked():
             time.sleep(0.01)
+
+
+def test_an_import_ends_first(tmp_path: Path) -> None:
+    """A C++ module aborts when an exception passes through its start."""
+    (tmp_path / "native.py").write_text(
+        "import os, time\ntry:\n    print('ready')\n    time.sleep(2)\nexcept BaseException:\n    os.abort()\n"
+    )
+    body = f"""
+import sys
+sys.path.insert(0, {str(tmp_path)!r})
+with keeping("after the import"):
+    import native
+    time.sleep(30)
+"""
+    code, error, seconds = run_and_stop(body, signal.SIGTERM)
+    assert (code, error) == (143, "stopped: after the import\n")
+    assert 1 < seconds < 5
+    assert run_and_stop(body, signal.SIGTERM, signal.SIGINT, wait=0.2)[2] < 1.5
+
+
+def test_an_import_that_does_not_return_ends_in_time(tmp_path: Path) -> None:
+    (tmp_path / "native.py").write_text("import time\nprint('ready')\ntime.sleep(60)\n")
+    code, error, seconds = run_and_stop(
+        f"import sys\nsys.path.insert(0, {str(tmp_path)!r})\nimport native", signal.SIGTERM
+    )
+    assert (code, error) == (143, f"stopped: {NOTHING}\n")
+    assert 2 < seconds < 10
 
 
 @pytest.mark.parametrize("delay", [0.12, 0.3, 0.8])

@@ -78,7 +78,7 @@ def test_its_commands_run_away_from_the_repository(installed: Path, tmp_path: Pa
 
 def test_without_its_data_it_says_how_to_get_them(installed: Path, tmp_path: Path) -> None:
     command = (installed / "codectok", "bench", "run", "mini-quick", "--only", "sv/logmel", "--seeds", "1")
-    printed = run(*command, "--jobs", "0", "-o", tmp_path / "out", cwd=tmp_path, status=2)
+    printed = run(*command, "--workers", "0", "-o", tmp_path / "out", cwd=tmp_path, status=2)
     reasons = [line for line in printed.splitlines() if "not computed" in line]
     assert len(reasons) == 1
     assert "run from a clone" in reasons[0]

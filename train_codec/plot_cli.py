@@ -7,12 +7,14 @@ from pathlib import Path
 import click
 
 from codectok.cli.console import handle_errors
-from codectok.cli.help import command
+from codectok.cli.help import Renamed, command
 
 
 @command()
 @click.argument("run", metavar="RUN")
-@click.option("-o", "--out", metavar="OUT.png", help="File to write.  [default: RUN/curves.png]")
+@click.option(
+    "-o", "--output", "out", cls=Renamed, old=["--out"], metavar="OUT.png", help="File.  [default: RUN/curves.png]"
+)
 @handle_errors
 def plot(run: str, out: str | None) -> None:
     """Draw the curves of a training run as one PNG.

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from codectok.cli.console import handle_errors, print_table
-from codectok.cli.help import command
+from codectok.cli.help import Renamed, command
 from codectok.extras import need
 
 RESULTS = click.Path(exists=True, path_type=Path)
@@ -15,7 +15,8 @@ RESULTS = click.Path(exists=True, path_type=Path)
 
 @command()
 @click.argument("results", type=RESULTS)
-@click.option("-o", "--out", type=click.Path(path_type=Path), help="Folder of the report.  [default: RESULTS/report]")
+@click.option("-o", "--output", "out", cls=Renamed, old=["--out"], type=click.Path(path_type=Path),
+              help="Folder of the report.  [default: RESULTS/report]")  # fmt: skip
 @handle_errors
 def report(results: Path, out: Path | None) -> None:
     """Write Markdown, CSV and one HTML page of RESULTS, a folder that `codectok bench run` made.

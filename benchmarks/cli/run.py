@@ -11,7 +11,7 @@ import click
 
 from codectok.cli.console import Progress, finish, handle_errors, print_table, progress
 from codectok.cli.explain import explain_option, json_option, print_settings
-from codectok.cli.help import command
+from codectok.cli.help import Renamed, command
 from codectok.errors import CodectokError
 from codectok.extras import need
 
@@ -24,12 +24,16 @@ from ..runner.run import CACHE, Watcher
 
 @command()
 @click.argument("suite")
-@click.option("-o", "--out", type=click.Path(path_type=Path), help="Results folder.  [default: runs/bench-SUITE]")
+@click.option("-o", "--output", "out", cls=Renamed, old=["--out"], type=click.Path(path_type=Path),
+              help="Results folder.  [default: runs/bench-SUITE]")  # fmt: skip
 @click.option(
-    "--jobs",
+    "--workers",
+    "jobs",
+    cls=Renamed,
+    old=["--jobs"],
     type=click.IntRange(min=0),
     metavar="N",
-    help="Worker processes, one thread each; 0: none.  [default: cores]",
+    help="Processes, one thread each; 0: none.  [default: cores]",
 )
 @click.option("--seeds", type=click.IntRange(min=1), metavar="N", help="Seeds of every task, instead of the suite's.")
 @click.option("--only", multiple=True, metavar="TASK/INPUT", help="Only these cells: TASK, TASK/INPUT or /INPUT.")
@@ -41,7 +45,7 @@ from ..runner.run import CACHE, Watcher
     help="Whisper (folder or hub id) that transcribes what generative tasks make, for dWER.",
 )
 @click.option("--cache", type=click.Path(path_type=Path), default=CACHE, show_default=True, help="Tokens and features.")
-@click.option("--device", default="cpu", show_default=True, help="Of tokenizers and probes; on cuda, use --jobs 1.")
+@click.option("--device", default="cpu", show_default=True, help="Of tokenizers and probes; on cuda, use --workers 1.")
 @click.option("--dry-run", is_flag=True, help="Say what would be run, and how long it will take.")
 @explain_option
 @json_option

@@ -158,5 +158,5 @@ def _run(
 
 
 def _why(lost: Lost) -> str:
-    hint = "out of memory? give fewer --jobs" if "SIGKILL" in lost.reason else "run with --jobs 0 to see where"
+    hint = "out of memory? give fewer --workers" if "SIGKILL" in lost.reason else "run with --workers 0 to see where"
     return f"the worker died ({lost.reason}): {hint}"

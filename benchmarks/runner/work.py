@@ -98,7 +98,7 @@ def run(job: CellJob, report: Report) -> Row | None:
     except NotComputed as error:
         row |= {"status": "nc", "reason": _line(error)}
     except MemoryError:
-        row |= {"status": "failed", "reason": "out of memory: give a smaller batch or fewer --jobs"}
+        row |= {"status": "failed", "reason": "out of memory: give a smaller batch or fewer --workers"}
     except Exception as error:
         row |= {"status": "failed", "reason": f"{type(error).__name__}: {_line(error)}"}
     row["cost"].setdefault("wall_seconds", round(time.perf_counter() - started, 3))

@@ -151,7 +151,7 @@ def evaluate(
 @click.option("--manifest", type=click.Path(exists=True, path_type=Path), help="Table: path, language, transcript.")
 @click.option("--language", help="Of the letters; default that of most transcripts.")
 @click.option("--resamples", type=click.IntRange(min=100), default=1000, help="Of the bootstrap.")
-@click.option("-o", "--out", type=click.Path(path_type=Path), help="Write the result as JSON.")
+@click.option("-o", "--output", "out", type=click.Path(path_type=Path), help="Write the result as JSON.")
 @handle_errors
 def main(
     model_a: str,

@@ -86,18 +86,23 @@ def tokenizer_options(function: Callable[P, R]) -> Callable[P, R]:
     return function
 
 
-def open_tokenizer(name: str | None, codebooks: int | None, bitrate: float | None) -> tuple[Tokenizer, int]:
+device_option = click.option("--device", default="cpu", show_default=True, help="Torch device that the model runs on.")
+
+
+def open_tokenizer(
+    name: str | None, codebooks: int | None, bitrate: float | None, device: str = "cpu"
+) -> tuple[Tokenizer, int]:
     """The tokenizer meant by :func:`tokenizer_options`, and the number of codebooks.
 
     Raises:
         click.UsageError: both --codebooks and --bitrate.
-        CodectokError: no such tokenizer, or not so many codebooks.
+        CodectokError: no such tokenizer or device, or not so many codebooks.
     """
     if codebooks is not None and bitrate is not None:
         raise click.UsageError("give --codebooks or --bitrate, not both", click.get_current_context(silent=True))
     from codectok.tokenizer import load
 
-    tokenizer = load(name)
+    tokenizer = load(name, device=device)
     return tokenizer, tokenizer.choose_codebooks(codebooks, bitrate)
 
 

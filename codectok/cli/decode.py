@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from operator import attrgetter
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from codectok.cli.console import handle_errors, open_tokenizer
+from codectok.cli.console import device_option, handle_errors, open_tokenizer
 from codectok.cli.help import command
 from codectok.cli.jobs import JobsOutcome, report, run_jobs
 from codectok.cli.paths import FileJob, plan
@@ -32,6 +33,7 @@ _FORMATS = ("wav", "flac")
     help="The one that made the tokens.  [default: if it ships, else speech]",
 )
 @click.option("--codebooks", type=click.IntRange(min=1), metavar="K", help="Use the first K codebooks.  [default: all]")
+@device_option
 @click.option("--format", "audio_format", type=click.Choice(_FORMATS), help="Of the files.  [default: wav, or by OUT]")
 @click.option("--overwrite", is_flag=True, help="Replace outputs that exist.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
@@ -41,6 +43,7 @@ def decode(
     out: str,
     tokenizer: str | None,
     codebooks: int | None,
+    device: str,
     audio_format: str | None,
     overwrite: bool,
     as_json: bool,
@@ -63,26 +66,33 @@ def decode(
     if stores := [path for path in tokens if (Path(path) / "store.json").is_file()]:
         if len(tokens) > 1:
             raise click.UsageError(f"{stores[0]} is a store, which is decoded alone: call once for each")
-        report(_store(stores[0], out, tokenizer, codebooks, f".{audio_format or 'wav'}", overwrite), as_json)
+        speaker = partial(_speaker, device=device)
+        report(_store(stores[0], out, tokenizer, speaker, codebooks, f".{audio_format or 'wav'}", overwrite), as_json)
     jobs = plan(
         tokens, out, take=(".ctk",), suffix=f".{audio_format or 'wav'}", file_suffixes=suffixes, overwrite=overwrite
     )
-    tok = _speaker(tokenizer or _maker(jobs))
+    tok = _speaker(tokenizer or _maker(jobs), device)
     from codectok.cli.streams import decode_file
 
     work = partial(decode_file, tok, num_codebooks=codebooks)
     report(run_jobs(tok, jobs, work, "decode", attrgetter("source")), as_json)
 
 
-def _speaker(name: str | None) -> Tokenizer:
-    tok, _ = open_tokenizer(name, None, None)
+def _speaker(name: str | None, device: str) -> Tokenizer:
+    tok, _ = open_tokenizer(name, None, None, device)
     if not tok.can_decode:
         raise CodectokError(f"{tok.name} cannot decode: it has no decoder or vocoder")
     return tok
 
 
 def _store(
-    folder: str, out: str, tokenizer: str | None, codebooks: int | None, suffix: str, overwrite: bool
+    folder: str,
+    out: str,
+    tokenizer: str | None,
+    speaker: Callable[[str | None], Tokenizer],
+    codebooks: int | None,
+    suffix: str,
+    overwrite: bool,
 ) -> JobsOutcome:
     if Path(out).suffix.lower() in {f".{name}" for name in _FORMATS} or Path(out).is_file():
         raise click.UsageError(f"-o {out}: a store is decoded into a folder")
@@ -91,7 +101,7 @@ def _store(
     from codectok.store import open_store
 
     store = open_store(folder)
-    tok = _speaker(tokenizer or made_by(store.fingerprint, store.info.tokenizer))
+    tok = speaker(tokenizer or made_by(store.fingerprint, store.info.tokenizer))
     if codebooks is not None and codebooks > len(store.info.codebook_sizes):
         raise CodeRangeError(f"{codebooks} codebooks asked for, {folder} has {len(store.info.codebook_sizes)}")
     return decode_store(tok, store, Path(out), suffix, codebooks, overwrite)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import click
 
-from codectok.cli.console import handle_errors, open_tokenizer, tokenizer_options
+from codectok.cli.console import device_option, handle_errors, open_tokenizer, tokenizer_options
 from codectok.cli.help import command
 from codectok.cli.jobs import report, run_jobs
 from codectok.cli.paths import plan
@@ -26,6 +26,7 @@ from codectok.cli.paths import plan
 )
 @click.option("--stdin", is_flag=True, help="Read one audio file from standard input, in place of AUDIO.")
 @tokenizer_options
+@device_option
 @click.option("--overwrite", is_flag=True, help="Replace outputs that exist.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @handle_errors
@@ -36,6 +37,7 @@ def encode(
     tokenizer: str | None,
     codebooks: int | None,
     bitrate: float | None,
+    device: str,
     overwrite: bool,
     as_json: bool,
 ) -> None:
@@ -54,7 +56,7 @@ def encode(
     if stdin and (Path(out).suffix.lower() != ".ctk" or Path(out).is_dir()):
         raise click.UsageError(f"-o {out}: with --stdin give a name that ends in .ctk")
     with _piped(audio, stdin) as sources:
-        _encode(sources, out, tokenizer, codebooks, bitrate, overwrite, as_json)
+        _encode(sources, out, tokenizer, codebooks, bitrate, device, overwrite, as_json)
 
 
 @contextlib.contextmanager
@@ -76,6 +78,7 @@ def _encode(
     tokenizer: str | None,
     codebooks: int | None,
     bitrate: float | None,
+    device: str,
     overwrite: bool,
     as_json: bool,
 ) -> None:
@@ -90,7 +93,7 @@ def _encode(
         file_suffixes=(".ctk",),
         overwrite=overwrite,
     )
-    tok, k = open_tokenizer(tokenizer, codebooks, bitrate)
+    tok, k = open_tokenizer(tokenizer, codebooks, bitrate, device)
     from codectok.cli.streams import encode_file  # imports torch: not before a wrong path is refused
 
     report(run_jobs(tok, jobs, partial(encode_file, tok, k), "encode", attrgetter("target")), as_json)

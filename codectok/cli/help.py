@@ -49,6 +49,23 @@ class HelpfulCommand(click.Command):
             formatter.write_dl(list(records.values()), col_max=26)
 
 
+class Renamed(click.Option):
+    """An option that is also taken by earlier names, which neither help nor completion shows.
+
+    Args:
+        old: such as ``["--out"]``.
+    """
+
+    def __init__(self, *args: Any, old: Sequence[str], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.old = list(old)
+
+    def add_to_parser(self, parser: Any, ctx: click.Context) -> None:
+        """As click does, with the earlier names."""
+        super().add_to_parser(parser, ctx)
+        parser.add_option(obj=self, opts=self.old, dest=self.name, action="store", nargs=self.nargs)
+
+
 command = partial(click.command, cls=HelpfulCommand)
 """As ``click.command``; also takes ``sections``."""
 

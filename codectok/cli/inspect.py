@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from codectok.cli.console import describe, finish, handle_errors, print_json, progress
+from codectok.cli.console import describe, device_option, finish, handle_errors, print_json, progress
 from codectok.cli.help import command
 from codectok.errors import CodectokError
 
@@ -19,6 +19,7 @@ from codectok.errors import CodectokError
 @click.option("--tokenizer", "names", multiple=True, metavar="T", help="May be repeated.  [default: speech]")
 @click.option("--codebooks", multiple=True, type=click.IntRange(min=1), metavar="K", help="May be repeated.")
 @click.option("--bitrate", "bitrates", multiple=True, type=float, metavar="KBPS", help="May be repeated.")
+@device_option
 @click.option("--seconds", type=click.FloatRange(0, 600, min_open=True), metavar="X", default=20.0, show_default=True,
               help="Of each clip, show the first so many seconds.")  # fmt: skip
 @click.option("--phones", type=click.Path(exists=True, dir_okay=False), metavar="TSV",
@@ -31,6 +32,7 @@ def inspect(
     names: tuple[str, ...],
     codebooks: tuple[int, ...],
     bitrates: tuple[float, ...],
+    device: str,
     seconds: float,
     phones: str | None,
     as_json: bool,
@@ -55,7 +57,7 @@ def inspect(
     if target.is_dir():
         raise click.UsageError(f"-o {out} is a folder: give the name of the page, such as {target / 'report.html'}")
     files = expand(audio, AUDIO_SUFFIXES, also=UNREAD_SUFFIXES)
-    tokenizers = [load(name) for name in dict.fromkeys(names or ("speech",))]
+    tokenizers = [load(name, device=device) for name in dict.fromkeys(names or ("speech",))]
     settings, notes = choose_settings(tokenizers, codebooks, bitrates)
     for note in notes:
         click.echo(f"Note: {note}", err=True)

@@ -197,7 +197,7 @@ def test_several_processes_give_the_same(fake: Coder, tmp_path: Path, monkeypatc
     monkeypatch.setattr("benchmarks.studies.rate_distortion.command.CODERS", (fake,))
     found = []
     for jobs in ("1", "2"):
-        assert run(tmp_path, "--limit", "2", "--jobs", jobs).exit_code == 0
+        assert run(tmp_path, "--limit", "2", "--workers", jobs).exit_code == 0
         found.append(json.loads((tmp_path / "rows.json").read_text()))
     assert found[0] == found[1]
 

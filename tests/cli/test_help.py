@@ -122,3 +122,38 @@ def test_on_a_terminal_help_is_coloured_and_in_order() -> None:
     one = re.sub(r"\x1b\[[0-9;]*m", "", on_a_terminal("tokenize", "--help"))
     assert all(line in one for line in examples("tokenize"))
     assert one.index("Store:") < one.index("Many machines:") < one.index("--engine")
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_options_are_spelled_alike(name: str) -> None:
+    options = [p for p in COMMANDS[name].params if isinstance(p, click.Option)]
+    shown = {spelling for option in options for spelling in option.opts}
+    assert not shown & {"--out", "--jobs", "--dest", "--num-workers"}
+    assert ("-o" in shown) == ("--output" in shown)
+    assert ("--device" in shown) or name not in {"encode", "decode", "tokenize", "inspect", "bench run", "llm generate"}
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("plot", ["run", "--out", "a.png"]),
+        ("bench run", ["mini", "--out", "a.png", "--jobs", "2"]),
+        ("bench report", ["tests", "--out", "a.png"]),
+    ],
+)
+def test_earlier_names_are_taken_and_not_shown(name: str, arguments: list[str]) -> None:
+    taken = COMMANDS[name].make_context(name, arguments).params
+    assert str(taken["out"]) == "a.png"
+    assert taken.get("jobs", 2) == 2
+    shown = CliRunner().invoke(main, [*name.split(), "--help"]).stdout
+    assert not re.search(r"--(out|jobs)\b(?!put)", shown)
+
+
+@pytest.mark.parametrize("command", ["encode a.wav -o a.ctk", "decode b.ctk -o a.flac", "inspect a.wav -o a.html"])
+def test_models_run_on_the_device_that_is_named(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    codectok.write_audio("a.wav", voice(4800, 16000, 1), 16000)
+    Path("b.ctk").touch()
+    result = CliRunner().invoke(main, [*command.split(), "--device", "nowhere"])
+    assert result.exit_code == 2
+    assert "device 'nowhere' cannot be used" in result.output

@@ -97,6 +97,47 @@ def test_encode(clips: Path, tmp_path: Path) -> None:
     assert temporary(out) == []
 
 
+@pytest.mark.parametrize("command", ["encode", "extend"])
+def test_twenty_moments_of_a_start(command: str, clips: Path, tmp_path: Path) -> None:
+    """Most are inside the import of torch or of transformers."""
+    if command == "extend":
+        pytest.importorskip("peft")
+        from tests.llm.tiny_models import folder
+
+        folder(tmp_path / "text")
+        arguments: list[Any] = ["llm", "extend", tmp_path / "text", "--tokenizer", "pcm"]
+    else:
+        arguments = ["encode", next(clips.iterdir())]
+    began = time.monotonic()
+    with tempfile.TemporaryFile("w+") as errors:
+        assert start([*arguments, "-o", tmp_path / "whole"], errors).wait(300) == 0
+    length = time.monotonic() - began
+    for moment in range(20):
+        out = tmp_path / f"{moment}"
+        with tempfile.TemporaryFile("w+") as errors:
+            process = start([*arguments, "-o", out], errors)
+            while process.poll() is None and not handles(process.pid):
+                time.sleep(0.002)
+            time.sleep(length * moment / 20)
+            process.send_signal(signal.SIGTERM)
+            began = time.monotonic()
+            status = process.wait(60)
+            assert time.monotonic() - began < 10
+            errors.seek(0)
+            assert status in (0, 143), (moment, errors.read())
+        assert temporary(tmp_path) == []
+        assert status == 0 or not list(out.glob("*"))
+
+
+def handles(pid: int) -> bool:
+    """Whether a process has a handler for SIGTERM."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return True
+    return any(int(line.split()[1], 16) & 1 << signal.SIGTERM - 1 for line in lines if line.startswith("SigCgt"))
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_tokenize(clips: Path, tmp_path: Path, number: int) -> None:
     out = tmp_path / "out"
@@ -189,7 +230,7 @@ def test_llm(tmp_path: Path) -> None:
 
 def test_bench(tmp_path: Path) -> None:
     out = tmp_path / "out"
-    command = ["bench", "run", "mini-quick", "-o", out, "--cache", tmp_path / "cache", "--jobs", 2]
+    command = ["bench", "run", "mini-quick", "-o", out, "--cache", tmp_path / "cache", "--workers", 2]
     results = out / "results.jsonl"
     lines = stop(command, lambda: results.exists() and results.read_text().count("\n") > 0, signal.SIGINT, to_all=True)
     done = results.read_text().count('"status": "done"')

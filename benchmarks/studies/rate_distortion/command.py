@@ -34,7 +34,9 @@ Shown = dict[str, object]
 @click.option("--codebooks", multiple=True, type=click.IntRange(min=1), help="Default: steps from 1 to all.")
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="PNG to write.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write the rows to this file.")
-@click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Processes that score.")
+@click.option(
+    "--workers", "jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Processes that score."
+)
 @handle_errors
 def main(
     tokenizers: tuple[str, ...],
