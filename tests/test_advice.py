@@ -71,9 +71,11 @@ def declared(folder: str) -> frozenset[str]:
 
 
 def strings(tree: ast.Module) -> Iterator[tuple[int, str]]:
-    """Line and text of every string but docstrings; what is filled in is ``{}``."""
+    """Line and text of every string but docstrings and an option's old names; what is filled in is ``{}``."""
     inner = {part for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in node.values}
     inner |= {node.value for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    olds = (node.value for node in ast.walk(tree) if isinstance(node, ast.keyword) and node.arg == "old")
+    inner |= {name for names in olds if isinstance(names, ast.List) for name in names.elts}
     for node in ast.walk(tree):
         if isinstance(node, ast.JoinedStr):
             yield node.lineno, "".join(v.value if isinstance(v, ast.Constant) else "{}" for v in node.values)

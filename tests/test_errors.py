@@ -49,6 +49,7 @@ CAUGHT_AT_ONCE = {
 PYTHONS = {
     "codectok/cli/source_help.py": {"ImportError"},
     "codectok/files/atomic.py": {"FileExistsError"},
+    "codectok/items/decoded.py": {"OSError"},
     "codectok/processes/inline.py": {"RuntimeError"},
     "codectok/processes/pool.py": {"RuntimeError"},
 }

@@ -135,7 +135,7 @@ def llm(*arguments: Any) -> Result:
 
 
 def test_generate_command(extended: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from codectok.llm.generate import generation as module
+    from codectok.cli import llm_prompts as module
 
     tokenizer, vocab = open_text_tokenizer(extended), AudioVocab.load(extended)
     tok, wav = PcmTokenizer(), extended.parent / "a.wav"
