@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from codectok.cli.console import finish, handle_errors, print_json, print_table, progress
+from codectok.cli.console import device_option, finish, handle_errors, print_json, print_table, progress
 from codectok.cli.help import command
 from codectok.cli.lazy import LazyGroup
 
@@ -117,7 +117,7 @@ def segment(corpus: Path, output: Path, max_seconds: float, vad: bool, as_json: 
 @click.argument("corpus", type=click.Path(path_type=Path))
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Manifest, .jsonl.")
 @click.option("--model", required=True, metavar="W", help="Folder or hub id of a CTC model that writes letters.")
-@click.option("--device", default="cpu", show_default=True, help="Torch device of the model.")
+@device_option
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
 @handle_errors
 def align(corpus: Path, output: Path, model: str, device: str, as_json: bool) -> None:

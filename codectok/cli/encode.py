@@ -55,8 +55,22 @@ def encode(
         raise click.UsageError("give AUDIO or --stdin" + (", not both" if stdin else ""))
     if stdin and (Path(out).suffix.lower() != ".ctk" or Path(out).is_dir()):
         raise click.UsageError(f"-o {out}: with --stdin give a name that ends in .ctk")
+    from codectok.files.suffixes import AUDIO_SUFFIXES, UNREAD_SUFFIXES
+
     with _piped(audio, stdin) as sources:
-        _encode(sources, out, tokenizer, codebooks, bitrate, device, overwrite, as_json)
+        jobs = plan(
+            sources,
+            out,
+            take=AUDIO_SUFFIXES,
+            also=UNREAD_SUFFIXES,
+            suffix=".ctk",
+            file_suffixes=(".ctk",),
+            overwrite=overwrite,
+        )
+        tok, k = open_tokenizer(tokenizer, codebooks, bitrate, device)
+        from codectok.cli.streams import encode_file  # imports torch: not before a wrong path is refused
+
+        report(run_jobs(tok, jobs, partial(encode_file, tok, k), "encode", attrgetter("target")), as_json)
 
 
 @contextlib.contextmanager
@@ -70,30 +84,3 @@ def _piped(audio: tuple[str, ...], stdin: bool) -> Iterator[tuple[str, ...]]:
         with open(path, "wb") as file:
             shutil.copyfileobj(sys.stdin.buffer, file)
         yield (str(path),)
-
-
-def _encode(
-    audio: tuple[str, ...],
-    out: str,
-    tokenizer: str | None,
-    codebooks: int | None,
-    bitrate: float | None,
-    device: str,
-    overwrite: bool,
-    as_json: bool,
-) -> None:
-    from codectok.files.suffixes import AUDIO_SUFFIXES, UNREAD_SUFFIXES
-
-    jobs = plan(
-        audio,
-        out,
-        take=AUDIO_SUFFIXES,
-        also=UNREAD_SUFFIXES,
-        suffix=".ctk",
-        file_suffixes=(".ctk",),
-        overwrite=overwrite,
-    )
-    tok, k = open_tokenizer(tokenizer, codebooks, bitrate, device)
-    from codectok.cli.streams import encode_file  # imports torch: not before a wrong path is refused
-
-    report(run_jobs(tok, jobs, partial(encode_file, tok, k), "encode", attrgetter("target")), as_json)

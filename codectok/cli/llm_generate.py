@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from codectok.cli.console import describe, finish, handle_errors
+from codectok.cli.console import describe, device_option, finish, handle_errors
 from codectok.cli.help import command
 from codectok.cli.jobs import give_up
 from codectok.cli.paths import FileJob, expand, plan
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 )
 @click.option("--seed", type=int, metavar="N", default=0, show_default=True, help="Of the draws.")
 @click.option("--unconstrained", is_flag=True, help="Let the model say what does not fit; it is dropped.")
-@click.option("--device", default="cpu", show_default=True, help="Torch device of the model.")
+@device_option
 @handle_errors
 def generate(
     model: str,
@@ -126,6 +126,8 @@ def _jobs(folder: str, output: Path | None) -> list[FileJob]:
 
 def _each(answers: Answers, jobs: list[FileJob], speak: bool) -> NoReturn:
     """Answer every clip; those that fail are listed at the end, and leave by the exit status."""
+    from codectok.llm.generate.events import TextPiece
+
     failed: list[tuple[Path, str]] = []
     with keeping(lambda: "answers that were said are whole: give the other prompts"):
         for job in jobs:
@@ -137,7 +139,7 @@ def _each(answers: Answers, jobs: list[FileJob], speak: bool) -> NoReturn:
                     seconds = _write(found, job.target)
                     click.echo(f"wrote {job.target}, {seconds:.2f} s", err=True)
                 else:
-                    text = "".join(event.text for event in found if hasattr(event, "text"))
+                    text = "".join(event.text for event in found if isinstance(event, TextPiece))
                     click.echo(f"{job.source}\t{' '.join(text.split())}")
             except (CodectokError, OSError) as error:
                 give_up(error)

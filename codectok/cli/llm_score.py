@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from codectok.cli.console import finish, handle_errors, print_json, print_table, progress
+from codectok.cli.console import device_option, finish, handle_errors, print_json, print_table, progress
 from codectok.cli.help import command
 from codectok.cli.paths import expand
 from codectok.extras import need
@@ -37,7 +37,7 @@ _PATH = click.Path(path_type=Path, exists=True)
               help="0: the likeliest.")  # fmt: skip
 @click.option("--seed", type=int, metavar="N", default=0, show_default=True, help="Of the draws.")
 @click.option("--tokenizer", metavar="T", help="Audio tokenizer.  [default: the one it was extended with]")
-@click.option("--device", default="cpu", show_default=True, help="Torch device of the model.")
+@device_option
 @click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Write the scores as JSON.")
 @click.option("--json", "as_json", is_flag=True, help="Print the scores as JSON.")
 @handle_errors

@@ -19,7 +19,7 @@ from codectok.items.clips import read_clip
 from codectok.items.corpus import Corpus
 from codectok.items.labels import as_text
 from codectok.items.word_times import Timed, words_label
-from codectok.items.written import json_line
+from codectok.items.written import audio_path, json_line
 
 DELIMITER = "|"
 """Between words, in the vocabularies of wav2vec 2.0 and its kin."""
@@ -58,10 +58,11 @@ class CtcAligner:
         from transformers import AutoFeatureExtractor, AutoModelForCTC, AutoTokenizer
 
         name = os.fspath(name)
+        keys: dict[str, Any] = {"local_files_only": os.path.isdir(name)}
         try:
-            model: Any = AutoModelForCTC.from_pretrained(name, use_safetensors=True, trust_remote_code=False)
-            self._extractor: Any = AutoFeatureExtractor.from_pretrained(name, trust_remote_code=False)
-            tokenizer: Any = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
+            model: Any = AutoModelForCTC.from_pretrained(name, use_safetensors=True, trust_remote_code=False, **keys)
+            self._extractor: Any = AutoFeatureExtractor.from_pretrained(name, trust_remote_code=False, **keys)
+            tokenizer: Any = AutoTokenizer.from_pretrained(name, trust_remote_code=False, **keys)
         except (OSError, ValueError, KeyError) as error:
             reason = " ".join(str(error).split())[:200]
             raise FormatError(f"no CTC model with a tokenizer in {name} ({reason})", path=name) from None
@@ -125,10 +126,16 @@ def align_corpus(
         output: .jsonl file.
         aligner: the model.
         progress: told the items done.
+
+    Raises:
+        CodectokError: another ending, or not one item could be aligned; nothing is written.
+        FormatError: an id that comes twice.
     """
-    made = Aligned()
-    output.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_path(output) as path, open(path, "w", encoding="utf-8") as file:
+    target, made = output.absolute(), Aligned()
+    if target.suffix.lower() != ".jsonl":
+        raise CodectokError(f"{target} must end in .jsonl")
+    corpus.scan()
+    with atomic_path(target) as path, open(path, "w", encoding="utf-8") as file:
         for item in corpus:
             try:
                 text = as_text(item.labels.get("text"))
@@ -136,7 +143,7 @@ def align_corpus(
                     raise FormatError("it has no text: give a manifest with one")
                 samples = read_clip(item, aligner.sample_rate)
                 words = aligner.align(samples, text)
-                entry = {"id": item.id, "path": os.path.abspath(item.path), "offset": item.offset}
+                entry = {"id": item.id, "path": audio_path(item.path, str(target.parent)), "offset": item.offset}
                 entry |= {"duration": item.duration, "member": item.member, **item.labels, "words": words_label(words)}
                 file.write(json_line({key: value for key, value in entry.items() if value is not None}))
                 made.items, made.words = made.items + 1, made.words + len(words)
@@ -144,4 +151,6 @@ def align_corpus(
             except (CodectokError, OSError) as error:
                 made.failed.append((item.id, " ".join(str(error).split())))
             progress(1)
+        if not made.items:
+            raise CodectokError(f"nothing could be aligned in {corpus.source} ({made.failed[0][1]})")
     return made

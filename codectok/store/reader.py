@@ -18,6 +18,7 @@ from codectok.store.files import part_numbers, read_json
 from codectok.store.formats.table import get_format
 from codectok.store.info import ItemError, ReadsLabels, Row, StoreInfo, need_pyarrow, shard_path
 from codectok.tokens import Tokens
+from codectok.transforms.bpe_file import NAME as BPE_FILE
 from codectok.transforms.unit_bpe import UnitBPE
 
 T = TypeVar("T")
@@ -51,7 +52,7 @@ class Store:
         self.folder = folder
         self.info = StoreInfo.from_json(description, folder / "store.json")
         if self.info.transform is not None:
-            self.info = replace(self.info, transform=self.info.transform.attach(UnitBPE.load(self._file("bpe.json"))))
+            self.info = replace(self.info, transform=self.info.transform.attach(UnitBPE.load(self._file(BPE_FILE))))
         try:
             self.format = get_format(self.info.format)
         except UnknownNameError as error:

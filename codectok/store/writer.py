@@ -28,6 +28,7 @@ from codectok.store.names import BPE_FORMATS
 from codectok.store.record import is_whole, read_record, record_path, write_shard_files
 from codectok.store.stats import Merger
 from codectok.tokens import Tokens
+from codectok.transforms.bpe_file import NAME as BPE_FILE
 
 __all__ = ["StoreWriter", "part_numbers", "write_shard_files"]
 DESCRIPTIONS = ("store.json", "index.parquet", "errors.jsonl", "stats.json", "stats.html")
@@ -187,7 +188,7 @@ class StoreWriter:
         write_json(self._work / "job.json", self._job())
         (self.out / "store.json").unlink(missing_ok=True)
         shutil.rmtree(self.out / "shards", ignore_errors=True)
-        for name in (*DESCRIPTIONS, "bpe.json", *extras_of_all()):
+        for name in (*DESCRIPTIONS, BPE_FILE, *extras_of_all()):
             (self.out / name).unlink(missing_ok=True)
 
     def _refuse_other_job(self, found: dict[str, Any]) -> None:

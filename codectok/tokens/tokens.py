@@ -18,6 +18,7 @@ from codectok.fingerprint import same
 from codectok.tokens.ctk_reader import CtkReader
 from codectok.tokens.ctk_writer import CtkWriter
 from codectok.tokens.rates import nominal_bitrate
+from codectok.tokens.runs import merged_runs
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -221,14 +222,8 @@ class Tokens:
         """
         if self.durations is not None:
             return self
-        # torch.unique_consecutive(dim=1) says the same at ten times the cost a call.
-        num_frames = self.codes.shape[1]
-        first = np.ones(num_frames, dtype=bool)
-        codes = self.codes.numpy()
-        np.any(codes[:, 1:] != codes[:, :-1], axis=0, out=first[1:])
-        starts = np.flatnonzero(first)
-        durations = np.diff(starts, append=num_frames)
-        return replace(self, codes=torch.from_numpy(codes[:, starts]), durations=torch.from_numpy(durations))
+        codes, durations = merged_runs(self.codes.numpy())
+        return replace(self, codes=torch.from_numpy(codes), durations=torch.from_numpy(durations))
 
     def expand(self) -> Tokens:
         """Undo ``dedup``: one column a frame again.

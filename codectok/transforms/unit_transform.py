@@ -10,6 +10,7 @@ import numpy as np
 
 from codectok.errors import CodectokError, FingerprintError, FormatError
 from codectok.fingerprint import same
+from codectok.tokens.runs import merged_runs
 from codectok.transforms.code_orders import arrange, restore
 from codectok.transforms.unit_bpe import UnitBPE
 
@@ -115,19 +116,20 @@ class UnitTransform:
             CodeRangeError: a code outside its codebook (with BPE).
             FormatError: the BPE is not at hand.
         """
-        merged = [_runs(codes) if self.dedup else Applied(np.asarray(codes), None) for codes in many]
+        tables = [np.asarray(codes) for codes in many]
+        merged = [Applied(*merged_runs(codes)) if self.dedup else Applied(codes, None) for codes in tables]
         if self.bpe is None:
             return merged
         bpe = self.units()
         ids = bpe.encode_ids([arrange(m.columns, bpe.codebook_sizes, bpe.pattern) for m in merged])
         return [Applied(i[None], m.durations) for i, m in zip(ids, merged, strict=True)]
 
-    def invert(self, columns: np.ndarray, durations: np.ndarray | None = None) -> np.ndarray:
+    def invert(self, columns: np.ndarray, durations: Sequence[int] | np.ndarray | None = None) -> np.ndarray:
         """Frames int64 [K, T] of columns [K', N].
 
         Args:
             columns: as ``apply`` gave them.
-            durations: of the runs; without, they are guessed (:class:`GuessedRuns`).
+            durations: of the runs; without, they are guessed (:class:`RunsToFrames`).
 
         Raises:
             CodeRangeError: an id outside the vocabulary.
@@ -137,13 +139,7 @@ class UnitTransform:
         if self.bpe is not None:
             bpe = self.units()
             codes = restore(bpe.decode_ids([codes[0]])[0], bpe.codebook_sizes, bpe.pattern)
-        if not self.dedup:
-            return codes
-        if durations is None:
-            return GuessedRuns(self).push(codes)
-        if len(durations) != codes.shape[1]:
-            raise FormatError(f"the ids spell {codes.shape[1]} runs, {len(durations)} durations were given")
-        return np.repeat(codes, durations, axis=1)
+        return RunsToFrames(self).push(codes, durations)
 
     def units(self) -> UnitBPE:
         """The BPE.
@@ -186,19 +182,31 @@ class UnitTransform:
         return found
 
 
-class GuessedRuns:
-    """Lengths for runs that came without: of each symbol its mean, where the BPE has seen runs, else 1 frame.
+class RunsToFrames:
+    """The way back from runs, any number at a time, to frames; where none are merged, they are frames already.
 
+    A run that comes without its length is given the mean of its symbol, where the BPE has seen runs, else 1 frame.
     Means are fractions: what is rounded off a run goes to the next, so that the whole is right.
     """
 
     def __init__(self, transform: UnitTransform) -> None:
         bpe = transform.merges
-        self._means = None if bpe is None or not transform.dedup else bpe.mean_durations
+        self._merged = transform.dedup
+        self._means = None if bpe is None else bpe.mean_durations
         self._exact, self._given = 0.0, 0
 
-    def push(self, codes: np.ndarray) -> np.ndarray:
-        """Frames [K, T] of runs [K, N] that follow those pushed before."""
+    def push(self, codes: np.ndarray, durations: Sequence[int] | np.ndarray | None = None) -> np.ndarray:
+        """Frames [K, T] of runs [K, N] that follow those pushed before.
+
+        Raises:
+            FormatError: durations of another number of runs.
+        """
+        if not self._merged:
+            return codes
+        if durations is not None:
+            if len(durations) != codes.shape[1]:
+                raise FormatError(f"the ids spell {codes.shape[1]} runs, {len(durations)} durations were given")
+            return np.repeat(codes, np.asarray(durations), axis=1)
         if self._means is None:
             return codes
         ends = self._exact + np.cumsum(self._means[codes[0]])
@@ -206,11 +214,3 @@ class GuessedRuns:
         if len(ends):
             self._exact, self._given = float(ends[-1]), round(float(ends[-1]))
         return np.repeat(codes, counts, axis=1)
-
-
-def _runs(codes: np.ndarray) -> Applied:
-    table = np.asarray(codes)
-    first = np.ones(table.shape[1], bool)
-    first[1:] = (table[:, 1:] != table[:, :-1]).any(0)
-    starts = np.flatnonzero(first)
-    return Applied(table[:, starts], np.diff(starts, append=table.shape[1]))

@@ -123,6 +123,12 @@ def test_command(model: Path, tmp_path: Path) -> None:
 
     (item,) = read_corpus(tmp_path / "out/words.jsonl")
     assert item.path == str(tmp_path / "0.wav")
+    written = (tmp_path / "out/words.jsonl").read_bytes()
+    (tmp_path / "a.csv").write_text("id,path,text\nb,1.wav,\n")
+    nothing = CliRunner().invoke(main, [*arguments, str(model)])
+    assert nothing.exit_code == 2
+    assert "nothing could be aligned" in nothing.stderr
+    assert (tmp_path / "out/words.jsonl").read_bytes() == written
     refused = CliRunner().invoke(main, [*arguments, str(tmp_path)])
     assert refused.exit_code == 2
     assert "no CTC model" in refused.stderr

@@ -9,16 +9,15 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from click.testing import CliRunner, Result
 
 import codectok
-from codectok.cli.main import main
 from codectok.llm import Audio, AudioVocab, Marker, Prompter
 from codectok.llm.generate.events import AudioPiece, EventParser
 from codectok.llm.vocab.unit_frames import UnitReader
 from codectok.store import Store, open_store
 from codectok.tokenizer import Tokenizer
 from codectok.transforms.unit_bpe import UnitBPE
+from tests.commands import done, refused, run
 from tests.llm.tiny_models import folder as tiny_model
 
 pytest.importorskip("transformers")
@@ -29,24 +28,6 @@ ARMS = {
     "one": (["--tokenizer", "speech", "--codebooks", "1"], ["--bpe", "one.json"]),
     "flat": (["--tokenizer", "speech", "--codebooks", "4"], ["--bpe", "flat.json"]),
 }
-
-
-def run(*args: object) -> Result:
-    return CliRunner().invoke(main, [str(a) for a in args])
-
-
-def done(*args: object) -> str:
-    result = run(*args)
-    assert result.exit_code == 0, result.output
-    return result.stdout
-
-
-def refused(*args: object) -> str:
-    result = run(*args)
-    assert result.exit_code == 2, result.output
-    lines = result.stderr.strip().splitlines()
-    assert len(lines) == 1, lines
-    return lines[0]
 
 
 @pytest.fixture(scope="module")

@@ -8,27 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from click.testing import CliRunner, Result
 
-from codectok.cli.main import main
 from codectok.store import open_store
 from codectok.store.names import BPE_FORMATS
 from codectok.transforms.unit_bpe import UnitBPE
+from tests.commands import refused, run
 
 pytest.importorskip("pyarrow")
 RANDOM = ["--tokenizer", "random"]
-
-
-def run(*args: object) -> Result:
-    return CliRunner().invoke(main, [str(a) for a in args])
-
-
-def refused(*args: object) -> str:
-    result = run(*args)
-    assert result.exit_code == 2, result.output
-    lines = result.stderr.strip().splitlines()
-    assert len(lines) == 1, lines
-    return lines[0]
 
 
 @pytest.fixture(scope="module")

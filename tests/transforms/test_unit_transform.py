@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from codectok.errors import CodectokError, FingerprintError, FormatError
 from codectok.tokens import Tokens
 from codectok.transforms.unit_bpe import UnitBPE
-from codectok.transforms.unit_transform import GuessedRuns, UnitTransform
+from codectok.transforms.unit_transform import RunsToFrames, UnitTransform
 from kmeans_units.bpe import train_bpe
 from tests.units.test_bpe import MARK, some_tokens, tokens_of
 
@@ -74,7 +74,7 @@ def test_without_durations_it_is_lossy_and_the_length_is_right_on_average() -> N
 def test_guessed_runs_do_not_depend_on_the_pieces() -> None:
     steps = UnitTransform.of(MARK, (9,), dedup=True, bpe=trained("single", (9,), True), durations=False)
     codes = np.random.default_rng(0).integers(0, 9, (1, 300))
-    whole, pieces = GuessedRuns(steps).push(codes), GuessedRuns(steps)
+    whole, pieces = RunsToFrames(steps).push(codes), RunsToFrames(steps)
     cut = [pieces.push(codes[:, a : a + 7]) for a in range(0, 300, 7)]
     assert np.array_equal(np.concatenate(cut, 1), whole)
 

@@ -8,10 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from codectok.errors import FormatError
 from codectok.llm.vocab.description import VocabDescription
 from codectok.llm.vocab.parse import FrameParser
-from codectok.transforms.unit_transform import GuessedRuns
+from codectok.transforms.unit_transform import RunsToFrames
 
 
 class MergedColumns(np.ndarray):
@@ -41,7 +40,7 @@ class UnitReader:
         self._steps = vocab.transform
         self._parser: FrameParser | None = None
         if self._steps is not None:
-            self._runs = GuessedRuns(self._steps)
+            self._runs = RunsToFrames(self._steps)
             if self._steps.bpe is not None:
                 self._parser = FrameParser(VocabDescription("symbols", self._steps.codebook_sizes, 0))
 
@@ -60,8 +59,4 @@ class UnitReader:
         codes = columns.numpy()
         if self._parser is not None:
             codes = self._parser.push(self._steps.units().decode_ids([codes[0]])[0]).numpy()
-        if durations is not None and self._steps.dedup:
-            if len(durations) != codes.shape[1]:
-                raise FormatError(f"the ids spell {codes.shape[1]} runs, {len(durations)} durations were given")
-            return torch.from_numpy(np.repeat(codes, np.asarray(durations), axis=1))
-        return torch.from_numpy(self._runs.push(codes) if self._steps.dedup else codes)
+        return torch.from_numpy(self._runs.push(codes, durations))
