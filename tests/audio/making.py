@@ -35,3 +35,8 @@ def read_data(path: Path, data: bytes, strict: bool = False) -> tuple[np.ndarray
     """The same of bytes that are written there first."""
     path.write_bytes(data)
     return read(path, strict)
+
+
+def tone(samples: int, rate: int) -> np.ndarray:
+    """440 Hz, float32 [samples]."""
+    return (0.5 * np.sin(2 * np.pi * 440 * np.arange(samples) / rate)).astype(np.float32)
