@@ -89,7 +89,6 @@ def handled() -> Iterator[None]:
     before = {number: signal.getsignal(number) for number in NUMBERS}
     wakeup = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
     threading.Thread(target=_watch, args=(stop, reader), name="codectok-stops", daemon=True).start()
-    ends = False
     try:
         for number in NUMBERS:
             signal.signal(number, _on_signal)
@@ -98,8 +97,7 @@ def handled() -> Iterator[None]:
         _ask_later(0)  # no more
         whole = isinstance(error, SystemExit) and error.code == 0
         if whole or not (stop.number or isinstance(error, KeyboardInterrupt)):
-            if ends := isinstance(error, SystemExit):
-                stop.holding += 1  # what is left is joining threads, which the watcher ends
+            if isinstance(error, SystemExit):
                 atexit.register(_ignore)
             raise
         status = tell(error)
@@ -109,7 +107,7 @@ def handled() -> Iterator[None]:
         os._exit(status)
     finally:
         # A process that is ending by a signal hears of others through the watcher only.
-        if not (stop.number or ends):
+        if not stop.number:
             signal.set_wakeup_fd(wakeup)
             for number, handler in before.items():
                 signal.signal(number, handler)

@@ -167,6 +167,32 @@ def test_outside_of_a_command_holding_puts_the_handlers_back() -> None:
     assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == before
 
 
+def test_a_command_within_a_program_puts_the_handlers_back() -> None:
+    """Also where it leaves by its exit status: the program goes on, and hears its own signals."""
+    code = """
+import os, signal
+from codectok.stops import Stopped, handled, holding
+before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+for status in (0, 2):
+    try:
+        with handled():
+            raise SystemExit(status)
+    except SystemExit:
+        pass
+assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+assert signal.set_wakeup_fd(-1) == -1
+try:
+    with holding() as asked:
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert asked()
+except Stopped:
+    pass
+with holding() as asked:
+    assert not asked()
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def _hold_through(number: int) -> None:
     with holding() as asked:
         os.kill(os.getpid(), number)
