@@ -5,7 +5,7 @@ from codectok.stops import handled
 
 def run() -> None:
     """Run the command of ``sys.argv``."""
-    with handled():
+    with handled(last=True):
         from codectok.cli.main import main
 
         main(prog_name="codectok")

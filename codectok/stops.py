@@ -75,11 +75,16 @@ _stop = _Stop()
 
 
 @contextlib.contextmanager
-def handled() -> Iterator[None]:
+def handled(*, last: bool = False) -> Iterator[None]:
     """Handle the signals of a command for the length of a with block, in the main thread.
 
     When a signal ended the block, so does the process, with 130 or 143: what is open is closed by then, and taking
     down an interpreter with everything that is imported may take seconds.
+
+    Args:
+        last: the block is the last of the process where it leaves by a SystemExit: the status stands, and what is left
+            is joining threads and taking down the interpreter, which a first signal does not change any more. Without,
+            a program goes on after the block, with the handlers that it had.
     """
     global _stop
     stop = _stop = _Stop()
@@ -89,6 +94,7 @@ def handled() -> Iterator[None]:
     before = {number: signal.getsignal(number) for number in NUMBERS}
     wakeup = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
     threading.Thread(target=_watch, args=(stop, reader), name="codectok-stops", daemon=True).start()
+    ends = False
     try:
         for number in NUMBERS:
             signal.signal(number, _on_signal)
@@ -97,7 +103,8 @@ def handled() -> Iterator[None]:
         _ask_later(0)  # no more
         whole = isinstance(error, SystemExit) and error.code == 0
         if whole or not (stop.number or isinstance(error, KeyboardInterrupt)):
-            if isinstance(error, SystemExit):
+            if ends := last and isinstance(error, SystemExit):
+                stop.holding += 1  # the watcher ends the process at a second signal
                 atexit.register(_ignore)
             raise
         status = tell(error)
@@ -107,7 +114,7 @@ def handled() -> Iterator[None]:
         os._exit(status)
     finally:
         # A process that is ending by a signal hears of others through the watcher only.
-        if not stop.number:
+        if not (stop.number or ends):
             signal.set_wakeup_fd(wakeup)
             for number, handler in before.items():
                 signal.signal(number, handler)

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
 def run_and_stop(body: str, *signals: int, wait: float = 0.0) -> tuple[int, str, float]:
     """Run code under ``handled``; signal it when it has printed a line. Its status, stderr, and seconds to its end."""
     lines = "".join(f"    {line}\n" for line in body.strip().splitlines())
-    code = f"import time\nfrom codectok.stops import handled, holding, keeping\nwith handled():\n{lines}"
+    code = f"import time\nfrom codectok.stops import handled, holding, keeping\nwith handled(last=True):\n{lines}"
     process = subprocess.Popen(
         [sys.executable, "-u", "-c", code], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
