@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import warnings
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ import numpy as np
 
 from codectok.errors import FormatError
 from codectok.extras import need
+from kmeans_units.archives import load_arrays
 
 NAMES = ("cluster_centers_", "centroids", "codebook", "embed")
 """What centroids are called, where a file has several arrays."""
@@ -80,15 +82,13 @@ def _plain(file: Path) -> Any:
         start = opened.read(6)
     if start.startswith((b"\x93NUMPY", b"PK")):
         try:
-            loaded = np.load(file, allow_pickle=False)
-            if isinstance(loaded, np.ndarray):
-                return loaded
-            with loaded:
-                # A file of torch is an archive too, of members that are no arrays.
-                if loaded.files and all(f"{name}.npy" in loaded.zip.namelist() for name in loaded.files):
-                    return {name: loaded[name] for name in loaded.files}
-        except (ValueError, EOFError, OSError):
+            arrays = load_arrays(file)
+        except FormatError:
+            raise
+        except (ValueError, EOFError, OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError):
             return None
+        if arrays is not None:
+            return arrays
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:

@@ -15,6 +15,8 @@ MAX_CODES = ("CODECTOK_MAX_CODES", 2**28)
 """Codes that merged runs may stand for, frames times codebooks: 2 GiB; 83 hours of 12 codebooks at 75 frames/s."""
 MAX_LINE = ("CODECTOK_MAX_LINE", 2**28)
 """Characters of one line of a manifest."""
+MAX_ARRAY = ("CODECTOK_MAX_ARRAY", 2**30)
+"""Bytes of an array or archive of another project's: 65,536 centroids of 4,096 numbers, in float32."""
 
 
 def most(limit: tuple[str, int]) -> int:
