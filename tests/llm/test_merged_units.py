@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +15,14 @@ import torch
 import codectok
 from codectok.llm import Audio, AudioVocab, Marker, Prompter
 from codectok.llm.generate.events import AudioPiece, EventParser
+from codectok.llm.pack.card import frames_by_id
 from codectok.llm.vocab.unit_frames import UnitReader
 from codectok.store import Store, open_store
 from codectok.tokenizer import Tokenizer
+from codectok.tokens import Tokens
 from codectok.transforms.unit_bpe import UnitBPE
+from codectok.transforms.unit_transform import UnitTransform
+from kmeans_units.bpe import train_bpe
 from tests.commands import done, refused, run
 from tests.llm.tiny_models import folder as tiny_model
 
@@ -102,6 +108,28 @@ def test_audio_to_packed_ids_and_back(work: Path, arm: str) -> None:
         alone = Prompter(*_text(work, vocab)).encode([Marker("begin"), Audio(frames), Marker("end")]).ids
         assert alone.tolist() == [i for i in sequences[key].tolist() if vocab.owns(np.array([i]))[0]]
         assert len(alone) - 2 < frames.numel()
+
+
+@pytest.mark.parametrize("arm", ARMS)
+def test_the_card_says_hours(work: Path, arm: str) -> None:
+    card = dict(re.findall(r"^\| ([^|]+) \| ([^|]+) \|$", (work / f"d-{arm}" / "README.md").read_text(), flags=re.M))
+    hours = sum(tokens.num_frames / float(tokens.frame_rate) for _, tokens in open_store(work / f"s-{arm}")) / 3600
+    told = {name: float(value) for name, value in card.items() if name.startswith("hours")}
+    if arm.startswith("units"):  # nothing there says how long a run is
+        assert not told
+    else:
+        assert told == {"hours of audio": pytest.approx(hours, rel=1e-3)}
+
+
+def test_ids_of_merged_runs_stand_for_their_mean_lengths() -> None:
+    """Summed over what the means were taken from, they are its frames exactly."""
+    codes = np.repeat(np.random.default_rng(0).integers(0, 5, 400), np.random.default_rng(1).integers(1, 5, 400))
+    tokens = Tokens(torch.from_numpy(codes)[None], len(codes) * 320, 16000, Fraction(50), (5,), "f" * 32)
+    bpe = train_bpe([tokens], 15)
+    steps = UnitTransform.of(tokens.fingerprint, (5,), dedup=True, bpe=bpe, durations=False)
+    frames = frames_by_id(AudioVocab.create(steps.sizes, 50, tokenizer_fingerprint="f" * 32, transform=steps))
+    assert frames is not None
+    assert frames[bpe.encode(tokens).ids.numpy()].sum() == pytest.approx(len(codes))
 
 
 @pytest.mark.parametrize("arm", ARMS)

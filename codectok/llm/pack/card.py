@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -22,17 +23,42 @@ class Kinds:
         audio: codes.
         marks: markers, tags, times.
         text: all others.
+        frames: that the codes stand for, as far as ids tell (:func:`frames_by_id`).
     """
 
     audio: int = 0
     marks: int = 0
     text: int = 0
+    frames: float = 0.0
 
     def add(self, vocab: AudioVocab, ids: np.ndarray) -> None:
         """Count some ids."""
-        audio = int(((ids >= vocab.base_id) & (ids < vocab.base_id + vocab.size)).sum())
+        codes = ids[(ids >= vocab.base_id) & (ids < vocab.base_id + vocab.size)] - vocab.base_id
+        by_id = frames_by_id(vocab)
+        self.frames += 0.0 if by_id is None else float(by_id[codes].sum())
+        audio = len(codes)
         own = int(vocab.owns(ids).sum())
         self.audio, self.marks, self.text = self.audio + audio, self.marks + own - audio, self.text + len(ids) - own
+
+
+@lru_cache(maxsize=4)
+def frames_by_id(vocab: AudioVocab) -> np.ndarray | None:
+    """Frames that each audio id stands for, float [vocab.size]; None where ids of merged runs do not tell.
+
+    It is a part of a frame where a frame has several ids. Runs whose lengths are left out count with their means, where
+    the BPE knows these.
+    """
+    steps = vocab.transform
+    if steps is None:
+        return np.full(vocab.size, 1 / vocab.num_codebooks)
+    if steps.bpe is None:
+        return None
+    bpe = steps.units()
+    if not bpe.dedup:
+        return bpe.heads[1] / len(bpe.codebook_sizes)
+    if bpe.mean_durations is None:
+        return None
+    return np.array([bpe.mean_durations[list(piece)].sum() for piece in bpe.pieces()])
 
 
 def card(kinds: Kinds, counts: Mapping[str, Any], vocab: AudioVocab, about: Mapping[str, Any]) -> str:
@@ -48,9 +74,10 @@ def card(kinds: Kinds, counts: Mapping[str, Any], vocab: AudioVocab, about: Mapp
     rows = [("sequences", f"{counts['items']:,}"), ("rows", f"{counts['rows']:,}"), ("tokens", f"{counts['tokens']:,}")]
     rows += [("of these learned", f"{counts['labels'] / max(1, counts['tokens']):.1%}")]
     rate = about.get("frame_rate")
-    if rate is not None and vocab.transform is None:  # ids of merged frames do not say how many they are
-        seconds = kinds.audio / vocab.num_codebooks / float(Fraction(rate))
-        rows.append(("hours of audio", f"{seconds / 3600:.4g}"))
+    if rate is not None and frames_by_id(vocab) is not None:
+        seconds = kinds.frames / float(Fraction(rate))
+        guessed = vocab.transform is not None and vocab.transform.lossy
+        rows.append((f"hours of audio{', by mean lengths of runs' * guessed}", f"{seconds / 3600:.4g}"))
         if seconds:
             rows.append(("tokens a second of audio", f"{kinds.audio / seconds:.4g}"))
             rows.append(("all tokens a second of audio", f"{total / seconds:.4g}"))
