@@ -20,6 +20,7 @@ JOBS = {
     "corpus": (f"{__package__}.corpus:main", "A corpus into a store; peer a straight loop, file by file."),
     "vocabulary": (f"{__package__}.vocabulary:main", "Audio tokens into a text tokenizer; peer transformers."),
     "pack": (f"{__package__}.pack:main", "Training data of a store; peer pasted text."),
+    "pack-units": (f"{__package__}.pack_units:main", "Training data of merged units; peer plain frames."),
 }
 
 

@@ -50,8 +50,8 @@ def make_store(folder: Path, utterances: int, frames: int, codebooks: int, seed:
     return open_store(folder / "store")
 
 
-def make_model(folder: Path, codebooks: int) -> None:
-    """A small byte-level BPE tokenizer and the vocabulary of the store's codes."""
+def make_model(folder: Path, sizes: tuple[int, ...], transform: Any = None) -> None:
+    """A small byte-level BPE tokenizer and the vocabulary of the store's codes, or of merged units."""
     from tokenizers import Tokenizer, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
@@ -66,7 +66,7 @@ def make_model(folder: Path, codebooks: int) -> None:
     )  # fmt: skip
     inner.train_from_iterator([" ".join(WORDS)] * 10, trainer)
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=inner, bos_token="<s>", eos_token="</s>")
-    vocab = AudioVocab.create((1024,) * codebooks, next_id(tokenizer), tokenizer_fingerprint="f" * 32)
+    vocab = AudioVocab.create(sizes, next_id(tokenizer), tokenizer_fingerprint="f" * 32, transform=transform)
     add_to(tokenizer, vocab)
     tokenizer.save_pretrained(folder)
     vocab.save(folder)
@@ -105,7 +105,7 @@ def main(utterances: int, frames: int, codebooks: int, task: str, quick: bool, j
         folder = Path(name)
         store = make_store(folder, utterances, frames, codebooks)
         (folder / "model").mkdir()
-        make_model(folder / "model", codebooks)
+        make_model(folder / "model", (1024,) * codebooks)
         cpu = time.process_time()
         report = pack_store(
             store, folder / "out", folder / "model", PackJob(task=task), PackOptions(), texts=folder / "texts.tsv"

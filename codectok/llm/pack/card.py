@@ -33,10 +33,13 @@ class Kinds:
 
     def add(self, vocab: AudioVocab, ids: np.ndarray) -> None:
         """Count some ids."""
-        codes = ids[(ids >= vocab.base_id) & (ids < vocab.base_id + vocab.size)] - vocab.base_id
+        is_audio = (ids >= vocab.base_id) & (ids < vocab.base_id + vocab.size)
+        audio = int(is_audio.sum())
         by_id = frames_by_id(vocab)
-        self.frames += 0.0 if by_id is None else float(by_id[codes].sum())
-        audio = len(codes)
+        if vocab.transform is None:  # as many ids each frame
+            self.frames += audio / vocab.num_codebooks
+        elif by_id is not None:
+            self.frames += float(by_id[ids[is_audio] - vocab.base_id].sum())
         own = int(vocab.owns(ids).sum())
         self.audio, self.marks, self.text = self.audio + audio, self.marks + own - audio, self.text + len(ids) - own
 
