@@ -123,3 +123,11 @@ class ReadsEncoder(Protocol):
     @property
     def streams(self) -> Sequence[StreamFacts]:
         """What makes units of them."""
+
+
+@runtime_checkable
+class TrainsEncoder(Protocol):
+    """Its features can be learned on: it gives its encoder as a module that gradients go through."""
+
+    def trained(self, rank: int | None) -> nn.Module:
+        """Samples [B, S] and their numbers [B] -> features [B, T, D] and [B]; a rank for low-rank updates, else all."""

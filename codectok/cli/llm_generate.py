@@ -63,7 +63,8 @@ def generate(
     """Continue a prompt with MODEL, a folder with audio tokens: text goes to stdout, and with -o it speaks.
 
     With a folder for --audio, each file in it is a prompt: with -o FOLDER its answer is spoken under the same name,
-    else a line of stdout has the name, a tab and the text.
+    else a line of stdout has the name, a tab and the text. A MODEL trained with input=... says what it was trained to
+    say of the audio.
 
     \b
     Examples:
@@ -73,6 +74,7 @@ def generate(
     """
     need("codectok llm generate needs", "llm", "transformers", "tokenizers")
     from codectok.cli.llm_prompts import Answers
+    from codectok.llm.continuous.audio_input import FILE as HEARS
     from codectok.opening import check_device
 
     folder = audio is not None and Path(audio).is_dir()
@@ -83,6 +85,10 @@ def generate(
     if top_p != 1 and temperature == 0:
         raise click.UsageError("--top-p draws: give a --temperature above 0 with it")
     check_device(device)
+    draw = {} if temperature == 0 else {"temperature": temperature, "top_p": top_p}
+    if (Path(model) / HEARS).is_file():
+        _listen(model, audio, prompt, tokenizer, device, max_tokens=max_tokens, seed=seed, draw=draw)
+        return
     jobs = _jobs(audio, output) if folder and audio is not None else []
     answers = Answers.load(
         model,
@@ -96,13 +102,25 @@ def generate(
         max_new_tokens=max_tokens,
         constrain=not unconstrained,
         seed=seed,
-        draw={} if temperature == 0 else {"temperature": temperature, "top_p": top_p},
+        draw=draw,
     )
     if folder:
         _each(answers, jobs, output is not None)
     seconds = _write(answers.events(audio, _tell_dropped), output)
     if output is not None:
         click.echo(f"wrote {output}, {seconds:.2f} s")
+
+
+def _listen(model: str, audio: str | None, prompt: str, tokenizer: str | None, device: str, **options: Any) -> None:
+    """A model that hears by a projector: it says text."""
+    from codectok.cli.llm_listen import listen
+
+    given = click.get_current_context().params
+    unused = [name for name in ("task", "output", "max_seconds", "unconstrained") if given[name]]
+    if unused:
+        name = unused[0].replace("_", "-")
+        raise click.UsageError(f"--{name} is for models with audio tokens: {model} hears by a projector, and says text")
+    listen(model, audio, prompt or None, tokenizer, device, **options)
 
 
 def _jobs(folder: str, output: Path | None) -> list[FileJob]:

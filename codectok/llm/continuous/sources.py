@@ -43,6 +43,8 @@ class AudioSource:
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise CodectokError(f"source {self.kind!r} is unknown: {', '.join(KINDS)}")
+        if self.kind == "continuous":  # an encoder has features and no codebooks
+            return
         count = self.tokenizer.choose_codebooks(self.num_codebooks, None)
         if self.kind != "discrete":
             return

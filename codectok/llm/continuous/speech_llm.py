@@ -26,17 +26,18 @@ class SpeechLLM(nn.Module):
         llm: a causal model of transformers.
         projector: to the width of the model.
         placeholder_id: where a soft token belongs; may be any number that is no token of the text.
+        gain: that soft tokens are multiplied by; 1 leaves them as the projector gives them.
 
     Raises:
         CodectokError: a projector to another width.
     """
 
-    def __init__(self, llm: Any, projector: Projector, placeholder_id: int) -> None:
+    def __init__(self, llm: Any, projector: Projector, placeholder_id: int, gain: float = 1.0) -> None:
         super().__init__()
         width = llm.get_input_embeddings().weight.shape[1]
         if projector.out_dim != width:
             raise CodectokError(f"the projector gives width {projector.out_dim}, the model's embeddings have {width}")
-        self.llm, self.projector, self.placeholder_id = llm, projector, placeholder_id
+        self.llm, self.projector, self.placeholder_id, self.gain = llm, projector, placeholder_id, gain
 
     def counts(self, features: Tensor, lengths: Tensor | Sequence[int] | None = None) -> list[int]:
         """Soft tokens of each clip: by the projector's formula, or counted where that depends on the audio.
@@ -63,7 +64,7 @@ class SpeechLLM(nn.Module):
         # The placeholder's own row is never read: it may lie outside the table, and gets no gradient.
         text = table(input_ids.masked_fill(input_ids == self.placeholder_id, 0))
         soft, counts = self.projector(self._placed(features), lengths)
-        return scatter_features(text, input_ids, self.placeholder_id, soft, counts, clips)
+        return scatter_features(text, input_ids, self.placeholder_id, soft * self.gain, counts, clips)
 
     def _placed(self, features: Tensor) -> Tensor:
         """Features where, and of the type that, the projector is."""

@@ -100,7 +100,7 @@ class PackedDataset:
         With ``lengths`` [B]: rows are filled up with id 0, which has no label; which id it is does not matter.
         """
         places = [divmod(step * size + i, len(self)) for i in range(size)]
-        rows = [self.table[int(_order(len(self), seed, epoch)[i])] for epoch, i in places]
+        rows = [self.table[int(epoch_order(len(self), seed, epoch)[i])] for epoch, i in places]
         lengths = torch.tensor([len(row["input_ids"]) for row in rows])
         return {**collate(rows, pad_id=0), "lengths": lengths}
 
@@ -121,7 +121,8 @@ def _packed_for(file: str) -> str | None:
 
 
 @lru_cache(maxsize=4)
-def _order(count: int, seed: int, epoch: int) -> np.ndarray:
+def epoch_order(count: int, seed: int, epoch: int) -> np.ndarray:
+    """The order of ``count`` rows in an epoch, int64 [count]."""
     return np.random.default_rng((seed, epoch)).permutation(count)
 
 

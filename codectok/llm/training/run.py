@@ -12,7 +12,7 @@ import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -36,6 +36,13 @@ LOG = logger(__name__)
 Report = Callable[[str], None]
 
 
+class Rows(Protocol):
+    """Training rows: a batch is a function of seed and step, its labels and their ``lengths`` are in it."""
+
+    def batch(self, seed: int, step: int, size: int) -> dict[str, Tensor]:
+        """Tensors [B, ...] by name."""
+
+
 def train(
     dataset: str, model_name: str, output: str | os.PathLike[str], settings: TrainSettings, report: Report = print
 ) -> Path:
@@ -54,24 +61,32 @@ def train(
     Raises:
         CodectokError: a model, a dataset or a run folder that cannot be used; a loss that is not finite.
     """
+    settings.check()
+    accelerator, folder = open_accelerator(settings), Path(output)
+    with FolderLock(folder) if accelerator.is_main_process else contextlib.nullcontext():
+        return _train(accelerator, dataset, model_name, folder, settings, report)
+
+
+def open_accelerator(settings: TrainSettings) -> Any:
+    """What the run is worked on by: accelerate's, with the precision and the threads that are set.
+
+    Raises:
+        CodectokError: a precision that this machine does not have.
+    """
     from accelerate import Accelerator
     from accelerate.utils import DistributedDataParallelKwargs
 
-    settings.check()
     if settings.threads:
         torch.set_num_threads(settings.threads)
     # Buffers never change: the old rows of the tables are among them, too much to send each step.
     try:
-        accelerator = Accelerator(
+        return Accelerator(
             cpu=not torch.cuda.is_available(),
             mixed_precision=settings.mixed_precision,
             kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)],
         )
     except ValueError as error:
         raise CodectokError(f"mixed_precision {settings.mixed_precision} cannot be used here: {error}") from None
-    folder = Path(output)
-    with FolderLock(folder) if accelerator.is_main_process else contextlib.nullcontext():
-        return _train(accelerator, dataset, model_name, folder, settings, report)
 
 
 def _train(
@@ -114,7 +129,7 @@ def _train_stages(
     model = open_model(started or model_name, torch.float32)
     for rows in data.values():
         rows.check(vocab, len(model.get_input_embeddings().weight))
-    runs = [_StageRun(accelerator, folder, settings, i, report) for i in range(len(settings.stages))]
+    runs = [StageRun(accelerator, folder, settings, i, report) for i in range(len(settings.stages))]
     for stage in settings.stages:
         check_stage(model, stage)
     if accelerator.is_main_process:
@@ -144,7 +159,7 @@ def _save(path: Path, source: Path, model: Any, tokenizer: Any, vocab: AudioVoca
         shutil.copyfile(source / FILE, path / FILE)
 
 
-class _StageRun:
+class StageRun:
     """One stage of a run."""
 
     def __init__(
@@ -157,11 +172,11 @@ class _StageRun:
             raise CodectokError(f"batch {settings.batch} is no multiple of processes times accumulate, {per_step}")
         self.part = settings.batch // per_step
 
-    def train(self, model: Any, stage: TrainStage, rows: PackedDataset, ids: Tensor) -> Any:
+    def train(self, model: Any, stage: TrainStage, rows: Rows, ids: Tensor) -> Any:
         """All steps of the stage that are left; returns the plain model."""
         settings, accelerator = self.settings, self.accelerator
         self._seed(-1)
-        model = prepare(model, stage, settings, ids).to(accelerator.device)
+        model = self.begin(model, stage, ids).to(accelerator.device)
         moving = moving_parameters(model)
         optimizer = torch.optim.AdamW(moving.values(), lr=stage.learning_rate, weight_decay=settings.weight_decay)
         done = self.folder.load(self.index, moving, optimizer)
@@ -194,7 +209,20 @@ class _StageRun:
                     self.folder.save(self.index, step + 1, moving, optimizer)
                 if asked():
                     break
-        return restore(accelerator.unwrap_model(wrapped)).eval()
+        return self.end(accelerator.unwrap_model(wrapped)).eval()
+
+    def begin(self, model: Any, stage: TrainStage, ids: Tensor) -> Any:
+        """The model of which the stage's parts move, and no others."""
+        return prepare(model, stage, self.settings, ids)
+
+    def end(self, model: Any) -> Any:
+        """The plain model again."""
+        return restore(model)
+
+    def loss(self, model: Any, part: dict[str, Tensor]) -> Tensor:
+        """The mean loss a label of a part of a batch."""
+        logits = model(**model_inputs(part)).logits
+        return weighted_loss(logits, part["labels"], part.get("loss_weights"))
 
     def _step(self, model: Any, moving: dict[str, Any], optimizer: Any, batch: dict[str, Tensor]) -> float:
         """One optimizer step; the mean loss a label, of all processes and parts, as one big batch would have it."""
@@ -208,8 +236,7 @@ class _StageRun:
             held = float((weights * (labels != IGNORE))[start : start + self.part].sum())
             share = held / whole if whole else 0.0
             with contextlib.nullcontext() if i + 1 == len(mine) else accelerator.no_sync(model):
-                logits = model(**model_inputs(part)).logits
-                loss = weighted_loss(logits, part["labels"], part.get("loss_weights")) * share
+                loss = self.loss(model, part) * share
                 accelerator.backward(loss * accelerator.num_processes)  # which data parallelism divides by again
             total += loss.detach()
         if self.settings.clip_norm > 0:

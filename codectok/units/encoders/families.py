@@ -24,7 +24,15 @@ class ConvEncoder(SpeechEncoder):
     """
 
     def __init__(
-        self, model: Any, *, hop: int, receptive_field: int, do_normalize: bool, maskable: bool, **options: Any
+        self,
+        model: Any,
+        *,
+        hop: int,
+        receptive_field: int,
+        do_normalize: bool,
+        maskable: bool,
+        trainable: bool,
+        **options: Any,
     ) -> None:
         super().__init__(model, **options)
         self.hop = hop
@@ -32,10 +40,10 @@ class ConvEncoder(SpeechEncoder):
         self.do_normalize = do_normalize
         self.maskable = maskable
         self._conv_stack: ConvStack | None = None
-        if self.device.type == "cpu" and self.dtype != "bfloat16":
+        if self.device.type == "cpu" and self.dtype != "bfloat16" and not trainable:
             self._conv_stack = ConvStack(model.feature_extractor.conv_layers)
             block_positions(model.encoder.pos_conv_embed)
-        if self.device.type == "cpu" and self.dtype == "float32" and available():
+        if self.device.type == "cpu" and self.dtype == "float32" and available() and not trainable:
             pack_blocks(model.encoder.layers)
 
     def _scale(self, samples: np.ndarray) -> np.ndarray:

@@ -22,6 +22,7 @@ def load_encoder(
     overlap_seconds: float | None = None,
     tail_seconds: float | None = None,
     batch_seconds: float | None = None,
+    trainable: bool = False,
 ) -> SpeechEncoder:
     """A speech model, or a baseline, as a feature extractor.
 
@@ -43,6 +44,7 @@ def load_encoder(
         overlap_seconds: that windows of longer audio share; default 10 s, and for AST a third of a window.
         tail_seconds: of Whisper only: see :class:`codectok.units.encoders.families.WhisperEncoder`.
         batch_seconds: see :class:`codectok.units.encoders.speech_encoder.SpeechEncoder`.
+        trainable: leave the layers as gradients go through them, without what makes them faster on a CPU.
 
     Raises:
         FormatError: no such model, an unknown family, missing weights, or another sample rate than 16 kHz.
@@ -64,6 +66,7 @@ def load_encoder(
         tail_seconds=tail_seconds,
         device=device,
         batch_seconds=batch_seconds,
+        trainable=trainable,
     )
     found = open_encoder(options)
     if not isinstance(found, SpeechEncoder):

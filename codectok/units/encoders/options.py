@@ -37,6 +37,7 @@ class EncoderOptions:
     tail_seconds: float | None = None
     device: str = "cpu"
     batch_seconds: float | None = None
+    trainable: bool = False
 
     def __post_init__(self) -> None:
         if self.dtype not in DTYPES or (self.dtype == "int8" and not self.device.startswith("cpu")):
@@ -46,7 +47,7 @@ class EncoderOptions:
 
     def given(self, layers: Sequence[int]) -> dict[str, Any]:
         """What decides the features, for ``config.json``, with the layers that were meant; JSON-able."""
-        here = {k: v for k, v in asdict(self).items() if k not in ("device", "batch_seconds")}
+        here = {k: v for k, v in asdict(self).items() if k not in ("device", "batch_seconds", "trainable")}
         return here | {"layer": list(layers) if len(layers) > 1 else layers[0]}
 
     def running(self) -> dict[str, Any]:

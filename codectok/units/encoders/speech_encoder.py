@@ -181,12 +181,26 @@ class SpeechEncoder(abc.ABC):
 
         Joined along time they are ``features``, which would hold an hour of them in memory.
         """
+        blocks = self._blocks(audio)
+        while True:
+            with torch.inference_mode():
+                kept = next(blocks, None)
+            if kept is None:
+                return
+            yield kept.cpu().clone()
+
+    def learning_features(self, audio: np.ndarray | Tensor) -> Tensor:
+        """``features`` of one utterance, float32 [T, dim] on the encoder's device, with their gradient.
+
+        Of an encoder that was opened as ``trainable``: others run layers that have none.
+        """
+        return torch.cat(list(self._blocks(audio)))
+
+    def _blocks(self, audio: np.ndarray | Tensor) -> Iterator[Tensor]:
         clip = self._scale(_checked(audio))
         for w in windows(self.num_frames(len(clip)), self.window_frames, self.overlap_frames):
-            with torch.inference_mode():
-                out = self._run([self._prepare(self._span(clip, w)).to(self.device)])[0]
-                kept = out[w.keep_from - w.start : w.keep_to - w.start].float().cpu()
-            yield kept.clone()
+            out = self._run([self._prepare(self._span(clip, w)).to(self.device)])[0]
+            yield out[w.keep_from - w.start : w.keep_to - w.start].float()
 
     def _span(self, clip: np.ndarray, w: Window) -> np.ndarray:
         """The samples that a window's frames are computed from."""

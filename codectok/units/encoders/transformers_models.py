@@ -68,7 +68,8 @@ def _conv(found: Pretrained, options: EncoderOptions) -> Any:
     strides = [math.prod(config.conv_stride[:i]) for i in range(len(config.conv_stride))]
     field = 1 + sum((k - 1) * s for k, s in zip(config.conv_kernel, strides, strict=True))
     own = {"hop": hop, "receptive_field": field, "do_normalize": bool(found.extractor.do_normalize)}
-    return ConvEncoder, own | {"maskable": config.model_type in MASKED_CONV}, hop, math.inf
+    own |= {"maskable": config.model_type in MASKED_CONV, "trainable": options.trainable}
+    return ConvEncoder, own, hop, math.inf
 
 
 def _fbank(found: Pretrained, options: EncoderOptions) -> Any:
