@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,9 @@ FAMILIES = ("codec_type", "model_type")
 """Keys of ``config.json`` that stand for a whole family of folders; its opener looks at their values."""
 WANTED = ("config.json", "*/config.json", "*/preprocessor_config.json", "bpe.json")
 """What is fetched from a hub, beside the weights. Never a pickle."""
+PATTERNS = [*WANTED, "*.safetensors", "*.safetensors.index.json"]
+PATIENCE = 1.5
+"""Seconds that the hub has to answer, unless ``HF_HUB_ETAG_TIMEOUT`` gives others."""
 
 
 def open_named(name: str, device: str = "cpu") -> Any:
@@ -77,34 +82,62 @@ def open_folder(folder: Path, name: str, device: str = "cpu") -> Any:
 
 
 def open_hub(repo: str, name: str, device: str = "cpu") -> Any:
-    """Fetch a model folder from the Hugging Face hub and open it.
+    """Fetch a model folder from the Hugging Face hub and open it. Raises as :func:`fetch` does."""
+    return open_folder(fetch(repo, name), name, device)
+
+
+def fetch(repo: str, name: str) -> Path:
+    """The folder of a model on the Hugging Face hub, fetched where that was not done before.
 
     Raises:
         UnknownTokenizerError: not the form of an id, or not to be had.
     """
     if repo.count("/") != 1 or repo.startswith((".", "/")):
+        known = f"{registry.unknown('tokenizers', name)} (or give a model folder, or a hub id)"
         raise UnknownTokenizerError(
-            f"{registry.unknown('tokenizers', name)} (or give a model folder, or a hub id)",
+            known if repo == name else f"{name}: {repo!r} is no folder that is here, nor of the form of a hub id",
             name=name,
             kind="tokenizers",
             known=registry.names("tokenizers"),
         )
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
-    patterns = [*WANTED, "*.safetensors", "*.safetensors.index.json"]
     LOG.info("getting %s from the hub, or what was fetched of it before", repo)
     try:
-        folder = snapshot_download(repo, allow_patterns=patterns)
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise UnknownTokenizerError(
-            f"could not get {repo!r} from the hub ({reason}): check the id and the network, "
-            "or download it elsewhere and give the folder",
-            name=repo,
-            kind="tokenizers",
-        ) from None
-    return open_folder(Path(folder), name, device)
+        found = hub_facts(repo)
+    except UnknownTokenizerError:
+        with contextlib.suppress(Exception):  # the first answer is the one that tells
+            return Path(snapshot_download(repo, allow_patterns=PATTERNS, local_files_only=True))
+        raise
+    try:
+        return Path(snapshot_download(repo, revision=found.sha, allow_patterns=PATTERNS))
+    except Exception as error:
+        raise _not_had(repo, error) from None
+
+
+def hub_facts(repo: str) -> Any:
+    """What the hub says of a model, with the sizes of its files: asked once, with an answer or an error at once.
+
+    Raises:
+        UnknownTokenizerError: no such model, or no answer.
+    """
+    from huggingface_hub import HfApi
+
+    seconds = os.environ.get("HF_HUB_ETAG_TIMEOUT", "")
+    try:
+        return HfApi().model_info(repo, files_metadata=True, timeout=float(seconds) if seconds else PATIENCE)
+    except Exception as error:  # of the hub, of its client, or of the library that this one speaks through
+        raise _not_had(repo, error) from None
+
+
+def _not_had(repo: str, error: Exception) -> UnknownTokenizerError:
+    reason = next(iter(str(error).strip().splitlines()), "") or type(error).__name__
+    return UnknownTokenizerError(
+        f"could not get {repo!r} from the hub ({reason}): check the id and the network, "
+        "or download it elsewhere and give the folder",
+        name=repo,
+        kind="tokenizers",
+    )
 
 
 def check_device(device: str) -> None:

@@ -172,7 +172,7 @@ def test_what_help_advises_exists() -> None:
 @pytest.mark.parametrize(
     ("text", "what"),
     [
-        ("not built in; load it as hf:<id>", ["hf:"]),
+        ("not built in; load it as hff:<id>", ["hff:"]),
         ("write encodec:FOLDER or km:FOLDER", ["encodec:"]),
         ("random:ID takes nothing", ["random:"]),
         ("make one with `codectok tokenise`", ["codectok tokenise"]),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 
@@ -16,11 +15,13 @@ from codectok.codec.mimi import MimiCodec
 from codectok.codec.tokenizer import CodecTokenizer
 from codectok.errors import FormatError
 from codectok.files.bounds import built_from
-from codectok.files.inside import safe_name
-from codectok.files.model_folder import read_config, read_tensors
+from codectok.files.model_folder import read_config
+from codectok.files.model_weights import read_model_weights
 from codectok.fingerprint import fingerprint, two_fingerprints
 
 DIRECTION = re.compile(r"\.(weight_v|parametrizations\.weight\.original1)$")
+OWN = ("encodec", "mimi")
+"""``model_type`` of what our own classes run."""
 GAIN = re.compile(r"\.(weight_g|parametrizations\.weight\.original0)$")
 
 
@@ -36,7 +37,7 @@ def load_hf_codec(folder: Path) -> EncodecCodec | MimiCodec:
     config = read_config(folder)
     model: EncodecCodec | MimiCodec
     kind = config.get("model_type")
-    if kind not in ("encodec", "mimi"):
+    if kind not in OWN:
         raise FormatError(
             f"{folder}: model_type {kind!r} is not built in (encodec, mimi are): {REMEDY}",
             path=folder,
@@ -46,7 +47,7 @@ def load_hf_codec(folder: Path) -> EncodecCodec | MimiCodec:
         )
     with built_from({}, config, folder):
         own = encodec_config(config) if kind == "encodec" else mimi_config(config)
-    weights = fold_weight_norm(_read_weights(folder))
+    weights = fold_weight_norm(read_model_weights(folder))
     with built_from(weights, config, folder):
         try:
             if isinstance(own, EncodecCodecConfig):
@@ -108,34 +109,3 @@ def _norms(weight: Tensor) -> Tensor:
         half = squares.shape[1] // 2
         squares = squares[:, :half] + squares[:, half:]
     return squares.sqrt().view(-1, *[1] * (weight.dim() - 1))
-
-
-def _read_weights(folder: Path) -> Weights:
-    index = folder / "model.safetensors.index.json"
-    names = ["model.safetensors"]
-    if index.is_file() and not (folder / names[0]).is_file():
-        names = _shards(index)
-    weights: Weights = {}
-    for name in names:
-        path = folder / name
-        if not path.is_file():
-            if (folder / "pytorch_model.bin").is_file():
-                raise FormatError(
-                    f"{folder} has only pytorch_model.bin, a pickle, which is never read: "
-                    "load it with transformers and save_pretrained it, which writes model.safetensors",
-                    path=folder,
-                )
-            raise FormatError(f"{folder} has no {name}", path=folder)
-        weights |= read_tensors(path)
-    return weights
-
-
-def _shards(index: Path) -> list[str]:
-    """The files that an index names, beside it."""
-    try:
-        names = sorted(set(json.loads(index.read_text())["weight_map"].values()))
-        return [safe_name(name, index) for name in names]
-    except FormatError:
-        raise
-    except (AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
-        raise FormatError(f"{index} is damaged ({error}): get the model again", path=index) from None

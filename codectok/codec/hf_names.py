@@ -17,16 +17,22 @@ from codectok.codec.seanet import ResidualBlock, Seanet
 from codectok.errors import FormatError
 
 Weights = dict[str, Tensor]
-REMEDY = "give another model, or make this one a tokenizer of your own (docs/own-tokenizer.md)"
+SEGMENTS = (
+    "EnCodec in stereo, or in segments of their own loudness (48 kHz), needs that loudness beside its codes, "
+    "which no Tokens hold: give facebook/encodec_24khz or another of one channel"
+)
+"""Why neither our own class nor the adapter opens such a model."""
+OTHER = "give another model, since transformers does not run this one either"
+REMEDY = "open it as hf:ID_OR_FOLDER, which runs transformers' own class"
 
 
-def _refuse(config: dict[str, Any], model: str, expected: dict[str, Any]) -> None:
+def _refuse(config: dict[str, Any], model: str, expected: dict[str, Any], remedy: str = REMEDY) -> None:
     """Raise on the first option that is set otherwise than our classes work."""
     for key, value in expected.items():
         if config.get(key, value) != value:
             got = config[key]
             raise FormatError(
-                f"{model} with {key} {got!r} is not built in (only {value!r} is): {REMEDY}",
+                f"{model} with {key} {got!r} is not built in (only {value!r} is): {remedy}",
                 key=key,
                 given=got,
                 allowed=repr(value),
@@ -42,7 +48,7 @@ def _seanet(config: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
     if c["pad_mode"] not in PAD_MODES:
         modes = ", ".join(PAD_MODES)
         raise FormatError(
-            f"pad_mode {c['pad_mode']!r} is not built in ({modes} are): {REMEDY}",
+            f"pad_mode {c['pad_mode']!r} is not built in ({modes} are): give another model",
             key="pad_mode",
             given=c["pad_mode"],
             allowed=modes,
@@ -70,12 +76,14 @@ def encodec_config(config: dict[str, Any]) -> EncodecCodecConfig:
     Raises:
         FormatError: the 48 kHz model's options, or others that our class does not have.
     """
-    needed = {"use_causal_conv": True, "norm_type": "weight_norm", "normalize": False, "chunk_length_s": None}
-    _refuse(config, "EnCodec", needed | {"audio_channels": 1, "trim_right_ratio": 1.0})
+    if config.get("audio_channels", 1) != 1 or config.get("normalize") or config.get("chunk_length_s") is not None:
+        raise FormatError(SEGMENTS)
+    _refuse(config, "EnCodec", {"use_causal_conv": True, "norm_type": "weight_norm", "trim_right_ratio": 1.0})
     defaults = {"sampling_rate": 24000, "hidden_size": 128, "num_filters": 32, "upsampling_ratios": [8, 5, 4, 2]}
     defaults |= {"last_kernel_size": 7, "use_conv_shortcut": True, "num_lstm_layers": 2, "pad_mode": "reflect"}
     shape = _seanet(config, defaults)
-    _refuse({"codebook_dim": config.get("codebook_dim") or shape["dim"]}, "EnCodec", {"codebook_dim": shape["dim"]})
+    given = config.get("codebook_dim") or shape["dim"]
+    _refuse({"codebook_dim": given}, "EnCodec", {"codebook_dim": shape["dim"]}, OTHER)
     size = config.get("codebook_size", 1024)
     frame_rate = math.ceil(shape["sample_rate"] / math.prod(shape["ratios"]))
     top = config.get("target_bandwidths", [24.0])[-1]
@@ -94,20 +102,21 @@ def mimi_config(config: dict[str, Any]) -> MimiCodecConfig:
     shape = _seanet(config, defaults)
     heads, dim = config.get("num_attention_heads", 8), shape["dim"]
     rope = config.get("rope_parameters") or {}
-    needed = {"use_causal_conv": True, "audio_channels": 1, "trim_right_ratio": 1.0, "hidden_act": "gelu"}
+    _refuse(config, "Mimi", {"audio_channels": 1, "use_causal_conv": True}, OTHER)
+    needed = {"trim_right_ratio": 1.0, "hidden_act": "gelu"}
     needed |= {"attention_bias": False, "num_key_value_heads": heads, "upsample_groups": dim}
     _refuse({"num_key_value_heads": 8, "upsample_groups": 512, **config}, "Mimi", needed)
     _refuse({"head_dim": config.get("head_dim") or dim // heads}, "Mimi", {"head_dim": dim // heads})
     _refuse(rope, "Mimi", {"rope_type": "default"})
     code_dim = config.get("vector_quantization_hidden_dimension", 256)
-    _refuse({"codebook_dim": config.get("codebook_dim", 256)}, "Mimi", {"codebook_dim": code_dim})
+    _refuse({"codebook_dim": config.get("codebook_dim", 256)}, "Mimi", {"codebook_dim": code_dim}, OTHER)
     _refuse({"head_dim": dim // heads}, "Mimi", {"head_dim": dim / heads})
     hop = math.prod(shape["ratios"])
     code_rate = config.get("frame_rate") or config.get("_frame_rate") or shape["sample_rate"] / (2 * hop)
     stride = int(math.ceil(shape["sample_rate"] / hop) / code_rate)
     if stride < 2:
         raise FormatError(
-            f"Mimi with frame_rate {code_rate} (no downsampling) is not built in: {REMEDY}",
+            f"Mimi with frame_rate {code_rate} (no downsampling) is not built in: {OTHER}",
             key="frame_rate",
             given=code_rate,
         )

@@ -195,18 +195,28 @@ def _config(change: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"normalize": True}, "normalize"),
         ({"use_causal_conv": False}, "use_causal_conv"),
         ({"norm_type": "time_group_norm"}, "norm_type"),
-        ({"chunk_length_s": 1.0}, "chunk_length_s"),
-        ({"audio_channels": 2}, "audio_channels"),
-        ({"pad_mode": "circular"}, "pad_mode"),
         ({"model_type": "dac"}, "dac"),
     ],
 )
 def test_what_is_not_built_in_is_refused_in_one_line(change: dict[str, Any], message: str, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps(_config(lambda c: c.update(change))))
-    with pytest.raises(FormatError, match=f"{message}.*not built in.*own-tokenizer") as caught:
+    with pytest.raises(FormatError, match=f"{message}.*not built in.*hf:ID_OR_FOLDER") as caught:
+        load_hf_codec(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_padding_that_is_not_built_in(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(_config(lambda c: c.update({"pad_mode": "circular"}))))
+    with pytest.raises(FormatError, match=r"pad_mode.*not built in.*give another"):
+        load_hf_codec(tmp_path)
+
+
+@pytest.mark.parametrize("change", [{"normalize": True}, {"chunk_length_s": 1.0}, {"audio_channels": 2}])
+def test_segments_of_their_own_loudness_are_refused(change: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(_config(lambda c: c.update(change))))
+    with pytest.raises(FormatError, match=r"loudness beside its codes.*give facebook/encodec_24khz") as caught:
         load_hf_codec(tmp_path)
     assert "\n" not in str(caught.value)
 

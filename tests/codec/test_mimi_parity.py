@@ -163,20 +163,27 @@ def test_folders_nested_or_flat_and_our_own(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        {"use_causal_conv": False},
         {"hidden_act": "relu"},
         {"attention_bias": True},
         {"num_key_value_heads": 4},
         {"upsample_groups": 1},
         {"head_dim": 32},
-        {"codebook_dim": 128},
         {"trim_right_ratio": 0.5},
-        {"frame_rate": 25.0},
     ],
 )
 def test_what_is_not_built_in_is_refused_in_one_line(change: dict[str, Any], tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps({**MimiConfig().to_dict(), **change}))
-    with pytest.raises(FormatError, match=f"{next(iter(change))}.*not built in.*own-tokenizer") as caught:
+    with pytest.raises(FormatError, match=f"{next(iter(change))}.*not built in.*hf:ID_OR_FOLDER") as caught:
+        load_hf_codec(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "change", [{"use_causal_conv": False}, {"codebook_dim": 128}, {"audio_channels": 2}, {"frame_rate": 25.0}]
+)
+def test_what_runs_nowhere_is_refused_in_one_line(change: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({**MimiConfig().to_dict(), **change}))
+    with pytest.raises(FormatError, match=f"{next(iter(change))}.*not built in.*give another model") as caught:
         load_hf_codec(tmp_path)
     assert "\n" not in str(caught.value)
 

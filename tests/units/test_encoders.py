@@ -15,9 +15,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from codectok.audio.windows import windows
 from codectok.errors import AudioError, CodectokError
 from codectok.units import SpeechEncoder, load_encoder
-from codectok.units.encoders.windows import windows
 from tests.units.conftest import LAYERS, MAKERS, noise
 
 transformers = pytest.importorskip("transformers")

@@ -12,11 +12,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
+from codectok.audio.windows import Window, windows
 from codectok.errors import AudioError
 from codectok.units.encoders.batching import batches
 from codectok.units.encoders.conventions import Taps
 from codectok.units.encoders.options import EncoderOptions, open_encoder
-from codectok.units.encoders.windows import Window, windows
 
 SAMPLE_RATE = 16000
 """Hz that every supported encoder was trained on."""
@@ -37,7 +37,7 @@ class SpeechEncoder(abc.ABC):
     **Batch = single.** Front ends see one utterance at a time. Only the transformer runs padded batches, with the
     padded frames zeroed and masked; where a family's padding would leak, batches hold one length only.
 
-    **Long = short.** Audio of more than ``window_frames`` is run in windows (:func:`.windows.windows`).
+    **Long = short.** Audio of more than ``window_frames`` is run in windows (:func:`codectok.audio.windows.windows`).
 
     Subclasses implement :meth:`_prepare` and :meth:`_stack`.
 
