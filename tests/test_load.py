@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -128,11 +129,13 @@ def test_random_codes_know_only_the_length() -> None:
 def test_hub_ids_and_aliases_go_to_the_hub(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
 
-    def download(repo: str, allow_patterns: list[str]) -> str:
+    def download(repo: str, revision: str, allow_patterns: list[str]) -> str:
         asked.append(repo)
+        assert revision == f"commit of {repo}"
         assert not any(p.endswith((".bin", ".pt", ".pkl")) for p in allow_patterns)
         return str(folder)
 
+    monkeypatch.setattr("codectok.opening.hub_facts", lambda repo: SimpleNamespace(sha=f"commit of {repo}"))
     monkeypatch.setattr("huggingface_hub.snapshot_download", download)
     assert load("someone/codec").fingerprint == load("mimi").fingerprint == load("encodec-24k").fingerprint
     assert asked == ["someone/codec", "kyutai/mimi", "facebook/encodec_24khz"]
