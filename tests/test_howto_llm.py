@@ -29,7 +29,7 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", PAGE, flags=re.S)
 
 
-SMALL, LISTEN, LONG, MERGED = blocks("sh")
+SMALL, LISTEN, LONG, MERGED, STREAMS = blocks("sh")
 
 
 def commands(block: str, **variables: str) -> list[list[str]]:
@@ -133,6 +133,19 @@ def test_merged_units_speak(small: Path, capsys: pytest.CaptureFixture[str]) -> 
         assert len(ids) < tokens.codes.shape[1] < tokens.num_frames
         assert tokens.durations is not None
         assert vocab.to_tokens(ids, tok, tokens.durations.numpy()).codes.equal(tokens.expand().codes)
+
+
+def test_several_streams_speak(small: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said = [run(words, capsys) for words in commands(STREAMS)]
+    assert "wrote tiny/delay-said.wav, 4.32 s" in said[-1]  # as long as the recording, in frames of 40 ms
+    samples, rate = soundfile.read(small / "tiny/delay-said.wav")
+    from codectok import load
+    from codectok.store import open_store
+
+    known = next(tokens for key, tokens in open_store("tiny/codes") if "vm-rec-name" in key)
+    decoded = load("speech").decode(known)[: len(samples)]
+    assert rate == 16000
+    assert abs(samples[: len(decoded)] - decoded).max() < 1e-3  # it is the recording, code for code
 
 
 def test_python_runs(small: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,8 +13,8 @@ EDGES = graph()
 ROOMS = """
     errors extras log shipped fingerprint stops files settings registry processes audio tokens transforms items
     abilities facts streaming opening tokenizer codec units controls testing store corpus metrics
-    llm.vocab llm.patterns llm.sequence llm.model llm.pack llm.continuous llm.training llm.generate llm.scores llm
-    inspect export pretrained cli
+    llm.vocab llm.patterns llm.sequence llm.model llm.heads llm.pack llm.continuous llm.training llm.generate llm.scores
+    llm inspect export pretrained cli
 """
 ORDER = [f"codectok.{room}" for room in ROOMS.split()]
 """The rooms of the library from the ground up: each may import itself and those before it."""

@@ -182,7 +182,7 @@ def _write(found: Any, output: Path | None) -> float:
     from codectok.files.atomic import atomic_path
     from codectok.llm.generate.events import TextPiece
 
-    samples, rate = 0, 1
+    samples, rate, frames = 0, 1, 0
     with contextlib.ExitStack() as stack:
         stack.enter_context(contextlib.closing(found))
         file: Any = None
@@ -195,8 +195,11 @@ def _write(found: Any, output: Path | None) -> float:
                     file = stack.enter_context(soundfile.SoundFile(path, "w", event.sample_rate, 1, format="WAV"))
                 file.write(to_int16(event.samples))
                 samples, rate = samples + len(event.samples), event.sample_rate
-            elif event.last:
-                click.echo(f"[audio, {event.codes.shape[1]} frames]", nl=False)
+            else:
+                frames += event.codes.shape[1]
+                if event.last:
+                    click.echo(f"[audio, {frames} frames]", nl=False)
+                    frames = 0
         click.echo()
         if output is not None and not samples:
             raise CodectokError("the model said no audio: nothing was written")

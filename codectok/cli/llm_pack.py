@@ -10,7 +10,6 @@ from codectok.cli.console import finish, handle_errors, print_json, print_table,
 from codectok.cli.help import command
 
 PATH = click.Path(path_type=Path)
-PATTERNS = ("flatten", "sections")
 
 
 @command()
@@ -21,7 +20,14 @@ PATTERNS = ("flatten", "sections")
 @click.option("--task", "task_name", default="asr", show_default=True, metavar="T", help="speech, asr, tts, chat, ...")
 @click.option("--text", type=PATH, help="Manifest or table with the texts, by id.  [default: the labels of STORE]")
 @click.option("--target", type=PATH, metavar="STORE", help="Store of the target speech, under the same ids.")
-@click.option("--pattern", default="flatten", show_default=True, metavar="P", help="flatten, sections, or JSON.")
+@click.option(
+    "--pattern",
+    default="flatten",
+    show_default=True,
+    metavar="P",
+    help="One stream: flatten, sections. Several: delay, depth, valle, grouped. Or JSON.",
+)
+@click.option("--text-stream", is_flag=True, help="With several streams: the text of the speech is one of them.")
 @click.option(
     "--length", type=click.IntRange(min=2), metavar="N", default=4096, show_default=True, help="Tokens a row."
 )
@@ -66,6 +72,7 @@ def pack(
     text: Path | None,
     target: Path | None,
     pattern: str,
+    text_stream: bool,
     length: int,
     window: int,
     cut: bool,
@@ -86,6 +93,7 @@ def pack(
     Examples:
       codectok llm pack store -o data/asr --model extended --task asr
       codectok llm pack store -o data/tts --model extended --task tts
+      codectok llm pack store -o data/delay --model extended --task tts --pattern delay
     """
     from dataclasses import asdict
 
@@ -105,6 +113,7 @@ def pack(
     job = PackJob(
         task=task_name,
         pattern=pattern,
+        text_stream=text_stream,
         codebook_weights=None if codebook_weights is None else tuple(codebook_weights.split(",")),
         group=group,
         style={

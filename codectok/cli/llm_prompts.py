@@ -6,8 +6,13 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from codectok.errors import FormatError
 from codectok.llm.generate.events import Event
 from codectok.llm.generate.generation import generate
+from codectok.llm.generate.stream_generation import generate_streams, greedy, sampler
+from codectok.llm.heads.parallel_heads import Pick
+from codectok.llm.heads.stream_folder import open_streams, plan_of
+from codectok.llm.heads.stream_model import StreamModel
 from codectok.llm.model.extend_report import extended_with
 from codectok.llm.model.folder import open_model, open_text_tokenizer, quiet
 from codectok.llm.sequence.prompts import task_prompt
@@ -83,7 +88,8 @@ class Answers:
             options["roles"] = spoken
         if task is not None:
             task_named(task)  # a wrong name is refused before a large model is opened
-        return cls(open_model(folder).to(device), text_tokenizer, vocab, tok, prompt, task, speak, options)
+        opened = open_streams(folder, vocab) if plan_of(folder) is not None else open_model(folder)
+        return cls(opened.to(device), text_tokenizer, vocab, tok, prompt, task, speak, options)
 
     def events(self, audio: str | None, dropped: Callable[[int], None]) -> Iterator[Event]:
         """The answer to one prompt: the text, then this audio file.
@@ -98,15 +104,28 @@ class Answers:
             self._segments(codes), bos=self.text_tokenizer.bos_token_id is not None
         )
         tok = self.tok if self.speak else None
+        if isinstance(self.model, StreamModel):
+            return self._streams(ids.ids, tok)
         return generate(
             self.model, self.text_tokenizer, self.vocab, ids.ids, tok=tok, dropped=dropped, **dict(self.options)
         )
 
+    def _streams(self, ids: Any, tok: Tokenizer | None) -> Iterator[Event]:
+        given = self.options
+        pick: Pick = greedy
+        if not given["constrain"]:
+            raise FormatError("several streams say whole frames only: leave out --unconstrained")
+        if given["do_sample"]:
+            pick = sampler(given["temperature"], given["top_p"], given["seed"], self.model.device)
+        limits = {name: given[name] for name in ("max_frames", "max_new_tokens", "chunk_seconds") if name in given}
+        return generate_streams(self.model, self.text_tokenizer, ids, tok=tok, pick=pick, **limits)
+
     def _segments(self, codes: Any) -> list[Segment]:
+        speak = self.speak or isinstance(self.model, StreamModel)  # which can do nothing else
         if self.task is not None:
-            return task_prompt(self.task, self.vocab, self.prompt, codes, speak=self.speak)
+            return task_prompt(self.task, self.vocab, self.prompt, codes, speak=speak)
         style = task_named("speech").style(self.vocab)
         segments: list[Segment] = [Text(self.prompt)] if self.prompt else []
         if codes is not None:
             segments += [*map(Marker, style.heard[:1]), Audio(codes), *map(Marker, style.heard[1:])]
-        return segments + ([*map(Marker, style.spoken[:1])] if self.speak else [])
+        return segments + ([*map(Marker, style.spoken[:1])] if speak else [])

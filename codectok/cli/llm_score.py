@@ -78,6 +78,7 @@ def score(
         raise click.UsageError("--continue, --asr and --text-model go together")
     check_device(device)
     from codectok.files.atomic import atomic_path
+    from codectok.llm.heads.stream_folder import need_one_stream
     from codectok.llm.model.extend_report import extended_with
     from codectok.llm.model.folder import open_model, open_text_tokenizer, quiet
     from codectok.llm.scores.likelihood import SpeechLM
@@ -89,6 +90,7 @@ def score(
     from codectok.tokenizer import load
 
     quiet()
+    need_one_stream(model, "codectok llm score")
     tables = [(path.stem, read_pairs(path)) for path in pairs]
     clips = [expand([str(given)], AUDIO_SUFFIXES) if given else [] for given in (audio, continue_)]
     vocab = AudioVocab.load(model)

@@ -60,9 +60,11 @@ def train(
     lora = ["peft"] if any("lora" in stage.parts for stage in chosen.stages) else []
     need("codectok llm train needs", "llm", "accelerate", "datasets", "transformers", "tokenizers", *lora)
     from codectok.llm.model.folder import quiet
-    from codectok.llm.training.run import train as run
+    from codectok.llm.training.run import train as one_stream
+    from codectok.llm.training.stream_run import has_streams, train_streams
 
     quiet()
+    run = train_streams if has_streams(dataset, model) else one_stream
     folder = run(dataset, model, output, chosen, report=lambda line: click.echo(line, err=True))
     if os.environ.get("RANK", "0") == "0":  # of torchrun
         click.echo(f"wrote {folder}")

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from codectok.errors import FingerprintError, FormatError
 from codectok.llm.generate.id_readers import ArrangedReader, FrameReader, TextReader
+from codectok.llm.generate.sounding import AudioPiece, Sounding
 from codectok.llm.patterns import Flatten, MultiRate, Pattern
 from codectok.llm.vocab.audio_vocab import AudioVocab
 from codectok.llm.vocab.parse import FrameParser
@@ -26,24 +25,8 @@ class TextPiece:
     text: str
 
 
-@dataclass(frozen=True, eq=False)
-class AudioPiece:
-    """Some audio.
-
-    Attributes:
-        codes: int64 [K, n], the frames of this piece.
-        samples: float32 [S] at ``sample_rate``; pieces of one audio join to it. None without an audio tokenizer.
-        sample_rate: Hz; 0 without an audio tokenizer.
-        last: whether the audio is complete; the next piece of audio begins another.
-    """
-
-    codes: Tensor
-    samples: np.ndarray | None
-    sample_rate: int
-    last: bool
-
-
 Event = TextPiece | AudioPiece
+__all__ = ["AudioPiece", "Event", "EventParser", "TextPiece"]
 
 
 class EventParser:
@@ -99,13 +82,12 @@ class EventParser:
         times = vocab.timestamps if skip_special_tokens else None
         self._text = None if tokenizer is None else TextReader(tokenizer, skip_special_tokens, times)
         self._section = (separator, num_frames)
-        self._chunk = 1 if tok is None else max(1, int(chunk_seconds * tok.frame_rate))
+        self._chunk_seconds = chunk_seconds
         self._reader: FrameReader | None = None  # None outside audio
-        self._decoder: Any = None
-        self._waiting: list[Tensor] = []
+        self._audio = self._new_audio()
         self._units = UnitReader(vocab)
         self._max_frames = max_frames
-        self._frames = self._columns = self._counted = 0  # of this audio: frames, what they are said in, audio ids
+        self._columns = self._counted = 0  # of this audio: what its frames are said in, audio ids
         self.full = False
         """Whether the last audio reached ``max_frames``."""
 
@@ -135,8 +117,7 @@ class EventParser:
         starts = [i for i, id in enumerate(listed) if id == self._begin]
         if starts and self._end not in listed[starts[-1] :]:
             self.push(listed[starts[-1] :])
-            if self.tok is None or self._decoder is not None:
-                self._sound(False)
+            self._audio.skip()
 
     def finish(self) -> list[Event]:
         """The end of the sequence: what was held back. A frame that was never finished is dropped."""
@@ -145,45 +126,30 @@ class EventParser:
     def _begin_audio(self) -> None:
         flat = isinstance(self.pattern, MultiRate) or self.pattern == Flatten()
         self._reader = FrameParser(self.vocab) if flat else ArrangedReader(self.vocab, self.pattern, *self._section)
-        self._decoder = self.tok.stream_decoder() if self.tok is not None and self.tok.causal else None
+        self._audio = self._new_audio()
         self._units, self.full = UnitReader(self.vocab), False
-        self._waiting, self._frames, self._columns, self._counted = [], 0, 0, 0
+        self._columns, self._counted = 0, 0
 
-    def _hear(self, id: int) -> list[Event]:
+    def _new_audio(self) -> Sounding:
+        return Sounding(self.tok, len(self.vocab.unit_sizes), self._chunk_seconds)
+
+    def _hear(self, id: int) -> Sequence[Event]:
         assert self._reader is not None
         self._counted += bool(self.vocab.layout.classify(np.array([id]))[0][0] >= 0)
         columns = self._reader.push([id])
         self._columns += columns.shape[1]
         codes = self._units.push(columns)
-        if self._max_frames is not None and self._frames + codes.shape[1] >= self._max_frames:
-            codes, self.full = codes[:, : self._max_frames - self._frames], True
-        if codes.shape[1]:
-            self._waiting.append(codes)
-            self._frames += codes.shape[1]
-        ready = sum(c.shape[1] for c in self._waiting) >= self._chunk
-        return self._sound(False) if ready and (self.tok is None or self._decoder is not None) else []
-
-    def _sound(self, last: bool) -> list[Event]:
-        codes = torch.cat([torch.zeros(len(self.vocab.unit_sizes), 0, dtype=torch.int64), *self._waiting], 1)
-        self._waiting = []
-        if self.tok is None:
-            return [AudioPiece(codes, None, 0, last)]
-        # Length in samples of the whole audio so far, exact: pieces must join to what decode() gives.
-        length = int(self._frames * self.tok.sample_rate / self.tok.frame_rate)
-        if self._decoder is None:
-            samples = self.tok.decode(self.tok.tokens(codes, length)) if self._frames else np.zeros(0, np.float32)
-        else:
-            samples = self._decoder.push(self.tok.tokens(codes, 0))
-            if last:
-                samples = np.concatenate([samples, self._decoder.flush(length)])
-        return [AudioPiece(codes, samples, self.tok.sample_rate, last)]
+        frames = self._audio.frames
+        if self._max_frames is not None and frames + codes.shape[1] >= self._max_frames:
+            codes, self.full = codes[:, : self._max_frames - frames], True
+        return self._audio.push(codes)
 
     def _end_audio(self) -> list[Event]:
         if self._reader is None:
             return []
         self._reader = None
         self.dropped += self._counted - self._columns * self.vocab.num_codebooks
-        return self._sound(True)
+        return [self._audio.end()]
 
     def _end_text(self) -> list[Event]:
         said = "" if self._text is None else self._text.flush()

@@ -92,6 +92,11 @@ class PackReport:
         """Items left out."""
         return sum(self.dropped.values())
 
+    def drop(self, reason: str) -> None:
+        """Count an item that is left out."""
+        kind = re.sub("[0-9]+", "N", reason)
+        self.dropped[kind] = self.dropped.get(kind, 0) + 1
+
 
 def write_dataset(
     out: str | os.PathLike[str],
@@ -129,8 +134,7 @@ def write_dataset(
         ):
 
             def drop(id: str, reason: str) -> None:
-                kind = re.sub("[0-9]+", "N", reason)
-                report.dropped[kind] = report.dropped.get(kind, 0) + 1
+                report.drop(reason)
                 dropped.write(json.dumps({"id": id, "reason": reason}, ensure_ascii=False) + "\n")
 
             batches = _encoded(made, encoder, drop, progress)

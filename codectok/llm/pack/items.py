@@ -82,7 +82,7 @@ def made_items(
         group: utterances at most to a sequence, for tasks of several: neighbours in the store of one group in the
             table, or without one of the same folder in their id.
     """
-    items = _items(store, vocab, texts, target, task)
+    items = task_items(store, vocab, texts, target, task)
     for item in _grouped(items, group) if task.group else (item for item, _ in items):
         try:
             if item.codes is not None and "codes" in task.needs and not item.codes.shape[1]:
@@ -92,10 +92,10 @@ def made_items(
             yield Made(item.id, None, str(error))
 
 
-def _items(
+def task_items(
     store: Store, vocab: AudioVocab, texts: Mapping[str, TextLine], target: Store | None, task: SequenceTask
 ) -> Iterator[tuple[TaskItem, str | None]]:
-    """Items and the groups that they belong to."""
+    """Items in the order of the store, and the groups that they belong to; arguments as of ``made_items``."""
     k, rate = len(vocab.unit_sizes), store.info.frame_rate
     codes_alone = not task.group and {"codes", "target_codes"}.issuperset(task.needs)
     merged = store.info.transform is not None and not task.slices  # the vocabulary's own, by check_store

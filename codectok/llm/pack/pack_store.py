@@ -14,9 +14,12 @@ from codectok.errors import CodectokError, FormatError
 from codectok.llm.model.folder import open_text_tokenizer
 from codectok.llm.pack.dataset import PackOptions, PackReport, write_dataset
 from codectok.llm.pack.items import check_store, made_dialogues, made_items
+from codectok.llm.pack.stream_dataset import StreamRows, write_stream_dataset
 from codectok.llm.pack.texts import TARGETS, TextLine, read_texts
 from codectok.llm.patterns import Flatten, Pattern, Sections, from_dict, to_dict
+from codectok.llm.patterns.stream_plan import read_plan
 from codectok.llm.sequence.encoder import SequenceEncoder
+from codectok.llm.sequence.loss_labels import codebook_weights
 from codectok.llm.sequence.task_table import CHAT, task
 from codectok.llm.vocab.audio_vocab import AudioVocab
 from codectok.store.reader import Store
@@ -28,7 +31,9 @@ class PackJob:
 
     Attributes:
         task: name of the task, or "chat".
-        pattern: "flatten", "sections", or a pattern's JSON (``patterns.from_dict``).
+        pattern: "flatten", "sections", or a pattern's JSON (``patterns.from_dict``); or of several streams, see
+            :func:`codectok.llm.patterns.stream_plan.read_plan`.
+        text_stream: whether several streams have one of text.
         codebook_weights: loss weights; None: none.
         group: utterances a sequence, for tasks of several.
         style: fields of Style that replace what suits the vocabulary.
@@ -36,6 +41,7 @@ class PackJob:
 
     task: str = "asr"
     pattern: str = "flatten"
+    text_stream: bool = False
     codebook_weights: tuple[Any, ...] | None = None
     group: int = 4
     style: Mapping[str, Any] = field(default_factory=dict)
@@ -95,31 +101,31 @@ def pack_store(
         check_store(target, vocab)
     chat = job.task == CHAT
     chosen = task("speech") if chat else task(job.task)
-    pattern = read_pattern(job.pattern)
+    plan = read_plan(job.pattern, vocab.unit_sizes, (vocab.base_id + 1) * job.text_stream)
+    if plan is None and job.text_stream:
+        raise FormatError("a text stream goes with several streams: --pattern delay, depth, valle or grouped")
+    pattern = Flatten() if plan else read_pattern(job.pattern)
     if chosen.slices and not isinstance(pattern, Flatten):
         raise FormatError(f"task {job.task} takes utterances apart by frames: use the pattern flatten")
     if "target_codes" in chosen.needs and target is None:
         raise FormatError(f"task {job.task} needs target speech: give its store with --target")
-    if texts is None and (chat or not _has_texts(store, chosen.needs)):
+    if plan and chat:
+        raise FormatError("task chat says text and speech in turns: use --pattern flatten")
+    if plan and options is not None and options.cut:
+        raise FormatError("several streams have an utterance a row: leave out --cut")
+    needs = {*chosen.needs, *(["text"] * job.text_stream)}
+    if texts is None and (chat or not _has_texts(store, needs)):
         raise FormatError(f"task {job.task} needs texts: give a table with --text")
     weights = None if job.codebook_weights is None else _numbers(job.codebook_weights)
     text_tokenizer = _text_tokenizer(model, tokenizer)
-    ends = False if chat else None
-    encoder = SequenceEncoder(vocab, text_tokenizer, pattern=pattern, bos=ends, eos=ends, weights=weights)
     style = chosen.style(vocab, **job.style)
     lines: dict[str, TextLine] = {} if texts is None else read_texts(texts)
-    if chat and text_tokenizer is None:
-        raise FormatError("chat needs a text tokenizer: give one with --tokenizer")
-    made = (
-        made_dialogues(store, text_tokenizer, vocab, style, lines)
-        if chat
-        else made_items(store, chosen, style, vocab, lines, target, job.group)
-    )
+    scaled = None if weights is None else codebook_weights(weights, vocab).tolist()
     about = {
         "task": job.task,
-        "pattern": to_dict(pattern),
+        **({"pattern": to_dict(pattern)} if plan is None else {"streams": plan.to_dict()}),
         "style": dataclasses.asdict(style),
-        "codebook_weights": None if encoder.weights is None else encoder.weights.tolist(),
+        "codebook_weights": scaled,
         "tokenizer": store.info.tokenizer,
         "tokenizer_fingerprint": store.fingerprint,
         "frame_rate": str(store.info.frame_rate),
@@ -127,11 +133,26 @@ def pack_store(
         **({} if vocab.transform is None else {"transform": vocab.transform.to_dict()}),
         "manifest": store.info.manifest,
     }
+    chosen_options = options or PackOptions()
+    if plan is not None:
+        rows = StreamRows(plan, vocab, text_tokenizer, chosen, style, chosen_options.length)
+        return write_stream_dataset(
+            store, out, rows, about, chosen_options, texts=lines, target=target, overwrite=overwrite, progress=progress
+        )
+    ends = False if chat else None
+    encoder = SequenceEncoder(vocab, text_tokenizer, pattern=pattern, bos=ends, eos=ends, weights=weights)
+    if chat and text_tokenizer is None:
+        raise FormatError("chat needs a text tokenizer: give one with --tokenizer")
+    made = (
+        made_dialogues(store, text_tokenizer, vocab, style, lines)
+        if chat
+        else made_items(store, chosen, style, vocab, lines, target, job.group)
+    )
     return write_dataset(
         out,
         made,
         encoder,
-        options or PackOptions(),
+        chosen_options,
         about,
         weighted=style.time_weight != 1,
         overwrite=overwrite,

@@ -6,12 +6,12 @@ from codectok.llm.patterns.flatten import Flatten, PartialFlatten
 from codectok.llm.patterns.grouped import Grouped, SuperTokens
 from codectok.llm.patterns.moshi import MoshiStreams
 from codectok.llm.patterns.multirate import MultiRate
-from codectok.llm.patterns.parallel_decoding import decode_full, decode_leftmost, decode_levels
 from codectok.llm.patterns.pattern import Pattern
 from codectok.llm.patterns.sections import CoarseFirst, Sections, audio_lm, music_lm
 from codectok.llm.patterns.spec import from_dict, to_dict
 from codectok.llm.patterns.stages import Stage, audiolm, join_audiolm, join_valle, valle
 from codectok.llm.patterns.stream import StreamInverse
+from codectok.llm.patterns.stream_plan import StreamPlan, read_plan
 
 __all__ = [
     "Cell",
@@ -27,12 +27,10 @@ __all__ = [
     "Sections",
     "Stage",
     "StreamInverse",
+    "StreamPlan",
     "SuperTokens",
     "audio_lm",
     "audiolm",
-    "decode_full",
-    "decode_leftmost",
-    "decode_levels",
     "dia",
     "from_dict",
     "join_audiolm",
@@ -40,6 +38,7 @@ __all__ = [
     "music_lm",
     "musicgen",
     "parallel",
+    "read_plan",
     "to_dict",
     "valle",
 ]

@@ -147,13 +147,14 @@ def _train_stages(
     stored = AutoConfig.from_pretrained(model_name, trust_remote_code=False).dtype or torch.float32
     model.to(stored)
     if accelerator.is_main_process:
-        folder.finish(lambda path: _save(path, Path(model_name), model, tokenizer, vocab))
+        folder.finish(lambda path: save_trained(path, Path(model_name), model, tokenizer, vocab))
     accelerator.wait_for_everyone()
     accelerator.end_training()
     return folder.output
 
 
-def _save(path: Path, source: Path, model: Any, tokenizer: Any, vocab: AudioVocab) -> None:
+def save_trained(path: Path, source: Path, model: Any, tokenizer: Any, vocab: AudioVocab) -> None:
+    """Write a trained model into a folder, with what its source says of the audio tokenizer."""
     save_model(path, model, tokenizer, vocab)
     if (source / FILE).is_file():  # which names the audio tokenizer
         shutil.copyfile(source / FILE, path / FILE)
@@ -224,16 +225,21 @@ class StageRun:
         logits = model(**model_inputs(part)).logits
         return weighted_loss(logits, part["labels"], part.get("loss_weights"))
 
+    def weights(self, batch: dict[str, Tensor]) -> Tensor:
+        """Weights [B, ...] of the labels of a batch; 0 where there is none."""
+        labels = batch["labels"][:, 1:]
+        weights = batch["loss_weights"][:, 1:] if "loss_weights" in batch else torch.ones(labels.shape)
+        return weights * (labels != IGNORE)
+
     def _step(self, model: Any, moving: dict[str, Any], optimizer: Any, batch: dict[str, Tensor]) -> float:
         """One optimizer step; the mean loss a label, of all processes and parts, as one big batch would have it."""
-        accelerator, labels = self.accelerator, batch["labels"][:, 1:]
-        weights = batch["loss_weights"][:, 1:] if "loss_weights" in batch else torch.ones(labels.shape)
-        whole = float((weights * (labels != IGNORE)).sum())
+        accelerator, weights = self.accelerator, self.weights(batch)
+        whole = float(weights.sum())
         mine = range(accelerator.process_index * self.part, self.settings.batch, self.part * accelerator.num_processes)
         total = torch.zeros((), device=accelerator.device)
         for i, start in enumerate(mine):
             part = {name: t[start : start + self.part].to(accelerator.device) for name, t in batch.items()}
-            held = float((weights * (labels != IGNORE))[start : start + self.part].sum())
+            held = float(weights[start : start + self.part].sum())
             share = held / whole if whole else 0.0
             with contextlib.nullcontext() if i + 1 == len(mine) else accelerator.no_sync(model):
                 loss = self.loss(model, part) * share

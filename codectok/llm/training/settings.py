@@ -72,6 +72,10 @@ class TrainSettings:
     """Rank of the low-rank updates."""
     lora_alpha: Count = 32
     """Low-rank updates are multiplied by this over their rank."""
+    head_width: Natural = 0
+    """Of the second transformer of patterns depth and valle; 0 is the width of the language model."""
+    head_layers: Count = 4
+    """Of the same."""
     log_every: Count = 20
     """Steps between lines of the log."""
     checkpoint_every: Count = 200
