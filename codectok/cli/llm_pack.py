@@ -93,7 +93,7 @@ def pack(
     Examples:
       codectok llm pack store -o data/asr --model extended --task asr
       codectok llm pack store -o data/tts --model extended --task tts
-      codectok llm pack store -o data/delay --model extended --task tts --pattern delay
+      codectok llm pack store -o d --model extended --task tts --pattern delay
     """
     from dataclasses import asdict
 
