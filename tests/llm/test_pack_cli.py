@@ -288,7 +288,7 @@ def test_chat(home: Path, tmp_path: Path) -> None:
         (["--task", "asr"], "--text"),
         (["--task", "s2st"], "--target"),
         (["--task", "chat"], "--text"),
-        (["--task", "speech", "--pattern", "delay"], "several streams"),
+        (["--task", "speech", "--pattern", '{"pattern": "partial-flatten", "flattening": [0, 0, 1, 1]}'], "no ends"),
         (["--task", "speech", "--pattern", "zigzag"], "zigzag"),
         (["--task", "speech-continuation", "--pattern", "sections"], "pattern flatten"),
         (["--task", "speech", "--codebook-weights", "1,x"], "numbers such as"),
