@@ -10,6 +10,7 @@ import click
 
 from codectok.cli.console import handle_errors, print_json, print_table
 from codectok.cli.help import command
+from codectok.cli.progress import progress
 from codectok.errors import CodectokError
 from codectok.fingerprint import same
 from codectok.transforms.bpe_file import bpe_path
@@ -85,15 +86,16 @@ def bpe(
     if not shown:
         shown, of = tokens, "them: there are too few to hold some out"
     sizes = sorted(set(vocab_sizes))
-    trained = train_bpe(
-        tokens,
-        sizes[-1],
-        pattern=pattern,
-        dedup=dedup,
-        min_frequency=min_frequency,
-        trained_on={"inputs": [p.name for p in inputs], "vocab_sizes": sizes},
-    )
-    rows = bpe_table(trained, shown, sizes)
+    with progress(None, "BPE"):
+        trained = train_bpe(
+            tokens,
+            sizes[-1],
+            pattern=pattern,
+            dedup=dedup,
+            min_frequency=min_frequency,
+            trained_on={"inputs": [p.name for p in inputs], "vocab_sizes": sizes},
+        )
+        rows = bpe_table(trained, shown, sizes)
     trained.save(output)
     facts, path = trained.trained_on, bpe_path(output)
     if as_json:

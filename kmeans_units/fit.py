@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from codectok.cli.console import progress
+from codectok.cli.progress import progress
 from codectok.errors import CodectokError
 from codectok.files.atomic import atomic_path
 from codectok.files.folder_lock import FolderLock

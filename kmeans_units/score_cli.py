@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from codectok.cli.console import finish, handle_errors, print_json, progress
+from codectok.cli.console import device_option, finish, handle_errors, print_json
 from codectok.cli.help import command
+from codectok.cli.progress import progress
 from codectok.errors import CodectokError
 from codectok.extras import need
 
@@ -38,6 +39,7 @@ NEW = click.Path(dir_okay=False, path_type=Path)
 @click.option(
     "--resamples", type=click.IntRange(min=10), metavar="N", default=500, show_default=True, help="Of the bootstrap."
 )
+@device_option
 @click.option("--seed", type=int, metavar="N", default=0, show_default=True, help="Of all draws.")
 @click.option("--plot", type=NEW, metavar="FILE.png", help="Draw a clip's units against its spectrogram.")
 @click.option("--plot-clip", metavar="NAME", help="Path or id of the clip to draw; default the first with labels.")
@@ -63,9 +65,9 @@ def score(**options: Any) -> None:
     _check_plot(options["plot"])
     if options["align"] and not (options["phones"] and options["phones"].is_file()):
         need("--align needs", "bench", "pocketsphinx")
+    tokenizer = load(options["tokenizer"], device=options["device"])
     corpus = read_corpus(options["corpus"])
     rows = read_rows(corpus, options["join"], options["where"])
-    tokenizer = load(options["tokenizer"])
     whole = len(tokenizer.codebook_sizes)
     count = tokenizer.choose_codebooks(whole if options["codebooks"] == "all" else _number(options["codebooks"]), None)
     phones, labels = _labels(rows, corpus.root, options["phones"], options["align"])
@@ -89,9 +91,10 @@ def score(**options: Any) -> None:
         "robustness": None,
     }
     if items:
-        result["abx"] = work.abx_scores(
-            tokenizer, encoded, items, in_context=not options["any_context"], seed=options["seed"]
-        )
+        with progress(None, "ABX"):
+            result["abx"] = work.abx_scores(
+                tokenizer, encoded, items, in_context=not options["any_context"], seed=options["seed"]
+            )
     ids = set(encoded.ids)
     known = [r for r in rows if r.item.id in ids]
     if options["robust"]:

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import click
 
-from codectok.cli.console import Progress, finish, handle_errors, print_table, progress
+from codectok.cli.console import finish, handle_errors, print_table
 from codectok.cli.explain import explain_option, json_option, print_settings
 from codectok.cli.help import Renamed, command
+from codectok.cli.progress import Progress, progress
 from codectok.errors import CodectokError
 from codectok.extras import need
 

@@ -19,7 +19,8 @@ from typing import Any
 import click
 import numpy as np
 
-from codectok.cli.console import handle_errors, print_table, progress
+from codectok.cli.console import handle_errors, print_table
+from codectok.cli.progress import progress
 from codectok.errors import AudioError
 from codectok.tokenizer import Tokenizer
 

@@ -17,7 +17,8 @@ from typing import Any
 
 import click
 
-from codectok.cli.console import handle_errors, print_json, print_table, progress
+from codectok.cli.console import handle_errors, print_json, print_table
+from codectok.cli.progress import progress
 from codectok.errors import CodectokError
 
 PATH = click.Path(path_type=Path)

@@ -23,7 +23,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from codectok.cli.console import describe, handle_errors, print_table, progress
+from codectok.cli.console import describe, handle_errors, print_table
+from codectok.cli.progress import progress
 from codectok.errors import CodectokError
 from codectok.files.atomic import atomic_path
 from codectok.items.columns import labels_of

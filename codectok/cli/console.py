@@ -1,4 +1,4 @@
-"""What the commands share: errors in one line, the options that choose a tokenizer, tables, progress, exit status."""
+"""What the commands share: errors in one line, the options that choose a tokenizer, tables, exit status."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar
 import click
 
 from codectok import stops
-from codectok.cli.verbosity import is_quiet, telling
+from codectok.cli.verbosity import telling
 from codectok.errors import AudioWarning, CodectokError
 
 if TYPE_CHECKING:
@@ -150,43 +150,6 @@ def format_value(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.4g}"
     return str(value)
-
-
-class Progress:
-    """A bar on stderr, or nothing where stderr is no terminal."""
-
-    def __init__(self, bar: Any, task: Any) -> None:
-        self._bar, self._task = bar, task
-
-    def advance(self, steps: float = 1) -> None:
-        """So many steps more are done."""
-        if self._bar is not None:
-            self._bar.advance(self._task, steps)
-
-    def note(self, text: str) -> None:
-        """Show a word or two beside the bar."""
-        if self._bar is not None:
-            self._bar.update(self._task, note=text)
-
-
-@contextlib.contextmanager
-def progress(total: float | None, label: str) -> Iterator[Progress]:
-    """A progress bar of ``total`` steps (None: unknown) for the length of a with block; gone afterwards."""
-    if not sys.stderr.isatty() or is_quiet():
-        yield Progress(None, None)
-        return
-    from rich import progress as bars
-    from rich.console import Console
-
-    columns = (
-        bars.TextColumn("{task.description}"),
-        bars.BarColumn(),
-        bars.TaskProgressColumn(),
-        bars.TimeRemainingColumn(),
-        bars.TextColumn("{task.fields[note]}"),
-    )
-    with bars.Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        yield Progress(bar, bar.add_task(label, total=total, note=""))
 
 
 def finish(done: int, failed: int) -> NoReturn:

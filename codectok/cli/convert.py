@@ -6,8 +6,9 @@ from pathlib import Path
 
 import click
 
-from codectok.cli.console import handle_errors, print_json, print_table, progress
+from codectok.cli.console import handle_errors, print_json, print_table
 from codectok.cli.help import command
+from codectok.cli.progress import progress
 from codectok.stops import GOES_ON, keeping
 from codectok.store.names import FORMATS, SINGLE_STREAM
 

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import click
 
-from codectok.cli.console import device_option, finish, handle_errors, print_json, print_table, progress
+from codectok.cli.console import device_option, finish, handle_errors, print_json, print_table
 from codectok.cli.help import command
 from codectok.cli.lazy import LazyGroup
+from codectok.cli.progress import progress
 
 COMMANDS = {
     "prepare": (f"{__name__}:prepare", "Write manifests of a known corpus from its layout on disk."),

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import click
 
 from codectok.audio import write_audio
-from codectok.cli.console import describe, progress
+from codectok.cli.console import describe
 from codectok.cli.jobs import FileDone, JobsOutcome, give_up
+from codectok.cli.progress import progress
 from codectok.errors import CodectokError, FormatError
 from codectok.files.inside import id_path
 from codectok.stops import keeping

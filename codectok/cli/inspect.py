@@ -6,8 +6,9 @@ from pathlib import Path
 
 import click
 
-from codectok.cli.console import describe, device_option, finish, handle_errors, print_json, progress
+from codectok.cli.console import describe, device_option, finish, handle_errors, print_json
 from codectok.cli.help import command
+from codectok.cli.progress import progress
 from codectok.errors import CodectokError
 
 

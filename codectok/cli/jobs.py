@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from codectok.cli.console import describe, finish, print_json, print_table, progress
+from codectok.cli.console import describe, finish, print_json, print_table
 from codectok.cli.paths import FileJob
+from codectok.cli.progress import progress
 from codectok.errors import CodectokError
 from codectok.stops import keeping
 

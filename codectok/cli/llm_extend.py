@@ -8,8 +8,9 @@ from pathlib import Path
 import click
 
 from codectok.cli.bpe import bpe_option, read_bpe
-from codectok.cli.console import handle_errors, print_json, print_table
+from codectok.cli.console import device_option, handle_errors, print_json, print_table
 from codectok.cli.help import command
+from codectok.cli.progress import progress
 from codectok.extras import need
 
 METHODS = ("mean", "mean+noise", "normal", "text", "codebook")
@@ -35,6 +36,7 @@ METHODS = ("mean", "mean+noise", "normal", "text", "codebook")
 @click.option("--pad-multiple", type=click.IntRange(min=1), default=1, metavar="N", help="Pad rows to a multiple of N.")
 @click.option("--seed", type=int, metavar="N", default=0, help="Of the initialisation.")
 @click.option("--text", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Text file to measure on.")
+@device_option
 @click.option("--overwrite", is_flag=True, help="Replace OUT if it exists.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 @handle_errors
@@ -54,6 +56,7 @@ def extend(
     pad_multiple: int,
     seed: int,
     text: Path | None,
+    device: str,
     overwrite: bool,
     as_json: bool,
 ) -> None:
@@ -75,6 +78,7 @@ def extend(
     from codectok.llm.model.extend_report import SAMPLE_TEXT
     from codectok.llm.model.folder import quiet
     from codectok.llm.vocab.tags import whisper_tags
+    from codectok.opening import check_device
     from codectok.tokenizer import load
 
     tags = tuple(whisper_tags(_languages(languages))) if languages is not None else ()
@@ -83,6 +87,7 @@ def extend(
         raise click.UsageError(f"--markers {markers}: give two tokens, such as <|audio_bos|>,<|audio_eos|>")
     if not re.fullmatch("[A-Za-z0-9_-]{1,40}", name):
         raise click.UsageError(f"--name {name}: give letters, digits, hyphens and underscores")
+    check_device(device)
     quiet()
     tok = load(tokenizer) if tokenizer is not None or preset is None else None
     if tok is None and (dedup or bpe is not None):
@@ -93,22 +98,24 @@ def extend(
         pad_multiple=pad_multiple,
         seed=seed,
         text=SAMPLE_TEXT if text is None else text.read_text(encoding="utf-8", errors="replace"),
+        device=device,
     )
-    report = extend_folder(
-        model,
-        output,
-        tok,
-        options,
-        overwrite=overwrite,
-        preset_name=preset,
-        num_codebooks=codebooks,
-        tags=tags,
-        timestamps=timestamps,
-        name=name,
-        around=around,
-        dedup=dedup,
-        bpe=merges,
-    )
+    with progress(None, "extending"):
+        report = extend_folder(
+            model,
+            output,
+            tok,
+            options,
+            overwrite=overwrite,
+            preset_name=preset,
+            num_codebooks=codebooks,
+            tags=tags,
+            timestamps=timestamps,
+            name=name,
+            around=around,
+            dedup=dedup,
+            bpe=merges,
+        )
     plain = report.to_dict()
     if as_json:
         print_json({"folder": str(output), **plain})

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import click
 
-from codectok.cli.console import finish, handle_errors, print_json, print_table, progress
+from codectok.cli.console import finish, handle_errors, print_json, print_table
 from codectok.cli.help import command
+from codectok.cli.progress import progress
 
 PATH = click.Path(path_type=Path)
 

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import click
 
-from codectok.cli.console import device_option, finish, handle_errors, print_json, print_table, progress
+from codectok.cli.console import device_option, finish, handle_errors, print_json, print_table
 from codectok.cli.help import command
 from codectok.cli.paths import expand
+from codectok.cli.progress import progress
 from codectok.extras import need
 from codectok.files.suffixes import AUDIO_SUFFIXES
 

@@ -8,6 +8,7 @@ import click
 
 from codectok.cli.console import handle_errors, print_json
 from codectok.cli.help import command
+from codectok.cli.progress import progress
 from codectok.extras import need
 
 
@@ -29,7 +30,8 @@ def verify(folder: Path, as_json: bool) -> None:
     from codectok.llm.model.verify import verify_folder
 
     quiet()
-    checks = verify_folder(folder)
+    with progress(None, "verifying"):
+        checks = verify_folder(folder)
     failed = [check for check in checks if check.ok is False]
     if as_json:
         print_json({"folder": str(folder), "ok": not failed, "checks": [dataclasses.asdict(c) for c in checks]})

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from codectok.cli.console import handle_errors, print_json, print_table, progress
+from codectok.cli.console import handle_errors, print_json, print_table
 from codectok.cli.help import command
+from codectok.cli.progress import progress
 from codectok.stops import GOES_ON, keeping
 
 if TYPE_CHECKING:

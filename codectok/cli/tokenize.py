@@ -9,16 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from codectok.cli.bpe import bpe_option, read_bpe
-from codectok.cli.console import (
-    finish,
-    handle_errors,
-    open_tokenizer,
-    print_json,
-    print_table,
-    progress,
-    tokenizer_options,
-)
+from codectok.cli.console import finish, handle_errors, open_tokenizer, print_json, print_table, tokenizer_options
 from codectok.cli.help import command
+from codectok.cli.progress import progress
 from codectok.cli.verbosity import is_quiet
 from codectok.extras import need
 from codectok.stops import keeping
@@ -203,7 +196,9 @@ def _estimate(
     from codectok.corpus.crew import default_workers
     from codectok.corpus.estimate import estimate
 
-    found = estimate(corpus, tokenizer, k, workers=workers or default_workers(corpus), format=format, options=options)
+    cores = workers or default_workers(corpus)
+    with progress(None, "estimating"):
+        found = estimate(corpus, tokenizer, k, workers=cores, format=format, options=options)
     print_table("this would take, judging by a sample, and some seconds to start", found.rows(), as_json)
 
 

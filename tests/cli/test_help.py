@@ -97,6 +97,12 @@ def test_off_a_terminal_no_name_is_wrapped_or_cut(name: str) -> None:
     assert max(map(len, result.stdout.splitlines())) <= 80
 
 
+WITH_MODELS = {
+    *("encode", "decode", "tokenize", "inspect", "corpus align", "units score", "bench run"),
+    *("llm generate", "llm score", "llm extend"),
+}
+
+
 def on_a_terminal(*arguments: str) -> str:
     """What a command writes to a terminal."""
     ours, theirs = pty.openpty()
@@ -130,7 +136,7 @@ def test_options_are_spelled_alike(name: str) -> None:
     shown = {spelling for option in options for spelling in option.opts}
     assert not shown & {"--out", "--jobs", "--dest", "--num-workers"}
     assert ("-o" in shown) == ("--output" in shown)
-    assert ("--device" in shown) or name not in {"encode", "decode", "tokenize", "inspect", "bench run", "llm generate"}
+    assert ("--device" in shown) or name not in WITH_MODELS
 
 
 @pytest.mark.parametrize(
@@ -149,7 +155,16 @@ def test_earlier_names_are_taken_and_not_shown(name: str, arguments: list[str]) 
     assert not re.search(r"--(out|jobs)\b(?!put)", shown)
 
 
-@pytest.mark.parametrize("command", ["encode a.wav -o a.ctk", "decode b.ctk -o a.flac", "inspect a.wav -o a.html"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        "encode a.wav -o a.ctk",
+        "decode b.ctk -o a.flac",
+        "inspect a.wav -o a.html",
+        "units score random .",
+        "llm extend base -o out",
+    ],
+)
 def test_models_run_on_the_device_that_is_named(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     codectok.write_audio("a.wav", voice(4800, 16000, 1), 16000)

@@ -18,13 +18,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from codectok import FormatError
+from codectok.cli.progress import duration
 from codectok.errors import CodectokError, MissingPackageError
 from train_codec.plot_cli import plot as plot_command
 from train_codec.watch import Board, CodebookHealth, RunProgress, plot
 from train_codec.watch.board import flatten
 from train_codec.watch.health import level_warning
 from train_codec.watch.log import read_log
-from train_codec.watch.progress import duration
 
 ROOT = Path(__file__).parents[2]
 

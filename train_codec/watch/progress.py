@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TextIO
 
+from codectok.cli.progress import duration
+
 _WINDOW = 100
 """Steps over which the speed is taken."""
 _REDRAW = 0.2
@@ -117,18 +119,6 @@ class RunProgress:
         self.stream.write(f"\r\x1b[K{self._line[: columns - 1]}")  # a wrapped line could not be rewritten
         self.stream.flush()
         self._drawn = self._clock()
-
-
-def duration(seconds: float) -> str:
-    """A time in words: 45 s, 12 min, 3 h 05 min, 2 d 4 h."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    if minutes < 90:
-        return f"{minutes} min"
-    if minutes < 48 * 60:
-        return f"{minutes // 60} h {minutes % 60:02d} min"
-    return f"{minutes // 1440} d {minutes % 1440 // 60} h"
 
 
 def _figure(value: float) -> str:

@@ -11,7 +11,8 @@ from typing import Any
 
 import click
 
-from codectok.cli.console import describe, handle_errors, print_table, progress
+from codectok.cli.console import describe, handle_errors, print_table
+from codectok.cli.progress import progress
 from codectok.files.atomic import atomic_path
 from codectok.metrics import get_metric
 from codectok.processes import map_ahead

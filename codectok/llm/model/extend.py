@@ -42,6 +42,7 @@ class ExtendOptions:
         pad_multiple: rows are padded to a multiple of this.
         seed: of the draws.
         text: what the probabilities are measured on.
+        device: torch device that they are measured on; rows are made where the model is.
     """
 
     init: str = "mean+noise"
@@ -49,6 +50,7 @@ class ExtendOptions:
     pad_multiple: int = 1
     seed: int = 0
     text: str = SAMPLE_TEXT
+    device: str = "cpu"
 
 
 def make_vocab(
@@ -177,7 +179,7 @@ def extend_model(
     text = torch.from_numpy(known[(known < before.rows) & ~vocab.owns(known)])
     owned = np.flatnonzero(vocab.id_mask)
     fresh = torch.from_numpy(owned[~np.isin(owned, known)])
-    probe = TextProbe(model, tokenizer, options.text, fresh)
+    probe = TextProbe(model, tokenizer, options.text, fresh, options.device)
     codes = _code_rows(vocab, tok, fresh) if options.init == "codebook" else None
     initial = [
         _initial(name, table, text, len(fresh), codes, options, tied=before.tied)

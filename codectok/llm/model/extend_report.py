@@ -94,9 +94,11 @@ class TextProbe:
         tokenizer: before.
         text: at least two tokens of it are needed; else ``compare`` gives None.
         fresh: int64 [n], the ids that will be new.
+        device: where the model is taken to be measured, and back from.
     """
 
-    def __init__(self, model: Any, tokenizer: Any, text: str, fresh: Tensor) -> None:
+    def __init__(self, model: Any, tokenizer: Any, text: str, fresh: Tensor, device: str = "cpu") -> None:
+        self.device = device
         self.ids = torch.tensor(tokenizer(text)["input_ids"][:MAX_TOKENS], dtype=torch.int64)
         self.fresh = fresh
         usable = len(self.ids) > 1 and int(self.ids.max()) < len(model.get_input_embeddings().weight)
@@ -104,8 +106,11 @@ class TextProbe:
 
     def _log_probs(self, model: Any) -> Tensor:
         """Float32 [N - 1, V], of what follows each position."""
+        home = model.device
+        model.to(self.device)
         with torch.inference_mode():
-            logits = model(self.ids[None].to(model.device), use_cache=False).logits[0, :-1]
+            logits = model(self.ids[None].to(self.device), use_cache=False).logits[0, :-1]
+        model.to(home)
         return logits.float().log_softmax(-1).cpu()
 
     def compare(self, model: Any) -> TextFigures | None:
