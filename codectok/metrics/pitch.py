@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from codectok.metrics.native import native
 from codectok.metrics.registry import Metric, MetricError, MetricUnavailable
 from codectok.metrics.signal import RATE, aligned_pair, finite
 
@@ -19,14 +20,15 @@ def f0(samples: np.ndarray) -> np.ndarray:
 
     Raises:
         MetricUnavailable: the package ``pyworld`` is missing.
+        MetricError: its C code crashed on the clip.
     """
     try:
         import pyworld
     except ImportError as error:
         raise MetricUnavailable(f"F0 correlation: pyworld is not installed: {INSTALL}") from error
     clip = np.ascontiguousarray(samples, dtype=np.float64)
-    rough, times = pyworld.dio(clip, RATE)
-    return np.asarray(pyworld.stonemask(clip, rough, times, RATE))
+    rough, times = native("F0 correlation", pyworld.dio, clip, RATE)
+    return np.asarray(native("F0 correlation", pyworld.stonemask, clip, rough, times, RATE))
 
 
 def f0_correlation(reference: np.ndarray, estimate: np.ndarray, rate: int) -> float:

@@ -8,6 +8,7 @@ import numpy as np
 
 from codectok import audio as _audio
 from codectok.metrics.mel import log_mel
+from codectok.metrics.native import native
 from codectok.metrics.registry import Metric, MetricError, MetricUnavailable
 
 RATE = 16000
@@ -65,7 +66,7 @@ def pesq_wb(reference: np.ndarray, estimate: np.ndarray, rate: int) -> float:
 
     Raises:
         MetricUnavailable: the package ``pesq`` is missing.
-        MetricError: no speech found, shorter than 1/4 s, or unequal lengths.
+        MetricError: no speech found, shorter than 1/4 s, or unequal lengths; its C code crashed on the clip.
     """
     try:
         import pesq
@@ -76,7 +77,7 @@ def pesq_wb(reference: np.ndarray, estimate: np.ndarray, rate: int) -> float:
         # The C code divides by the level of the estimate.
         raise MetricError("PESQ is not defined for a silent reconstruction")
     try:
-        value = pesq.pesq(RATE, ref.astype(np.float32), est.astype(np.float32), "wb")
+        value = native("PESQ", pesq.pesq, RATE, ref.astype(np.float32), est.astype(np.float32), "wb")
     except pesq.PesqError as error:
         reason = error.args[0] if error.args else error
         raise MetricError(f"PESQ: {reason.decode() if isinstance(reason, bytes) else reason}") from error

@@ -46,7 +46,7 @@ def serve(pipe: Connection, payload: bytes, environment: Mapping[str, str]) -> N
             work: Work[Any, Any] = pickle.loads(payload)
             work.open()
         except Exception as error:
-            send((REFUSED, 0, _portable(error)))
+            send((REFUSED, 0, portable(error)))
             return
         threading.Thread(target=_begin, args=(work, arrived, begun, send), daemon=True).start()
         send((READY, 0, None))
@@ -56,7 +56,7 @@ def serve(pipe: Connection, payload: bytes, environment: Mapping[str, str]) -> N
                 try:
                     value = work.finish(value, lambda share, n=number: send((SHARE, n, share)))  # type: ignore[misc]
                 except Exception as error:
-                    value = Raised(_portable(error))
+                    value = Raised(portable(error))
             send((DONE, number, value))
 
 
@@ -74,7 +74,7 @@ def _begin(work: Work[Any, Any], arrived: Tasks, begun: Tasks, send: Callable[[M
         try:
             value = work.begin(task)
         except Exception as error:
-            value = Raised(_portable(error))
+            value = Raised(portable(error))
         if isinstance(value, Now):
             send((DONE, number, value.result))
         else:
@@ -88,7 +88,7 @@ def _sender(pipe: Connection) -> Callable[[Message], None]:
         try:
             data = pickle.dumps(message)
         except Exception as error:  # a result that cannot be sent
-            data = pickle.dumps((message[0], message[1], Raised(_portable(error))))
+            data = pickle.dumps((message[0], message[1], Raised(portable(error))))
         try:
             with lock:
                 pipe.send_bytes(data)
@@ -98,7 +98,7 @@ def _sender(pipe: Connection) -> Callable[[Message], None]:
     return send
 
 
-def _portable(error: Exception) -> Exception:
+def portable(error: Exception) -> Exception:
     """The error with the worker's traceback as a note, or, where its class cannot be sent, one that says as much."""
     error.add_note(f"in a worker process:\n{traceback.format_exc()}")
     try:

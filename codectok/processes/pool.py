@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import os
 import pickle
-import signal
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -19,7 +18,7 @@ from typing import Any, Generic
 
 from codectok.processes import child
 from codectok.processes.settings import context, starting, warm_up
-from codectok.processes.work import Lost, R, Raised, StartError, T, Wait, Work
+from codectok.processes.work import Lost, R, Raised, StartError, T, Wait, Work, ended
 
 PATIENCE = 1.0
 """Seconds that workers have to end by themselves."""
@@ -194,8 +193,7 @@ class Pool(Generic[T, R]):
         dead.pipe.close()
         dead.process.join()
         self._workers.remove(dead)
-        code = dead.process.exitcode
-        reason = f"killed by signal {-code}, {_name(-code)}" if code < 0 else f"exit status {code}"
+        reason = ended(dead.process.exitcode)
         if not dead.ready:
             self._stillborn += 1
             if self._stillborn > 1 and not any(w.ready for w in self._workers):
@@ -207,10 +205,3 @@ class Pool(Generic[T, R]):
             self._slots.append(dead.slot)
         for task in dead.tasks.values():
             yield task, Lost(reason)
-
-
-def _name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:  # a real-time signal
-        return "a signal without a name"

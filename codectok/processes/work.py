@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -88,3 +89,18 @@ class WorkerDied(CodectokError):
 
     def __reduce__(self) -> tuple[type[WorkerDied], tuple[str, str]]:
         return type(self), (self.item, self.reason)
+
+
+class CallDied(CodectokError):
+    """A call that :func:`~codectok.processes.apart` made crashed or took too long: the message says how it ended."""
+
+
+def ended(code: int) -> str:
+    """How a process ended, by its exit code."""
+    if code >= 0:
+        return f"exit status {code}"
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:  # a real-time signal
+        name = "a signal without a name"
+    return f"killed by signal {-code}, {name}"

@@ -79,3 +79,27 @@ class Stillborn(Work[int, int]):
 
     def open(self) -> None:
         os._exit(3)
+
+
+def hold_the_interpreter(seconds: int) -> None:
+    """Sleep in C without giving other threads of Python a turn, as native code that hangs does."""
+    import ctypes
+
+    ctypes.PyDLL(None).sleep(seconds)
+
+
+def is_imported(module: str) -> bool:
+    import sys
+
+    return module in sys.modules
+
+
+def crash_where_loud(rate: int, reference: object, estimate: object, mode: str) -> float:
+    """In place of PESQ: reads from address 0 where a sample is over 0.9."""
+    import ctypes
+
+    import numpy as np
+
+    if np.abs(np.asarray(reference)).max() > 0.9:
+        ctypes.string_at(0)
+    return 2.5
