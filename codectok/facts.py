@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import multiprocessing
 from fractions import Fraction
 from pathlib import Path
 
@@ -11,9 +12,12 @@ from torch import Tensor
 
 from codectok.errors import AudioError, CodectokError, CodeRangeError, FingerprintError
 from codectok.fingerprint import same
+from codectok.log import logger
 from codectok.shipped import maker_of
 from codectok.tokens import Tokens
 from codectok.tokens.rates import choose_codebooks, nominal_bitrate
+
+LOG = logger(__name__)
 
 
 class TokenizerFacts(abc.ABC):
@@ -42,6 +46,7 @@ class TokenizerFacts(abc.ABC):
     """Where its networks run; audio, tokens and features are on the CPU."""
     folder: Path | None = None
     """The model folder that it was opened from, if it was."""
+    _warned_of: int = 0
 
     @abc.abstractmethod
     def num_frames(self, num_samples: int) -> int:
@@ -59,7 +64,22 @@ class TokenizerFacts(abc.ABC):
             >>> codectok.load("random").choose_codebooks(None, bitrate=1.0)
             4
         """
-        return choose_codebooks(self.name, self.frame_rate, self.codebook_sizes, num_codebooks, bitrate)
+        chosen = choose_codebooks(self.name, self.frame_rate, self.codebook_sizes, num_codebooks, bitrate)
+        used = self.decoded_codebooks(chosen)
+        if used < chosen != self._warned_of and multiprocessing.parent_process() is None:
+            self._warned_of = chosen  # once, and not in each worker
+            what = "%s with %d codebooks decodes as with %d: the others cost bits in vain"
+            LOG.warning(what, self.name, chosen, used)
+        return chosen
+
+    def decoded_codebooks(self, num_codebooks: int) -> int:
+        """How many of the first ``num_codebooks`` codebooks its decoder uses: fewer where the last need more beside.
+
+        Examples:
+            >>> codectok.load("speech-1").decoded_codebooks(12)
+            9
+        """
+        return num_codebooks
 
     def bitrate(self, num_codebooks: int | None = None) -> float:
         """Nominal kbit/s of the first ``num_codebooks`` codebooks (default all).

@@ -78,6 +78,7 @@ def tokenizer_facts(tokenizer: Tokenizer) -> Facts:
         "codebooks": len(tokenizer.codebook_sizes),
         "codebook_sizes": list(tokenizer.codebook_sizes),
         "bitrates": [tokenizer.bitrate(k + 1) for k in range(len(tokenizer.codebook_sizes))],
+        "decoded_codebooks": [tokenizer.decoded_codebooks(k + 1) for k in range(len(tokenizer.codebook_sizes))],
         "causal": tokenizer.causal,
         "can_decode": tokenizer.can_decode,
         "parameters": _count(tokenizer.model.state_dict().values()) if isinstance(tokenizer, HasNetwork) else None,
@@ -172,8 +173,8 @@ def store_facts(path: Path) -> Facts:
 
 
 def _usage(sizes: tuple[int, ...], used: Any, bits: Any) -> list[Facts]:
-    levels = zip(range(1, len(sizes) + 1), used, sizes, bits, strict=True)
-    return [{"codebook": k, "used": n, "size": size, "entropy_bits": b} for k, n, size, b in levels]
+    levels = enumerate(zip(used, sizes, bits, strict=True))
+    return [{"codebook": k, "used": n, "size": size, "entropy_bits": b} for k, (n, size, b) in levels]
 
 
 _WIDTH = 16
@@ -190,10 +191,12 @@ _UNITS = {
 
 def print_facts(facts: Facts) -> None:
     """Print facts as aligned lines, with units; use of the codebooks as a table below."""
-    hidden = {"usage", "frame_rate_exact", "bitrates", "failed_by_kind", "convention"}
+    hidden = {"usage", "frame_rate_exact", "bitrates", "decoded_codebooks", "failed_by_kind", "convention"}
     lines = {key: _show(key, value, facts) for key, value in facts.items() if key not in hidden and value is not None}
     if "bitrates" in facts:
         lines["bitrates"] = _bitrates(facts["bitrates"])
+        if unheard := _unheard(facts["decoded_codebooks"]):
+            lines["in vain"] = unheard
     for kind, count in facts.get("failed_by_kind", {}).items():
         lines["failed"] += f"  ({count} {kind})"
     for key, text in lines.items():
@@ -207,6 +210,12 @@ def _bitrates(rates: list[float], a_line: int = 8) -> str:
     cells = [f"{k}: {rate:.4g}".ljust(9) for k, rate in enumerate(rates, 1)]
     lines = ["  ".join(cells[i : i + a_line]).rstrip() for i in range(0, len(cells), a_line)]
     return ("\n" + " " * _WIDTH).join(["kbit/s of the first k codebooks", *lines])
+
+
+def _unheard(decoded: list[int]) -> str:
+    """Numbers of codebooks that cost more bits than are decoded, such as "10 to 17 codebooks decode as 9"."""
+    found = [(k, used) for k, used in enumerate(decoded, 1) if used < k]
+    return f"{found[0][0]} to {found[-1][0]} codebooks decode as {found[0][1]}" if found else ""
 
 
 def _show(key: str, value: Any, facts: Facts) -> str:

@@ -69,6 +69,10 @@ class CodecModel(nn.Module, abc.ABC):
         """Latents [B, T, D] -> codes int64 [B, K, T]."""
         return self.quantizer.encode(latents, num_codebooks)
 
+    def decoded_codebooks(self, num_codebooks: int) -> int:
+        """How many of the first ``num_codebooks`` codebooks reach the decoder."""
+        return num_codebooks
+
     def dequantize(self, codes: Tensor) -> Tensor:
         """Codes [B, K, T] -> quantized latents [B, T, D]."""
         return self.quantizer.decode(codes)

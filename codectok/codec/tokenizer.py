@@ -78,6 +78,10 @@ class CodecTokenizer(Tokenizer):
         """The model's formula."""
         return self.model.num_frames(num_samples)
 
+    def decoded_codebooks(self, num_codebooks: int) -> int:
+        """The model's."""
+        return self.model.decoded_codebooks(num_codebooks)
+
     def code_distances(self, feature: Tensor, codes: Tensor, level: int) -> Tensor:
         """See :class:`~codectok.abilities.ExplainsCodes`."""
         return self.model.quantizer.distances(feature, codes, level)

@@ -5,6 +5,7 @@ import pytest
 import soundfile
 from click.testing import CliRunner
 
+import codectok
 from codectok.cli.info import file_facts, tokenizer_facts
 from codectok.cli.main import main
 from codectok.controls import PcmTokenizer, RandomTokenizer
@@ -50,6 +51,23 @@ def test_parameters_are_counted():
     assert tokenizer_facts(tok)["parameters"] == 16
 
 
+def test_codebooks_that_are_not_decoded_are_told_of(tmp_path, clip):
+    facts = json.loads(run("info", "speech-1", "--json").stdout)
+    assert facts["decoded_codebooks"] == [*range(1, 10), *[9] * 8, *range(18, 25)]
+    assert "10 to 17 codebooks decode as 9" in run("info", "speech-1").stdout
+    assert "decode as" not in run("info", "speech").stdout
+    codectok.write_audio(tmp_path / "a.wav", clip[:4000], RATE)
+    line = "Warning: speech-1 with 12 codebooks decodes as with 9: the others cost bits in vain"
+    for codebooks, lines in (("9", 0), ("12", 1), ("18", 0)):
+        told = run("encode", tmp_path / "a.wav", "-o", tmp_path / f"{codebooks}.ctk", "--tokenizer", "speech-1",
+                   "--codebooks", codebooks)  # fmt: skip
+        assert told.exit_code == 0
+        assert told.stderr.splitlines() == [line] * lines
+    speech = codectok.load("speech-1")
+    twelve = codectok.Tokens.load(tmp_path / "12.ctk")
+    assert np.array_equal(speech.decode(twelve), speech.decode(twelve.first(9)))
+
+
 def test_file(tmp_path, clip):
     path = tmp_path / "a.ctk"
     tokens = RandomTokenizer().encode(clip, RATE, num_codebooks=3)
@@ -60,6 +78,7 @@ def test_file(tmp_path, clip):
     assert facts["bitrate"] == pytest.approx(0.75)
     assert facts["actual_bitrate"] == pytest.approx(path.stat().st_size * 8 / 2 / 1000)
     assert facts["fingerprint"] == RandomTokenizer.fingerprint
+    assert [u["codebook"] for u in facts["usage"]] == [0, 1, 2]
     assert [u["used"] for u in facts["usage"]] == [len(set(row.tolist())) for row in tokens.codes]
     text = run("info", path).stdout
     assert "kbit/s on disk" in text

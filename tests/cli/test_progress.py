@@ -50,7 +50,7 @@ def test_lines_of_a_share_and_of_no_total() -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "words"), [(45, "45 s"), (720, "12 min"), (11100, "3 h 05 min"), (187200, "2 d 4 h")]
+    ("seconds", "words"), [(45, "45 s"), (719, "12 min"), (3 * 3600 + 299, "3 h 05 min"), (52 * 3600, "2 d 4 h")]
 )
 def test_durations(seconds: float, words: str) -> None:
     assert duration(seconds) == words

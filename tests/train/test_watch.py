@@ -16,15 +16,16 @@ import torch
 from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from matplotlib.figure import Figure
 
 from codectok import FormatError
-from codectok.cli.progress import duration
 from codectok.errors import CodectokError, MissingPackageError
 from train_codec.plot_cli import plot as plot_command
 from train_codec.watch import Board, CodebookHealth, RunProgress, plot
 from train_codec.watch.board import flatten
 from train_codec.watch.health import level_warning
 from train_codec.watch.log import read_log
+from train_codec.watch.plot import _heat
 
 ROOT = Path(__file__).parents[2]
 
@@ -165,13 +166,6 @@ def test_a_terminal_shows_one_line_that_fits() -> None:
     assert text.count("\n") == 3
 
 
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(45, "45 s"), (719, "12 min"), (3 * 3600 + 299, "3 h 05 min"), (52 * 3600, "2 d 4 h")]
-)
-def test_durations_in_words(seconds: float, text: str) -> None:
-    assert duration(seconds) == text
-
-
 # -- TensorBoard -------------------------------------------------------------------------------------------------------
 
 
@@ -258,6 +252,13 @@ def test_columns_that_come_late_or_go_are_drawn_where_they_are(tmp_path: Path) -
     assert (steps.tolist(), values.tolist()) == ([1, 3], [1, 2])
     assert np.isnan(log.health("used")[1]).tolist() == [[False, True], [False, False]]
     plot(tmp_path)
+
+
+def test_codebooks_are_drawn_from_0() -> None:
+    axes = Figure().subplots()
+    _heat(axes, np.array([1, 2]), np.array([[0.1, 0.2, 0.3], [0.4, 0.5, 0.6]]), "codes used", (0.0, 1.0))
+    rows = axes.collections[0].get_coordinates()[:, 0, 1]  # type: ignore[attr-defined]
+    assert ((rows[1:] + rows[:-1]) / 2).tolist() == [0, 1, 2]
 
 
 @pytest.mark.parametrize(

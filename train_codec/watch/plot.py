@@ -202,12 +202,12 @@ def _heat(axes: Axes, steps: np.ndarray, table: np.ndarray, title: str, bounds: 
     edges = np.concatenate([[max(0.0, 2 * steps[0] - steps[1]) if len(steps) > 1 else 0.0], steps])
     low, high = bounds or (0.0, float(np.nanmax(table, initial=1.0)))
     mesh = axes.pcolormesh(
-        edges, np.arange(table.shape[1] + 1) + 0.5, table.T, cmap="viridis", vmin=low, vmax=high, rasterized=True
+        edges, np.arange(table.shape[1] + 1) - 0.5, table.T, cmap="viridis", vmin=low, vmax=high, rasterized=True
     )
     axes.figure.colorbar(mesh, ax=axes, pad=0.01, fraction=0.05)
     _style(axes, title)
     axes.grid(False)
-    axes.set_ylabel("level")
+    axes.set_ylabel("codebook")
     axes.locator_params(axis="y", integer=True)
 
 

@@ -56,14 +56,17 @@ class HarmonicCodec(CodecModel):
             x = F.pad(x, (0, self.num_frames(x.shape[1]) * self.frame_size - x.shape[1]))
         return self.encoder.step(x, state)
 
+    def decoded_codebooks(self, num_codebooks: int) -> int:
+        """Those of the waveform only where there are at least ``waveform_from`` in all."""
+        heard = num_codebooks >= self.config.waveform_from
+        return num_codebooks if heard else min(num_codebooks, sum(self.config.parts[:3]))
+
     def dequantize(self, codes: Tensor) -> Tensor:
         """Codes [B, K, T] -> quantized latents [B, T, D]; 0 in slices that no codebook is left for.
 
         The waveform's is 0 too with fewer than ``waveform_from`` codebooks.
         """
-        if codes.shape[1] < self.config.waveform_from:
-            codes = codes[:, : sum(self.config.parts[:3])]
-        return super().dequantize(codes)
+        return super().dequantize(codes[:, : self.decoded_codebooks(codes.shape[1])])
 
     def decode_step(self, z: Tensor, state: State, final: bool) -> tuple[Tensor, State]:
         """Quantized latents [B, T, D] -> samples [B, S]; ``final`` changes nothing: every frame is complete."""
