@@ -86,15 +86,19 @@ class Family(abc.ABC):
 
     @abc.abstractmethod
     def latents(self, samples: Tensor) -> Tensor:
-        """What is quantized, [T, D], of samples [S] at the input's rate."""
+        """What is quantized, [T, N], of samples [S] at the input's rate."""
+
+    def features(self, latents: Tensor) -> Tensor:
+        """What ``features`` gives of latents, [T, D]: on the scale of :meth:`dequantize`."""
+        return latents
 
     @abc.abstractmethod
     def quantize(self, latents: Tensor, count: int) -> Tensor:
-        """Codes int64 [count, T] of latents [T, D]."""
+        """Whole numbers [count, T] of latents [T, N]."""
 
     @abc.abstractmethod
     def dequantize(self, codes: Tensor) -> Tensor:
-        """What codes [K, T] of the first codebooks say of the latents, [T, D]."""
+        """What codes [K, T] of the first codebooks say of the features, [T, D]."""
 
     @abc.abstractmethod
     def synthesize(self, vectors: Tensor) -> Tensor:

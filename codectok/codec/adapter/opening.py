@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -49,16 +50,32 @@ def open_adapted(folder: Path, name: str, device: str = "cpu") -> TransformersTo
         model, report = model_class.from_pretrained(
             None, config=config, state_dict=weights, dtype="float32", output_loading_info=True
         )
-    family = kind(model.config, model)
     missing = [k for k in sorted(report["missing_keys"]) if not k.endswith(DRAWN)]
     if missing or report["mismatched_keys"]:
         what = f"lack {missing[0]}" if missing else "have other shapes than its config.json calls for"
         raise FormatError(f"{folder}: the weights {what}: get the model again", path=folder)
-    model.requires_grad_(requires_grad=False)
+    family = kind(model.requires_grad_(requires_grad=False).eval().config, model)
+    with _readable(folder):
+        _try(family)
     codes, decoder = fingerprints(family)
     tokenizer = TransformersTokenizer(family, name, codes, decoder, device)
     tokenizer.folder = folder
     return tokenizer
+
+
+def _try(family: Family) -> None:
+    """Raise on a config whose parts do not fit each other, which transformers finds when it runs them."""
+    import torch
+
+    with torch.inference_mode():
+        latents = family.latents(torch.zeros(4 * family.hop))
+        frames = family.num_frames(4 * family.hop)
+        codes = family.quantize(latents, 1)
+        vectors = family.dequantize(codes.long())
+        if codes.shape != (1, frames) or vectors.shape != (frames, family.feature_dim):
+            raise FormatError(f"4 hops gave {list(codes.shape)} codes of {vectors.shape[-1]} numbers")
+        if family.can_decode:
+            family.synthesize(vectors)
 
 
 def class_of(kind: type[Family]) -> Any:
@@ -70,6 +87,12 @@ def class_of(kind: type[Family]) -> Any:
     import transformers
 
     found = getattr(transformers, kind.model_class, None)
+    if getattr(found, "is_dummy", False):  # it stands for a class whose module needs another package
+        try:
+            found = getattr(importlib.import_module(found.__module__), kind.model_class)
+        except ImportError as error:
+            need(f"{kind.model_class} of transformers needs", str(error.name), str(error.name))
+            raise
     if found is None:
         raise MissingPackageError(
             f"transformers {transformers.__version__} has no {kind.model_class}: pip install -U transformers",

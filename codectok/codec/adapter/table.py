@@ -12,6 +12,12 @@ FAMILIES = {
     "dac": "convolutional:DacFamily",
     "encodec": "convolutional:EncodecFamily",
     "mimi": "convolutional:MimiFamily",
+    "xcodec": "semantic:XcodecFamily",
+    "higgs_audio_v2_tokenizer": "semantic:HiggsFamily",
+    "wavtokenizer": "wavtokenizer:WavTokenizerFamily",
+    "wavtokenizer_encoder": "wavtokenizer:WavTokenizerEncoderFamily",
+    "xcodec2": "scalar:Xcodec2Family",
+    "neucodec": "scalar:NeuCodecFamily",
 }
 """``model_type`` -> module of this folder and class."""
 

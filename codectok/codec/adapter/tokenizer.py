@@ -76,7 +76,7 @@ class TransformersTokenizer(Tokenizer):
 
     @torch.inference_mode()
     def _features(self, clips: list[np.ndarray]) -> list[Tensor]:
-        return [self._in_windows(clip, lambda latents: latents).float() for clip in clips]
+        return [self._in_windows(clip, self.family.features).float() for clip in clips]
 
     def _in_windows(self, clip: np.ndarray, of_latents: Callable[[Tensor], Tensor]) -> Tensor:
         """What is made of the latents of each frame, [T, ...] on the CPU."""

@@ -35,7 +35,28 @@ def _decode_encodec(model: Any, codes: Tensor) -> Tensor:
     return model.decode(codes[None, None], [None]).audio_values.flatten()
 
 
-ENCODE: dict[str, Callable[[Any, Tensor], Tensor]] = {"dac": _dac, "encodec": _encodec}
+def _mel(model: Any, x: Tensor) -> Tensor:
+    """As Xcodec2FeatureExtractor and NeuCodecFeatureExtractor do, by the filterbank that the first release had."""
+    from transformers import SeamlessM4TFeatureExtractor
+
+    neu = model.config.model_type == "neucodec"
+    hop = model.config.encoder_hop_length if neu else model.config.hop_length
+    x = pad(x, (0, 1))
+    x = pad(x, (0, -x.shape[-1] % hop))
+    heard = x if neu else pad(x, (hop // 2, hop // 2))
+    given = SeamlessM4TFeatureExtractor()(heard[0, 0].numpy(), sampling_rate=16000, return_tensors="pt")
+    keys = {"input_features": given.input_features, "input_features_mask": given.attention_mask}
+    return model.encode(x, **keys).audio_codes[0]
+
+
+ENCODE: dict[str, Callable[[Any, Tensor], Tensor]] = {
+    "dac": _dac,
+    "encodec": _encodec,
+    "xcodec": _dac,
+    "higgs_audio_v2_tokenizer": _dac,
+    "xcodec2": _mel,
+    "neucodec": _mel,
+}
 DECODE: dict[str, Callable[[Any, Tensor], Tensor]] = {"encodec": _decode_encodec}
 
 

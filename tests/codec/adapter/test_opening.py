@@ -63,13 +63,14 @@ def test_saved_again_it_is_the_same(kind: str, pair: Any, tmp_path: Path) -> Non
     assert (again.fingerprint, again.decoder_fingerprint) == (tok.fingerprint, tok.decoder_fingerprint)
 
 
-@pytest.mark.parametrize("kind", sorted(MODELS))
+@pytest.mark.parametrize("kind", [k for k in sorted(MODELS) if k != "wavtokenizer_encoder"])
 def test_two_fingerprints(kind: str, pair: Any, tmp_path: Path) -> None:
     found = pair(kind)
     for part in ("encoder", "decoder"):
         folder = copied(found.folder, tmp_path / part)
         tensors = load_file(folder / "model.safetensors")
-        ours = [n for n in sorted(tensors) if n.startswith(found.tok.family.decoder_parts) == (part == "decoder")]
+        words = {"encoder": ("encoder", "acoustic_encoder"), "decoder": ("decoder", "acoustic_decoder", "backbone")}
+        ours = [n for n in sorted(tensors) if n.partition(".")[0] in (*words[part], f"{part}_model")]
         tensors[ours[0]] = tensors[ours[0]] + 1e-3
         save_file(tensors, folder / "model.safetensors")
         changed = codectok.load(f"hf:{folder}")
@@ -93,19 +94,11 @@ def test_missing_weights_are_no_random_ones(kind: str, pair: Any, tmp_path: Path
     one_line(caught)
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"codebook_size": 128},
-        {"codebook_size": 10**9},
-        {"codebook_size": "many"},
-        {"upsampling_ratios": [8, 6], "downsampling_ratios": [3]},
-        {"hidden_size": -1},
-    ],
-)
+@pytest.mark.parametrize("value", [3, 10**9, "many", -1, None, [], [0, 0], {"a": 1}])
 @pytest.mark.parametrize("kind", sorted(MODELS))
-def test_a_config_that_does_not_fit(kind: str, changes: dict[str, Any], pair: Any, tmp_path: Path) -> None:
-    folder = copied(pair(kind).folder, tmp_path / "other", **changes)
+def test_a_config_that_does_not_fit(kind: str, value: Any, pair: Any, tmp_path: Path) -> None:
+    key = "quantization_levels" if kind in ("xcodec2", "neucodec") else "codebook_size"
+    folder = copied(pair(kind).folder, tmp_path / "other", **{key: value})
     with pytest.raises(FormatError) as caught:
         codectok.load(f"hf:{folder}")
     one_line(caught)

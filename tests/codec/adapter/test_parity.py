@@ -6,27 +6,31 @@ from typing import Any
 
 import pytest
 import torch
+from torch.nn.functional import pad
 
 from codectok.testing import check_tokenizer
-from tests.codec.adapter.models import MODELS, clip
+from tests.codec.adapter.models import MODELS, clip, kinds
 from tests.codec.adapter.oracles import own_audio, own_codes
 
 KINDS = sorted(MODELS)
+WITH_DECODER = [kind for kind in KINDS if kind != "wavtokenizer_encoder"]
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("frames", [0.01, 0.7, 1.0, 7.3, 40.0, 90.5])
 def test_codes_are_the_familys_own(kind: str, frames: float, pair: Any) -> None:
     model, tok = pair(kind)
-    hop = float(tok.sample_rate / tok.frame_rate)
-    audio = clip(max(1, round(frames * hop)), tok.sample_rate, seed=int(frames))
-    tokens = tok.encode(audio[0, 0], tok.sample_rate)
+    rate, hop = tok.family.input_rate, tok.family.hop
+    audio = clip(max(1, round(frames * hop)), rate, seed=int(frames))
+    if kind == "neucodec" and audio.shape[-1] < hop:
+        audio = pad(audio, (0, hop - audio.shape[-1]))  # of less it has no frame
+    tokens = tok.encode(audio[0, 0], rate)
     assert torch.equal(tokens.codes, own_codes(kind, model, audio))
     if frames > 50:
         assert len({tuple(c.tolist()) for c in tokens.codes.T}) > 5, "codes that hardly change prove nothing"
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", WITH_DECODER)
 def test_audio_is_the_familys_own(kind: str, pair: Any) -> None:
     model, tok = pair(kind)
     audio = clip(tok.sample_rate + 77, tok.sample_rate)[0, 0]
@@ -51,6 +55,8 @@ def test_features_are_what_the_codes_say_approximately(kind: str, pair: Any) -> 
     start = tok.quantized_features(tok.tokens(torch.zeros_like(tokens.codes), len(audio)))
     zero = sum(tok.code_vectors(k)[:1] for k in range(tokens.num_codebooks))
     torch.testing.assert_close(parts - zero, said - start, rtol=1e-3, atol=1e-4 * float(said.abs().max()))
+    if kind not in WITH_DECODER:
+        return
     torch.testing.assert_close(
         torch.from_numpy(tok.decode_features(said, len(audio))),
         torch.from_numpy(tok.decode(tokens)),
@@ -59,7 +65,7 @@ def test_features_are_what_the_codes_say_approximately(kind: str, pair: Any) -> 
     )
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", kinds("dac", "encodec", "mimi", "xcodec", "wavtokenizer"))
 def test_the_contract_holds(kind: str, pair: Any) -> None:
     outcomes = check_tokenizer(pair(kind).tok)
     assert [clause for clause, outcome in outcomes.items() if outcome.verdict == "n/a"] == ["stream"]

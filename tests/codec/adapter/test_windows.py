@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.codec.adapter.models import MODELS, clip
+from tests.codec.adapter.models import MODELS, clip, kinds
 
 
 def unbounded(tok: Any, audio: torch.Tensor) -> tuple[torch.Tensor, np.ndarray]:
@@ -34,7 +34,7 @@ def test_windows_of_convolutions_change_nothing(kind: str, pair: Any) -> None:
     np.testing.assert_allclose(tok.decode(tokens), wave, atol=1e-6)
 
 
-@pytest.mark.parametrize("kind", sorted(MODELS))
+@pytest.mark.parametrize("kind", kinds("dac", "mimi"))
 def test_no_more_than_a_window_is_run_at_once(kind: str, pair: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     _, tok = pair(kind)
     ran: list[int] = []
@@ -43,9 +43,11 @@ def test_no_more_than_a_window_is_run_at_once(kind: str, pair: Any, monkeypatch:
     monkeypatch.setattr(tok.family, "synthesize", lambda z: (ran.append(len(z)), synthesize(z))[1])
     seconds = 2.5 * tok.window_frames / float(tok.frame_rate)
     audio = clip(round(seconds * tok.sample_rate), tok.sample_rate)[0, 0]
-    wave = tok.decode(tok.encode(audio, tok.sample_rate))
-    assert len(wave) == len(audio)
-    assert len(ran) > 4
+    tokens = tok.encode(audio, tok.sample_rate)
+    assert len(ran) > 2
+    if tok.can_decode:
+        assert len(tok.decode(tokens)) == len(audio)
+        assert len(ran) > 4
     assert max(ran) <= tok.window_frames
 
 
