@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 @click.option("--prompt", default="", help="Text to continue. Audio tokens written in it stay text.")
 @click.option("--audio", type=click.Path(exists=True), help="Audio file, after the text; or a folder, each in turn.")
 @click.option("--task", metavar="T", help="Arrange both as `llm pack` does for this task: asr, tts, ...")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Speak: a .wav file, or a folder of them.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Speak: a .wav file (or .ctk), or a folder.")
+@click.option("--stream", is_flag=True, help="Write the audio as it is said: to -o a.wav, a.pcm, or - for stdout.")
 @click.option("--tokenizer", metavar="T", help="Audio tokenizer.  [default: the one it was extended with]")
 @click.option(
     "--max-tokens", type=click.IntRange(min=1), metavar="N", default=1024, show_default=True, help="New ids at most."
@@ -51,6 +52,7 @@ def generate(
     audio: str | None,
     task: str | None,
     output: Path | None,
+    stream: bool,
     tokenizer: str | None,
     max_tokens: int,
     max_seconds: float | None,
@@ -71,15 +73,16 @@ def generate(
       codectok llm generate trained --task asr --audio a.flac
       codectok llm generate trained --task tts --prompt 'Good morning.' -o a.wav
       codectok llm generate trained --task asr --audio clips
+      codectok llm generate trained --task tts --prompt Hello. --stream -o a.wav
     """
     need("codectok llm generate needs", "llm", "transformers", "tokenizers")
     from codectok.cli.llm_prompts import Answers
+    from codectok.cli.llm_spoken import check_output, stream_answer, write_answer
     from codectok.llm.continuous.audio_input import FILE as HEARS
     from codectok.opening import check_device
 
     folder = audio is not None and Path(audio).is_dir()
-    if output is not None and not folder and output.suffix.lower() != ".wav":
-        raise click.UsageError(f"-o {output}: give a name that ends in .wav")
+    check_output(output, stream, folder)
     if max_seconds is not None and output is None and audio is None:
         raise click.UsageError("--max-seconds goes with -o or --audio: limit text and codes by --max-tokens")
     if top_p != 1 and temperature == 0:
@@ -103,10 +106,16 @@ def generate(
         constrain=not unconstrained,
         seed=seed,
         draw=draw,
+        **({"chunk_seconds": 0.0} if stream else {}),
     )
+    if stream:
+        answers.check_stream()
     if folder:
         _each(answers, jobs, output is not None)
-    seconds = _write(answers.events(audio, _tell_dropped), output)
+    if stream and output is not None:
+        stream_answer(answers.events(audio, _tell_dropped), output)
+        return
+    seconds = write_answer(answers.events(audio, _tell_dropped), output, answers.tok)
     if output is not None:
         click.echo(f"wrote {output}, {seconds:.2f} s")
 
@@ -116,7 +125,7 @@ def _listen(model: str, audio: str | None, prompt: str, tokenizer: str | None, d
     from codectok.cli.llm_listen import listen
 
     given = click.get_current_context().params
-    unused = [name for name in ("task", "output", "max_seconds", "unconstrained") if given[name]]
+    unused = [name for name in ("task", "output", "stream", "max_seconds", "unconstrained") if given[name]]
     if unused:
         name = unused[0].replace("_", "-")
         raise click.UsageError(f"--{name} is for models with audio tokens: {model} hears by a projector, and says text")
@@ -144,6 +153,7 @@ def _jobs(folder: str, output: Path | None) -> list[FileJob]:
 
 def _each(answers: Answers, jobs: list[FileJob], speak: bool) -> NoReturn:
     """Answer every clip; those that fail are listed at the end, and leave by the exit status."""
+    from codectok.cli.llm_spoken import write_answer
     from codectok.llm.generate.events import TextPiece
 
     failed: list[tuple[Path, str]] = []
@@ -154,7 +164,7 @@ def _each(answers: Answers, jobs: list[FileJob], speak: bool) -> NoReturn:
                 if speak:
                     job.target.parent.mkdir(parents=True, exist_ok=True)
                     click.echo(f"{job.source}\t", nl=False)
-                    seconds = _write(found, job.target)
+                    seconds = write_answer(found, job.target)
                     click.echo(f"wrote {job.target}, {seconds:.2f} s", err=True)
                 else:
                     text = "".join(event.text for event in found if isinstance(event, TextPiece))
@@ -170,37 +180,3 @@ def _each(answers: Answers, jobs: list[FileJob], speak: bool) -> NoReturn:
 def _tell_dropped(count: int) -> None:
     if count:
         click.echo(f"{count} audio tokens made no whole frame and were dropped", err=True)
-
-
-def _write(found: Any, output: Path | None) -> float:
-    """Print text and write audio as they come; the length of the audio in s."""
-    import contextlib
-
-    import soundfile
-
-    from codectok.audio.samples import to_int16
-    from codectok.files.atomic import atomic_path
-    from codectok.llm.generate.events import TextPiece
-
-    samples, rate, frames = 0, 1, 0
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(contextlib.closing(found))
-        file: Any = None
-        for event in found:
-            if isinstance(event, TextPiece):
-                click.echo(event.text, nl=False)
-            elif event.samples is not None and output is not None:
-                if file is None:
-                    path = stack.enter_context(atomic_path(output))
-                    file = stack.enter_context(soundfile.SoundFile(path, "w", event.sample_rate, 1, format="WAV"))
-                file.write(to_int16(event.samples))
-                samples, rate = samples + len(event.samples), event.sample_rate
-            else:
-                frames += event.codes.shape[1]
-                if event.last:
-                    click.echo(f"[audio, {frames} frames]", nl=False)
-                    frames = 0
-        click.echo()
-        if output is not None and not samples:
-            raise CodectokError("the model said no audio: nothing was written")
-    return samples / rate

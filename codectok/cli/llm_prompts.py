@@ -91,6 +91,17 @@ class Answers:
         opened = open_streams(folder, vocab) if plan_of(folder) is not None else open_model(folder)
         return cls(opened.to(device), text_tokenizer, vocab, tok, prompt, task, speak, options)
 
+    def check_stream(self) -> None:
+        """Check that sound can come before the answer ends.
+
+        Raises:
+            FormatError: tokenizer or pattern give all of it at the end.
+        """
+        if self.tok is not None and not self.tok.causal:
+            raise FormatError(f"{self.tok.name} is not causal, and decodes an audio whole: leave out --stream")
+        if isinstance(self.model, StreamModel) and self.model.plan.heads == "nar":
+            raise FormatError("pattern valle says all frames at the end: leave out --stream, or train another pattern")
+
     def events(self, audio: str | None, dropped: Callable[[int], None]) -> Iterator[Event]:
         """The answer to one prompt: the text, then this audio file.
 
