@@ -137,7 +137,9 @@ def test_merged_units_speak(small: Path, capsys: pytest.CaptureFixture[str]) -> 
 
 def test_several_streams_speak(small: Path, capsys: pytest.CaptureFixture[str]) -> None:
     said = [run(words, capsys) for words in commands(STREAMS)]
-    assert "wrote tiny/delay-said.wav, 4.32 s" in said[-1]  # as long as the recording, in frames of 40 ms
+    assert "wrote tiny/delay-said.wav, 4.32 s" in said[-2]  # as long as the recording, in frames of 40 ms
+    first, last = map(float, re.findall(r"first sound after ([\d.]+) s, all after ([\d.]+) s", said[-1])[0])
+    assert first < last / 3
     samples, rate = soundfile.read(small / "tiny/delay-said.wav")
     from codectok import load
     from codectok.store import open_store
@@ -146,6 +148,7 @@ def test_several_streams_speak(small: Path, capsys: pytest.CaptureFixture[str]) 
     decoded = load("speech").decode(known)[: len(samples)]
     assert rate == 16000
     assert abs(samples[: len(decoded)] - decoded).max() < 1e-3  # it is the recording, code for code
+    assert abs(soundfile.read(small / "tiny/delay-live.wav")[0] - samples).max() < 1e-4
 
 
 def test_python_runs(small: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -120,7 +120,5 @@ def stream_answer(found: Iterator[Event], output: Path, clock: Callable[[], floa
         if live is None:
             raise CodectokError(NOTHING)
     name = "stdout" if pipe else output
-    line = (
-        f"wrote {name}, {samples / rate:.2f} s; first sound after {first:.2f} s, the last after {clock() - begun:.2f} s"
-    )
+    line = f"wrote {name}, {samples / rate:.2f} s; first sound after {first:.2f} s, all after {clock() - begun:.2f} s"
     click.echo(line, err=pipe)
