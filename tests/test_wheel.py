@@ -16,7 +16,7 @@ pytest.importorskip("setuptools")
 
 ROOT = Path(__file__).parents[1]
 PARTS = ("pyproject.toml", "setup.py", "README.md", "LICENSE", "NOTICE", "codectok", "train_codec", "kmeans_units")
-AWAY = shutil.ignore_patterns("__pycache__", "results", "speech", "gpl")
+AWAY = shutil.ignore_patterns("__pycache__", "results", "gpl")
 pytestmark = pytest.mark.slow
 
 
@@ -62,6 +62,7 @@ def test_a_wheel_has_four_packages_and_their_data(wheel: Path) -> None:
         for path in (ROOT / folder).rglob("*.py"):
             assert f"{package}/{path.relative_to(ROOT / folder).as_posix()}" in names
     assert {"codectok/py.typed", "codectok/pretrained/units/bpe.json", "train_codec/recipes/tiny.yaml"} <= names
+    assert {"codectok_benchmarks/speech/splits.tsv", "codectok_benchmarks/speech/ATTRIBUTION.md"} <= names
     assert {"codectok_benchmarks/suites/mini.yaml", "codectok_benchmarks/mini/clips.tsv"} <= names
     assert any(name.startswith("codectok_benchmarks/mini/cc/") and name.endswith(".opus") for name in names)
 
@@ -74,6 +75,15 @@ def test_its_commands_run_away_from_the_repository(installed: Path, tmp_path: Pa
     assert "linear" in run(installed / "codectok", "bench", "list", "probes", cwd=tmp_path)
     planned = run(installed / "codectok", "bench", "run", "mini-quick", "--dry-run", cwd=tmp_path)
     assert "cells" in planned
+
+
+def test_a_first_run_of_training_needs_no_clone(installed: Path, tmp_path: Path) -> None:
+    """It finds its clips in the installed package; data that are nowhere are one line."""
+    done = run(installed / "codectok", "train", "tiny", "tensorboard=false", cwd=tmp_path)
+    assert "wrote runs/tiny/model" in done
+    assert "kind            tokenizer" in run(installed / "codectok", "info", "runs/tiny/model", cwd=tmp_path)
+    line = run(installed / "codectok", "train", "tiny", "data=benchmarks/nowhere", cwd=tmp_path, status=2)
+    assert "data=benchmarks/nowhere is no folder: give the one" in line
 
 
 def test_without_its_data_it_says_how_to_get_them(installed: Path, tmp_path: Path) -> None:

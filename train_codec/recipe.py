@@ -22,6 +22,7 @@ from train_codec.settings import (
     QuantizerSettings,
     RunSettings,
 )
+from train_codec.shipped import shipped
 from train_codec.student.settings import TASKS, TaskRecipe
 
 RECIPES = Path(__file__).parent / "recipes"
@@ -51,7 +52,11 @@ class Recipe:
 
 def read_recipe(path: str, overrides: Sequence[str]) -> Values:
     """Keys and values of a recipe by file or packaged name, with ``key=value`` over them; not yet checked."""
-    return read([path], overrides, RECIPES)
+    values = read([path], overrides, RECIPES)
+    for key in ("data", "splits"):
+        if isinstance(place := values.plain.get(key), str):
+            values.plain[key] = shipped(place)
+    return values
 
 
 def recipe_kind(values: Values) -> tuple[type[Recipe] | type[TaskRecipe], dict[str, type]]:
