@@ -29,7 +29,7 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", PAGE, flags=re.S)
 
 
-SMALL, LISTEN, LONG, MERGED, STREAMS = blocks("sh")
+SMALL, LISTEN, LONG, MERGED, STREAMS, HEARS = blocks("sh")
 
 
 def commands(block: str, **variables: str) -> list[list[str]]:
@@ -149,6 +149,15 @@ def test_several_streams_speak(small: Path, capsys: pytest.CaptureFixture[str]) 
     assert rate == 16000
     assert abs(samples[: len(decoded)] - decoded).max() < 1e-3  # it is the recording, code for code
     assert abs(soundfile.read(small / "tiny/delay-live.wav")[0] - samples).max() < 1e-4
+
+
+def test_features_in_place_of_tokens(small: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    train, listen, train_codes, listen_codes = commands(HEARS)
+    run(train, capsys)
+    assert run(listen, capsys).strip() == WORDS
+    run(train_codes, capsys)
+    answers = dict(line.split("\t") for line in run(listen_codes, capsys).splitlines())
+    assert answers[CLIP] == WORDS
 
 
 def test_python_runs(small: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -138,6 +138,31 @@ def test_clips_that_cannot_be_read_are_left_out_and_named(there: Path, tmp_path:
     said = train(tmp_path, tmp_path / "out", "input=continuous", "encoder=logmel", stages=short)
     assert "left out 2: " in said
     assert "features of 5 clips" in said
+    assert "left out 2: " in train(tmp_path, tmp_path / "none", "input=none", stages=short)
+
+
+def test_low_rank_updates_without_peft_are_refused_before_any_work(
+    there: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("codectok.extras._is_there", lambda name: name != "peft")
+    base = ("llm", "train", there / "clips/clips.tsv", there / "llama", STAGES, "input=continuous")
+    line = refused(*base, f"encoder={there / 'hubert'}@layer=1", "encoder_train=lora", "-o", tmp_path / "out")
+    assert "codectok llm train needs peft: pip install 'codectok[llm]'" in line
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_language_model_is_stored_as_it_came(there: Path, tmp_path: Path) -> None:
+    import torch
+    from safetensors.torch import load_file
+
+    from tests.llm.tiny_models import folder
+
+    folder(tmp_path / "llama", dtype=torch.bfloat16)
+    (tmp_path / "clips").symlink_to(there / "clips")
+    short = "stages=[{trainable: all, steps: 1, learning_rate: 1e-3}]"
+    train(tmp_path, tmp_path / "out", "input=continuous", "encoder=logmel", stages=short)
+    assert {t.dtype for t in load_file(tmp_path / "out/model.safetensors").values()} == {torch.bfloat16}
+    assert len(answers(tmp_path / "out", there)) == 6
 
 
 @pytest.mark.parametrize(

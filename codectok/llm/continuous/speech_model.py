@@ -40,6 +40,7 @@ class SpeechModel:
         hearing: what makes the audio into what it is given.
         letters: labels of the CTC projector, in order; "" of others.
         lora_rank: of an encoder that is trained by low-rank updates.
+        dtype: that the language model came in, and is stored in when its training ends.
     """
 
     model: ListeningModel
@@ -48,6 +49,7 @@ class SpeechModel:
     hearing: AudioFrontEnd
     letters: str = ""
     lora_rank: int = 16
+    dtype: torch.dtype = torch.float32
 
     @property
     def input(self) -> AudioInput:
@@ -112,7 +114,7 @@ class SpeechModel:
             "cache": "",
             "fingerprints": self.hearing.fingerprints,
         }
-        about |= {"gain": gain, "letters": self.letters, "lora_rank": self.lora_rank}
+        about |= {"gain": gain, "letters": self.letters, "lora_rank": self.lora_rank, "dtype": str(self.dtype)}
         with atomic_path(folder / FILE) as path:
             path.write_text(json.dumps(about, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 

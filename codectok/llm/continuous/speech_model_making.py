@@ -29,6 +29,9 @@ from codectok.llm.vocab.audio_vocab import AudioVocab
 from codectok.llm.vocab.vocab_file import FILE as VOCAB_FILE
 from codectok.settings.build import build_from
 
+DTYPES = (torch.float32, torch.bfloat16, torch.float16)
+"""That language models are stored in."""
+
 
 def make_speech_model(
     base: str,
@@ -55,7 +58,9 @@ def make_speech_model(
     if text_tokenizer.eos_token_id is None:
         raise FormatError(f"the text tokenizer of {base} has no end of text: answers could not end")
     vocab = AudioVocab.load(base) if (Path(base) / VOCAB_FILE).is_file() else None
-    llm = open_whole(base).float()
+    llm = open_whole(base)
+    dtype = llm.dtype
+    llm.float()
     if chosen.input == "discrete":
         if vocab is None:
             tok = hearing.tokenizers[0]
@@ -70,7 +75,7 @@ def make_speech_model(
         options = dict(chosen.projector_options) | ({"labels": len(letters)} if chosen.with_ctc else {})
         projector = build_projector(chosen.kind, sum(hearing.dims), width, **options)
     model = assemble(llm, text_tokenizer, hearing, projector, encoders=encoders)
-    return SpeechModel(model, text_tokenizer, vocab, hearing, letters, lora_rank)
+    return SpeechModel(model, text_tokenizer, vocab, hearing, letters, lora_rank, dtype)
 
 
 def assemble(
@@ -160,6 +165,7 @@ def open_speech_model(
     try:
         fingerprints, gain, letters = about.pop("fingerprints"), float(about.pop("gain")), str(about.pop("letters"))
         rank = int(about.pop("lora_rank"))
+        stored = {str(kind): kind for kind in DTYPES}[about.pop("dtype")]
     except (KeyError, TypeError, ValueError) as error:
         raise FormatError(f"{source / FILE} is damaged ({error}): train the model again", path=source) from None
     hearing = AudioFrontEnd.open(build_from(AudioInput, about, str(source / FILE)), device, named)
@@ -175,7 +181,7 @@ def open_speech_model(
     encoders = trained_encoders(hearing, rank)
     model = assemble(open_model(source, dtype), text_tokenizer, hearing, projector, gain=gain, encoders=encoders)
     _fill(model, source)
-    return SpeechModel(model.to(device).eval(), text_tokenizer, vocab, hearing, letters, rank)
+    return SpeechModel(model.to(device).eval(), text_tokenizer, vocab, hearing, letters, rank, stored)
 
 
 def _fill(model: ListeningModel, source: Path) -> None:

@@ -24,6 +24,8 @@ from codectok.llm.continuous.speech_model import SpeechModel
 from codectok.llm.sequence.loss_labels import IGNORE
 from codectok.llm.training.data import epoch_order
 
+CHECKED_RATE = 16000
+"""Hz at which a clip is read that only has to be readable."""
 Tell = Callable[[str], None]
 
 
@@ -129,9 +131,8 @@ class AudioRows:
 def _reader(item: Item, speech: SpeechModel, cache: FeatureCache) -> Callable[[], Heard]:
     """What reads the audio of a row; of frozen encoders it is computed here, once."""
     tokenizers = speech.hearing.tokenizers
-    if speech.input.encoder_train != "frozen":
-        for tok in tokenizers:
-            read_clip(item, tok.sample_rate)  # a clip that cannot be read is told of before training
+    if speech.input.encoder_train != "frozen" or not tokenizers:
+        read_clip(item, CHECKED_RATE)  # whatever the input, what cannot be read is left out: all have the same rows
         return lambda: speech.hearing(partial(read_clip, item))
     paths = [cache.keep(i, read_clip(item, tok.sample_rate)) for i, tok in enumerate(tokenizers)]
     return partial(_read_all, paths)

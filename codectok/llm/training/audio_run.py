@@ -57,8 +57,8 @@ def train_audio(
     settings.check()
     named = {stage.data or manifest for stage in settings.run.stages}
     items = {name: read_items(name, settings.audio) for name in sorted(named)}
-    hearing = AudioFrontEnd.open(settings.audio)
     accelerator, folder = open_accelerator(settings.run), Path(output)
+    hearing = AudioFrontEnd.open(settings.audio, str(accelerator.device))
     with FolderLock(folder) if accelerator.is_main_process else contextlib.nullcontext():
         scans = [read_corpus(name).scan() for name in items]
         facts = {
@@ -93,7 +93,7 @@ def _train(
         rank, seed = settings.run.lora_rank, settings.run.seed
         speech = make_speech_model(model_name, hearing, letters=letters, lora_rank=rank, seed=seed)
     else:
-        speech = open_speech_model(started)
+        speech = open_speech_model(started, str(accelerator.device))
     if accelerator.is_main_process:
         folder.create()
     cache = Path(settings.audio.cache) if settings.audio.cache else folder.path / "data"
@@ -111,6 +111,7 @@ def _train(
             run.train(speech.model, stage, rows[stage.data or manifest], run.ids(speech))
         else:
             report(f"stage {index + 1} trains nothing of input {settings.audio.input}: left out")
+    speech.model.llm.to(speech.dtype)
     if accelerator.is_main_process:
         folder.finish(speech.save_pretrained)
     accelerator.wait_for_everyone()
