@@ -46,7 +46,7 @@ class KeywordClip:
 
 
 @dataclass(frozen=True)
-class Budget:
+class StudyBudget:
     """What every run has: a model of so many layers of a width, and so many steps."""
 
     steps: int = 200
@@ -106,7 +106,7 @@ def write_table(clips: Sequence[KeywordClip], path: Path) -> Path:
 
 
 def train_and_ask(
-    out: Path, input: str, seed: int, train: Sequence[KeywordClip], test: Sequence[KeywordClip], budget: Budget,
+    out: Path, input: str, seed: int, train: Sequence[KeywordClip], test: Sequence[KeywordClip], budget: StudyBudget,
     settings: dict[str, Any], report: Callable[[str], None],
 ) -> list[str]:  # fmt: skip
     """What the model of one run says to each test clip.
@@ -150,7 +150,7 @@ def train_and_ask(
 @click.option("--encoder", default="units", show_default=True, help="Of the features: a tokenizer, or NAME@layer=L.")
 @click.option("--tokenizer", default="", help="Of the codes, where the encoder is none.")
 @click.option("--projector", default="linear", show_default=True)
-@click.option("--steps", type=click.IntRange(min=1), default=Budget.steps, show_default=True)
+@click.option("--steps", type=click.IntRange(min=1), default=StudyBudget.steps, show_default=True)
 @click.option("--seeds", type=click.IntRange(min=1), default=3, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Print the rows as JSON.")
 @handle_errors
@@ -163,7 +163,7 @@ def main(
     from codectok.llm.model.folder import quiet
 
     quiet()
-    clips, budget = keyword_clips(manifest, keywords.split(",")), Budget(steps=steps)
+    clips, budget = keyword_clips(manifest, keywords.split(",")), StudyBudget(steps=steps)
     settings = {"encoder": encoder, "tokenizer": tokenizer, "projector": projector}
     right: dict[str, list[list[bool]]] = {name: [] for name in INPUTS}
     chances: list[tuple[float, float]] = []
@@ -194,8 +194,8 @@ def chance(train: Sequence[KeywordClip], test: Sequence[KeywordClip]) -> tuple[f
     from ..contract import Clip
     from ..tasks.chance import class_chance
 
-    known = [[Clip(c.id, c.path, c.id, c.keyword) for c in part] for part in (train, test)]
-    return class_chance(*known, lambda a, b: 100 * sum(x == y for x, y in zip(a, b, strict=True)) / len(a))
+    known, asked = ([Clip(c.id, c.path, c.id, c.keyword) for c in part] for part in (train, test))
+    return class_chance(known, asked, lambda a, b: 100 * sum(x == y for x, y in zip(a, b, strict=True)) / len(a))
 
 
 def _row(name: str, right: Sequence[Sequence[bool]], chances: Sequence[tuple[float, float]]) -> dict[str, Any]:
