@@ -94,6 +94,10 @@ class EncoderFacts(Protocol):
     convention: str
     """What the numbers of the layers mean."""
 
+    @property
+    def offset(self) -> int:
+        """First sample of the span that frame 0 stands for."""
+
 
 class StreamFacts(Protocol):
     """What is asked of a stream of units."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -138,6 +139,13 @@ def codebook_names(tokenizer: Tokenizer) -> list[str]:
     ]
 
 
+def first_frame(tokenizer: Tokenizer) -> Fraction:
+    """Where the span begins that frame 0 stands for, in seconds: the encoder's ``offset``, which may be negative."""
+    return (
+        Fraction(tokenizer.encoder.offset, tokenizer.sample_rate) if isinstance(tokenizer, ReadsEncoder) else Fraction()
+    )
+
+
 def _layers(tokenizer: Tokenizer, features: list[np.ndarray]) -> dict[str, list[np.ndarray]]:
     """The features of each layer, of an encoder with several; else the features."""
     if not isinstance(tokenizer, ReadsEncoder):
@@ -156,7 +164,7 @@ def labels_of(encoded: Encoded, phones: Mapping[str, Sequence[Segment]], tokeniz
     index = {p: i for i, p in enumerate(sorted({s.label for segments in phones.values() for s in segments}))}
     mine = by_clip(phones, encoded.names_of)
     found = [
-        frame_labels(mine.get(name, []), units.shape[1], tokenizer.frame_rate, index)
+        frame_labels(mine.get(name, []), units.shape[1], tokenizer.frame_rate, index, first_frame(tokenizer))
         for name, units in zip(encoded.names, encoded.units, strict=True)
     ]
     if all((x < 0).all() for x in found):
@@ -177,7 +185,7 @@ def abx_scores(
     spans: list[tuple[int, int, int]] = []
     for item in items:
         name = names.find(item.file)
-        start, stop = item.frames(tokenizer.frame_rate)
+        start, stop = item.frames(tokenizer.frame_rate, first_frame(tokenizer))
         if name is not None and 0 <= start < stop <= encoded.units[position[name]].shape[1]:
             kept.append(item)
             spans.append((position[name], start, stop))

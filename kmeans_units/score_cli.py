@@ -193,6 +193,7 @@ def _plot(path: Path, tokenizer: Any, rows: list[ClipRow], root: str, phones: di
     from codectok.inspect.units import draw_units
     from codectok.items.clips import read_clip
     from kmeans_units.names import by_clip, clip_name, names_of
+    from kmeans_units.score import first_frame
 
     labels = by_clip(phones or {}, names_of((r.item for r in rows), root))
     row = next((r for r in rows if clip_name(r.item, root) in labels), rows[0])
@@ -200,6 +201,7 @@ def _plot(path: Path, tokenizer: Any, rows: list[ClipRow], root: str, phones: di
     samples = read_clip(row.item, tokenizer.sample_rate)
     tokens = tokenizer.encode(samples, tokenizer.sample_rate, num_codebooks=1)
     segments = labels.get(chosen)
+    title, start = f"{chosen}, {tokenizer.name}", float(first_frame(tokenizer))
     with atomic_path(path) as temporary:
-        draw_units(temporary, samples, tokenizer.sample_rate, tokens, segments, title=f"{chosen}, {tokenizer.name}")
+        draw_units(temporary, samples, tokenizer.sample_rate, tokens, segments, title=title, start=start)
     click.echo(f"wrote {path}: {chosen}", err=True)

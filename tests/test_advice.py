@@ -30,7 +30,7 @@ OTHERS = {
     "codectok/metrics/speaker.py": "pip",
 }
 """Files whose options are those of something else."""
-OWN_PACKAGES = {"distillmos", "resemblyzer", "utmos", "visqol-python"}
+OWN_PACKAGES = {"distillmos", "resemblyzer", "visqol-python"}
 """That metrics need and no extra brings: their requirements do not go with the others'."""
 OWN_PREFIXES = {"llm"}
 """Of probes: ``llm:ARM``."""

@@ -61,15 +61,20 @@ def _probes() -> list[Row]:
 def _metrics() -> list[Row]:
     from codectok.metrics import get_metric, metric_names
 
+    from ..tasks import computed_by
+    from ..tasks.scoring import CLIP_KINDS
+
     return [
         {
             "metric": m.name,
+            "tasks": " ".join(computed_by(m.name)) or "those of sound, by options.metrics",
             "unit": m.unit or "-",
             "better": "nearer 0" if m.signed else "higher" if m.higher_is_better else "lower",
             "install": m.install or "-",
             "reference": m.reference,
         }
         for m in map(get_metric, metric_names())
+        if computed_by(m.name) or m.kind in CLIP_KINDS
     ]
 
 

@@ -104,7 +104,8 @@ def group_rows(rows: Sequence[Row]) -> list[Group]:
         specs.setdefault(system.label, set()).add(system.spec)
         place = tuple(str(notes[k]) for k in ("table", "row", "column")) if "table" in notes else ()
         budget = json.dumps(row.get("budget", {}), sort_keys=True)
-        key = (row["task"], row["dataset"], row["probe"], system.spec, system.floor, budget, *place)
+        options = json.dumps(row.get("options", {}), sort_keys=True)
+        key = (row["task"], row["dataset"], row["probe"], system.spec, system.floor, budget, options, *place)
         found.setdefault(key, []).append(row)
     out: list[Group] = []
     used: dict[tuple[str, ...], int] = {}
@@ -117,12 +118,12 @@ def group_rows(rows: Sequence[Row]) -> list[Group]:
             else:
                 free.append(row)
         for part in apart:
-            name = (*key[:5], *key[6:])
+            name = (*key[:5], *key[7:])
             used[name] = used.get(name, 0) + 1
             system = system_of(part[0], used[name])
             if len(specs[system_of(part[0]).label]) > 1:
                 system = replace(system, label=f"{system.label} [{system.spec}]")
-            out.append(Group(key[0], key[1], key[2], system, key[6:], tuple(part)))
+            out.append(Group(key[0], key[1], key[2], system, key[7:], tuple(part)))
     return out
 
 

@@ -20,7 +20,7 @@ RATES = ("bitrate", "entropy_bitrate", "token_rate", "rtf", "parameters", "macs"
 _GENERATIVE = {
     "se": ("dnsmos", "dwer", "spk_sim"),
     "ss": ("dnsmos", "dwer", "spk_sim"),
-    "tts": ("utmos", "dwer", "spk_sim"),
+    "tts": ("distillmos", "dwer", "spk_sim"),
     "resynthesis": ("pesq", "stoi", *HEADLINE, "dnsmos", "dwer"),
 }
 """Columns of tasks that no one figure sums up, as in DASB and the survey after it."""

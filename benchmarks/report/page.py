@@ -15,8 +15,8 @@ from .table import metric_head
 from .tables import headline_tables, task_tables, task_words
 
 _CURVES = (
-    "pesq", "stoi", "level", "worst_octave", "loud_frames", "lsd", "dnsmos", "dwer", "spk_sim", "mel", "utmos",
-    "distillmos", "visqol",
+    "pesq", "stoi", "level", "worst_octave", "loud_frames", "lsd", "dnsmos", "dwer", "spk_sim", "mel", "distillmos",
+    "visqol",
 )  # fmt: skip
 """Metrics of resynthesis that are drawn against the rate."""
 

@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..contract import Clip, Dataset, InputInfo, LeakageError
 from ..datasets.splits import audio_files
@@ -21,6 +21,13 @@ VERSION = 1
 SHUFFLED = "shuffled-labels"
 
 
+class Reason(NamedTuple):
+    """Why a data set or an input cannot be had: it is not here, or it is ``broken``."""
+
+    words: str
+    broken: bool = False
+
+
 @dataclass(frozen=True)
 class BenchmarkCell:
     """What one worker runs, and one row of results tells of.
@@ -30,6 +37,7 @@ class BenchmarkCell:
         entry: the suite's.
         suite, spec, probe, seed, floor: which of the entry's cells; floor is "" or :data:`SHUFFLED`.
         reason: why it cannot be computed; "" if it can.
+        broken: whether that is a failure, and not something that is missing here.
         info: of the input, None where it could not be opened.
         note: for the row.
     """
@@ -42,6 +50,7 @@ class BenchmarkCell:
     seed: int
     floor: str = ""
     reason: str = ""
+    broken: bool = False
     info: InputInfo | None = None
     note: str = ""
     data: Mapping[str, Any] = field(default_factory=dict)
@@ -59,7 +68,7 @@ def entry_cells(
     task: Task,
     dataset: Dataset | None,
     inputs: Mapping[str, Input],
-    reasons: Mapping[str, str],
+    reasons: Mapping[str, Reason],
 ) -> Iterator[BenchmarkCell]:
     """Cells of one entry, in the order of the table: inputs, probes, floors, seeds.
 
@@ -81,7 +90,7 @@ def entry_cells(
     stamp = _stamp(dataset) if dataset else ""
     for spec in entry.inputs:
         opened = inputs.get(spec)
-        reason = reasons.get(entry.dataset, "") or reasons.get(spec, "")
+        reason, broken = reasons.get(entry.dataset) or reasons.get(spec) or Reason("")
         note = fitted_note(entry, dataset, opened) if dataset and opened else ""
         for probe in probes:
             with_floor = task.trained and not task.generative and task.shuffled_floor and spec in shuffled
@@ -96,7 +105,9 @@ def entry_cells(
                     }
                     cell_id = hashlib.sha256(json.dumps(settles, sort_keys=True, default=str).encode()).hexdigest()
                     info = opened.info if opened else None
-                    yield BenchmarkCell(cell_id[:16], suite, entry, spec, probe, seed, floor, reason, info, note, data)
+                    yield BenchmarkCell(
+                        cell_id[:16], suite, entry, spec, probe, seed, floor, reason, broken, info, note, data
+                    )
 
 
 def data_facts(dataset: Dataset) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from codectok.errors import CodectokError
+from codectok.errors import AudioError, CodectokError, FingerprintError, FormatError, MissingPackageError
 
 from ..contract import Dataset, NotComputed
 from ..datasets import DATASETS
@@ -13,7 +13,7 @@ from ..inputs import Input, open_input
 from ..inputs.spec import FOLDER, parse_spec
 from ..tasks import Task, get_task
 from .cache import Cache
-from .cells import BenchmarkCell, entry_cells
+from .cells import BenchmarkCell, Reason, entry_cells
 from .row import Place
 from .suite import Suite, SuiteEntry
 from .work import CellJob, needs_cache, root_of, the_dataset
@@ -47,8 +47,8 @@ class Plan:
 def make_plan(suite: Suite, place: Place) -> Plan:
     """List the cells of a suite.
 
-    What is not here (a folder, a program, a package) becomes the reason of its cells. What the suite says wrongly is
-    an error before anything runs.
+    What is not here (a folder, a program, a package), or is here and damaged, becomes the reason of its cells, and the
+    others run. What the suite says wrongly is an error before anything runs.
 
     Raises:
         LeakageError: splits of a data set that share what they must not, or an input fitted on its test clips.
@@ -57,7 +57,7 @@ def make_plan(suite: Suite, place: Place) -> Plan:
     """
     check_folders(suite, place)
     inputs: dict[str, Input] = {}
-    reasons: dict[str, str] = {}
+    reasons: dict[str, Reason] = {}
     cells: dict[str, BenchmarkCell] = {}
     for entry in suite.tasks:
         task = get_task(entry.task)
@@ -66,8 +66,8 @@ def make_plan(suite: Suite, place: Place) -> Plan:
             if spec not in inputs and spec not in reasons:
                 try:
                     inputs[spec] = open_input(spec, device=place.device, folders=place.folders)
-                except NotComputed as error:
-                    reasons[spec] = str(error)
+                except Exception as error:
+                    reasons[spec] = _reason(error)
         dataset = _dataset(entry.dataset, place, reasons)
         for cell in entry_cells(suite.name, entry, task, dataset, inputs, reasons):
             cells.setdefault(cell.id, cell)
@@ -118,16 +118,30 @@ def _check(entry: SuiteEntry, task: Task) -> None:
             raise SuiteError(f"{entry.task}: shuffled names {spec}, which is not among its inputs")
 
 
-def _dataset(name: str, place: Place, reasons: dict[str, str]) -> Dataset | None:
+def _dataset(name: str, place: Place, reasons: dict[str, Reason]) -> Dataset | None:
     known, root = DATASETS.get(name), root_of(name, place.data)
     if known is not None and known.folder and root is None:
-        reasons[name] = f"give --data {name}=DIR: {known.folder}"
+        reasons[name] = Reason(f"give --data {name}=DIR: {known.folder}")
         return None
     try:
         return the_dataset(name, root)
-    except NotComputed as error:
-        reasons[name] = str(error)
+    except Exception as error:
+        reasons[name] = _reason(error)
         return None
+
+
+def _reason(error: Exception) -> Reason:
+    """Of cells whose data set or input cannot be opened.
+
+    Raises:
+        CodectokError: the suite or the command line says something wrong, which is better known at once.
+    """
+    if isinstance(error, NotComputed | MissingPackageError):
+        return Reason(str(error))
+    if isinstance(error, CodectokError) and not isinstance(error, FormatError | AudioError | FingerprintError):
+        raise error
+    words = str(error) if isinstance(error, CodectokError) else f"{type(error).__name__}: {error}"
+    return Reason(" ".join(words.split()), broken=True)
 
 
 def check_folders(suite: Suite, place: Place) -> None:

@@ -140,15 +140,13 @@ def _run(
     watcher.stage("extract" if chunks else "cells", len(chunks) or len(cells))
     with Pool([work] * jobs, heard=heard, preload=PRELOAD) if jobs else Inline(work, heard) as pool:
         for (number, job), found in pool.run(tasks()):
-            if isinstance(found, Raised):
-                raise found.error
             heard((number, job), 1.0)
             if number < first:
                 left -= 1
                 if not left:
                     watcher.stage("cells", len(cells))
                 continue
-            if isinstance(found, Lost):
+            if isinstance(found, Lost | Raised):
                 found = empty_row(job.cell, job.place) | {"status": "failed", "reason": _why(found)}
             assert found is not None
             results.append(found)
@@ -157,6 +155,8 @@ def _run(
     return rows
 
 
-def _why(lost: Lost) -> str:
+def _why(lost: Lost | Raised) -> str:
+    if isinstance(lost, Raised):
+        return f"{type(lost.error).__name__}: {lost.error}"
     hint = "out of memory? give fewer --workers" if "SIGKILL" in lost.reason else "run with --workers 0 to see where"
     return f"the worker died ({lost.reason}): {hint}"

@@ -93,6 +93,8 @@ def run(job: CellJob, report: Report) -> Row | None:
     reset = reset_peak()
     row = empty_row(job.cell, job.place)
     started = time.perf_counter()
+    if job.cell.reason:
+        return row | {"status": "failed" if job.cell.broken else "nc", "reason": job.cell.reason}
     try:
         _fill(row, job, report)
     except NotComputed as error:
@@ -120,8 +122,6 @@ def _make_chunk(job: CellJob) -> None:
 
 def _fill(row: Row, job: CellJob, report: Report) -> None:
     cell, place, entry = job.cell, job.place, job.cell.entry
-    if cell.reason:
-        raise NotComputed(cell.reason)
     root = root_of(entry.dataset, place.data)
     dataset, task = the_dataset(entry.dataset, root), get_task(entry.task)
     opened = _input(cell.spec, place.device, tuple(sorted(place.folders.items())))

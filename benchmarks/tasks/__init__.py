@@ -6,7 +6,7 @@ from codectok import registry
 
 from .task import Assignment, Task, TaskContext, TaskError
 
-__all__ = ["Assignment", "Task", "TaskContext", "TaskError", "get_task", "task_names"]
+__all__ = ["Assignment", "Task", "TaskContext", "TaskError", "computed_by", "get_task", "task_names"]
 
 TASKS: registry.Table[Task] = registry.Table("tasks")
 
@@ -27,3 +27,8 @@ def get_task(name: str) -> Task:
     if not isinstance(task, Task):
         raise TaskError(f"the task {name} is a {type(task).__name__}: its entry point must be a Task")
     return task
+
+
+def computed_by(metric: str) -> list[str]:
+    """Names of the tasks that compute a metric without being asked to."""
+    return [name for name in task_names() if metric in get_task(name).metrics]

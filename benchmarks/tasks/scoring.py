@@ -21,7 +21,10 @@ from .task import TaskContext
 Triple = tuple[str, np.ndarray, np.ndarray]
 """Clip id, original and estimate, float [S] each at ``RATE``."""
 ClipFunction = Callable[[np.ndarray, np.ndarray, int], float]
+CLIP_KINDS = ("pair", "reference-free")
+"""Of the metrics that every task that makes sound scores clips by, where it is asked to."""
 JUDGED = ("dwer", "dcer")
+"""Those that need a judge."""
 
 
 class Scored(NamedTuple):

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from codectok.metrics import get_metric
+from codectok.metrics import MetricError, get_metric
 from codectok.settings.kinds import Natural
 
 from ..contract import Example, ItemScore, Outcome, Score
 from ..probes import ProbeOptions
 from ..training import Fitted
-from .scoring import Scored, Triple
+from .scoring import CLIP_KINDS, JUDGED, Scored, Triple
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,11 @@ class SoundOptions:
 
     def __post_init__(self) -> None:
         for name in self.metrics:
-            get_metric(name)
+            if get_metric(name).kind not in CLIP_KINDS and name not in JUDGED:
+                raise MetricError(
+                    f"{name} is no score of a clip: give metrics of original and reconstruction, as "
+                    "`codectok bench list metrics` shows"
+                )
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ class SpeechSynthesis(Task):
     name = "tts"
     label = "text to speech"
     probes = ("tokotron-small", "tokotron-deep")
-    metrics = ("utmos", "distillmos", "dwer", "dcer", "spk_sim")
+    metrics = ("distillmos", "dwer", "dcer", "spk_sim")
     generative = True
     shuffled_floor = False
 

@@ -49,6 +49,7 @@ def draw_units(
     phones: Sequence[Segment] | None = None,
     *,
     title: str = "",
+    start: float = 0.0,
 ) -> None:
     """Write a picture of one clip: phones, spectrogram with the borders of the units, units of the first codebook.
 
@@ -59,13 +60,15 @@ def draw_units(
         tokens: of these samples.
         phones: labels in time.
         title: above the picture.
+        start: of the span that frame 0 stands for, in seconds; negative where it begins before the clip.
 
     Raises:
         MissingPackageError: matplotlib is not installed.
     """
     figure_of = _matplotlib()
     seconds = len(samples) / rate
-    found = runs(tokens.expand().codes[0].numpy(), float(tokens.frame_rate))
+    counted = runs(tokens.expand().codes[0].numpy(), float(tokens.frame_rate))
+    found = [(unit, start + a, start + b) for unit, a, b in counted]
     heights = [0.22] * bool(phones) + [2.4, 0.45]
     width = min(max(6.0, _INCHES_A_SECOND * seconds), _MAX_INCHES)
     figure = figure_of(figsize=(width, sum(heights) + 0.9), dpi=110, layout="constrained")

@@ -35,10 +35,14 @@ class AbxItem:
     after: str
     speaker: str
 
-    def frames(self, frame_rate: Fraction) -> tuple[int, int]:
-        """The frames ``[start, stop)`` whose middle, ``(t + 1/2) / frame_rate``, lies in the item, ends included."""
+    def frames(self, frame_rate: Fraction, start: Fraction = Fraction(0)) -> tuple[int, int]:
+        """The frames ``[first, stop)`` whose middle lies in the item, ends included.
+
+        The middle of frame t is at ``start + (t + 1/2) / frame_rate`` s; a ``first`` below 0 lies before the clip.
+        """
         half = Fraction(1, 2)
-        return math.ceil(self.onset * frame_rate - half), math.floor(self.offset * frame_rate - half) + 1
+        first = math.ceil((self.onset - start) * frame_rate - half)
+        return first, math.floor((self.offset - start) * frame_rate - half) + 1
 
 
 def read_items(path: str | os.PathLike[str]) -> list[AbxItem]:

@@ -19,7 +19,6 @@ from codectok.metrics.signal import RATE, aligned_pair, finite, one_clip
 VISQOL = "pip install 'visqol-python[lattice]'"
 DNSMOS = "pip install speechmos onnxruntime librosa"
 DISTILLMOS = "pip install distillmos"
-UTMOS = "pip install utmos"
 
 
 def visqol(reference: np.ndarray, estimate: np.ndarray, rate: int) -> float:
@@ -145,28 +144,6 @@ def _without_torchaudio() -> Any:
         yield
 
 
-def utmos(estimate: np.ndarray, rate: int) -> float:
-    """UTMOS (strong learner), MOS 1 to 5.
-
-    Raises:
-        MetricUnavailable: the package ``utmos`` is missing.
-        MetricError: empty, silent or not finite.
-    """
-    import torch
-
-    clip = torch.from_numpy(one_clip(estimate, rate)).float()
-    return finite(float(np.mean(np.asarray(_utmos().calculate_wav(clip[None], RATE)))), "UTMOS")
-
-
-@lru_cache(maxsize=1)
-def _utmos() -> Any:
-    try:
-        return import_module("utmos").Score()
-    except ImportError as error:
-        raise MetricUnavailable(f"UTMOS is not installed: {UTMOS}") from error
-
-
-_SAEKI = "Saeki et al., Interspeech 2022"
 _P808 = "Reddy et al., ICASSP 2021 (P.808)"
 _P835 = "Reddy et al., ICASSP 2022 (P.835)"
 
@@ -180,5 +157,3 @@ DNSMOS_OVRL = Metric("dnsmos_ovrl", "DNSMOS overall", dnsmos_ovrl, "MOS", True, 
 """A network's guess of the overall score of P.835."""
 DISTILLMOS_MOS = Metric("distillmos", "DistillMOS", distillmos, "MOS", True, _STAHL, 2, DISTILLMOS, "reference-free")
 """A small network distilled from a large judge of speech quality."""
-UTMOS_MOS = Metric("utmos", "UTMOS", utmos, "MOS", True, _SAEKI, 2, UTMOS, "reference-free")
-"""A network's guess of the naturalness of synthetic speech."""

@@ -129,20 +129,25 @@ def _posix(name: str) -> str:
 
 
 def frame_labels(
-    segments: Sequence[Segment], num_frames: int, frame_rate: Fraction, index: Mapping[str, int]
+    segments: Sequence[Segment],
+    num_frames: int,
+    frame_rate: Fraction,
+    index: Mapping[str, int],
+    start: Fraction = Fraction(0),
 ) -> np.ndarray:
     """The label heard in the middle of each frame, int64 [num_frames]; -1 where there is none.
 
-    Frame t stands for the seconds from ``t / frame_rate`` to ``(t + 1) / frame_rate``.
+    Frame t stands for the seconds from ``start + t / frame_rate`` to ``start + (t + 1) / frame_rate``.
 
     Args:
         segments: in time, as read.
         num_frames: T.
         frame_rate: Hz.
         index: the number of each label.
+        start: of frame 0, in seconds; before the clip where it is negative.
     """
     found = np.full(num_frames, -1, dtype=np.int64)
-    middles = (np.arange(num_frames) + 0.5) / float(frame_rate)
+    middles = float(start) + (np.arange(num_frames) + 0.5) / float(frame_rate)
     onsets = np.array([s.onset for s in segments])
     offsets = np.array([s.offset for s in segments])
     labels = np.array([index.get(s.label, -1) for s in segments], dtype=np.int64)

@@ -107,13 +107,13 @@ def test_an_input_that_fails_on_one_clip_fails_on_that_one_alone(clips):
 def test_metrics_that_are_not_there_are_shown_as_not_computed(clips, monkeypatch):
     import sys
 
-    monkeypatch.setitem(sys.modules, "utmos", None)
+    monkeypatch.setitem(sys.modules, "distillmos", None)
     data = Dataset("toy", "resynthesis", (), (), {"test": tuple(clips[:2])}, ())
-    outcome = run("resynthesis", data, open_input("pcm"), metrics=("utmos", "mel", "dcer"))
+    outcome = run("resynthesis", data, open_input("pcm"), metrics=("distillmos", "mel", "dcer"))
     found = {s.metric: (s.value, s.n, s.failures) for s in outcome.scores}
-    assert found["utmos"] == (None, 0, 0)
+    assert found["distillmos"] == (None, 0, 0)
     assert found["dcer"] == (None, 0, 0)
     assert found["mel"][1:] == (2, 0)
-    assert "pip install utmos" in outcome.notes["utmos"]
+    assert "pip install distillmos" in outcome.notes["distillmos"]
     assert "judge" in outcome.notes["dcer"]
     assert outcome.failures == {}

@@ -59,7 +59,7 @@ def speak(path: Path, phones: str) -> list[Segment]:
 @pytest.fixture
 def corpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Six clips of two speakers with labels, one file that is no audio, and a table with a column of its own."""
-    monkeypatch.setattr("codectok.tokenizer.load", lambda name: Tones())
+    monkeypatch.setattr("codectok.tokenizer.load", lambda name, **_: Tones())
     labels = {}
     with open(tmp_path / "m.tsv", "w") as manifest, open(tmp_path / "marks.tsv", "w") as marks:
         manifest.write("path\tspeaker\tlanguage\n")
@@ -186,7 +186,7 @@ def test_codebooks_and_features_of_several_layers_are_named_by_layer(corpus: Pat
 
     rows = read_rows(read_corpus(corpus / "m.tsv"), None, ["language=en*"])
     tokenizer = Tones()
-    tokenizer.encoder = SimpleNamespace(layers=(3, 7), layer_dim=2)
+    tokenizer.encoder = SimpleNamespace(layers=(3, 7), layer_dim=2, offset=0)
     tokenizer.streams = [SimpleNamespace(layer_index=1, sizes=(64,)), SimpleNamespace(layer_index=0, sizes=(4, 4))]
     assert work.codebook_names(tokenizer) == ["layer 7", "layer 3, level 0", "layer 3, level 1"]
     encoded = work.encode(tokenizer, rows, str(corpus), num_codebooks=2)

@@ -24,6 +24,8 @@ def test_the_published_example_reads_and_writes_back(tmp_path: Path) -> None:
     (item,) = read_items(path)
     assert item == AbxItem("6295-244435-0009", Fraction("0.2925"), Fraction("0.4725"), "IH", "L", "NG", "6295")
     assert item.frames(Fraction(50)) == (15, 24)  # middles from 0.31 to 0.47
+    assert item.frames(Fraction(50), Fraction(-1, 100)) == (15, 24)  # from 0.30 to 0.46
+    assert item.frames(Fraction(50), Fraction(1, 10)) == (10, 19)
     write_items(path, [item])
     assert path.read_text() == f"{HEADER}\n{LINE}\n"
 

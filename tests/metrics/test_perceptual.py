@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -42,7 +41,7 @@ def one_thread():
 
 
 def test_all_the_metrics_of_the_harness_are_there():
-    wanted = "wer cer per accuracy f1 eer mindcf bleu pesq stoi estoi visqol si_sdr mel stft f0_corr dnsmos utmos"
+    wanted = "wer cer per accuracy f1 eer mindcf bleu pesq stoi estoi visqol si_sdr mel stft f0_corr dnsmos"
     wanted += " distillmos spk_sim dwer dcer abx pnmi bitrate entropy_bitrate token_rate rtf parameters macs"
     assert set(wanted.split()) <= set(metric_names())
 
@@ -191,28 +190,11 @@ def test_distillmos_is_what_the_package_says_and_leaves_no_stand_in(clip):
     assert getattr(sys.modules.get("torchaudio"), "__file__", "real") is not None
 
 
-@pytest.mark.parametrize("name", ["dnsmos", "distillmos", "utmos"])
+@pytest.mark.parametrize("name", ["dnsmos", "distillmos"])
 def test_silence_and_nothing_have_no_opinion(name):
     for samples in (np.zeros(RATE), np.zeros(0), np.full(RATE, np.nan)):
         with pytest.raises(MetricError):
             get_metric(name)(samples, RATE)
-
-
-def test_utmos_asks_its_package_for_a_clip_at_16_khz(monkeypatch, clip):
-    asked = []
-
-    class Score:
-        def calculate_wav(self, samples, rate):
-            asked.append((tuple(samples.shape), samples.dtype, rate))
-            return np.array([3.25])
-
-    monkeypatch.setitem(sys.modules, "utmos", SimpleNamespace(Score=Score))
-    opinion._utmos.cache_clear()
-    try:
-        assert get_metric("utmos")(np.repeat(clip, 2), 2 * RATE) == 3.25
-    finally:
-        opinion._utmos.cache_clear()
-    assert asked == [((1, len(clip)), torch.float32, RATE)]
 
 
 @pytest.mark.slow
@@ -231,14 +213,13 @@ def test_visqol_of_the_same_clip_is_its_top_and_noise_lowers_it(clip):
         ("dnsmos", "speechmos"),
         ("dnsmos_ovrl", "onnxruntime"),
         ("distillmos", "distillmos"),
-        ("utmos", "utmos"),
         ("f0_corr", "pyworld"),
         ("spk_sim", "resemblyzer"),
     ],
 )
 def test_a_missing_package_is_named_with_its_remedy(monkeypatch, clip, name, package):
     monkeypatch.setitem(sys.modules, package, None)  # import raises ImportError
-    for cached in (opinion._visqol, opinion._dnsmos_model, opinion._distillmos, opinion._utmos):
+    for cached in (opinion._visqol, opinion._dnsmos_model, opinion._distillmos):
         cached.cache_clear()
     speaker.open_speaker_encoder.cache_clear()
     metric = get_metric(name)
