@@ -8,6 +8,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -19,6 +20,7 @@ from codectok.fingerprint import fingerprint
 from codectok.log import logger
 from codectok.stops import keeping
 from kmeans_units.kmeans import rounds
+from kmeans_units.kmeans_state import forget, level_state
 from kmeans_units.recipe import FitRecipe
 
 if TYPE_CHECKING:
@@ -58,7 +60,8 @@ def fit_units(
 def _kept(recipe: FitRecipe) -> str:
     """What a stop leaves."""
     if recipe.cache:
-        return f"frames sampled up to two minutes ago are in {recipe.cache}: the same command goes on from there"
+        what = "frames sampled up to two minutes ago, and the last round of k-means,"
+        return f"{what} are in {recipe.cache}: the same command goes on from there"
     return "nothing is half-written; the same command begins again, or goes on from a sample with cache=FOLDER"
 
 
@@ -87,13 +90,14 @@ def _fit_or_import(
         if recipe.centroids:
             streams, report = _imported(recipe, encoder, trust_pickle)
         else:
-            streams, report = _fit(recipe, encoder, corpus)
+            streams, report = _fit(recipe, encoder, corpus, key)
         report |= {"key": key, "recipe": asdict(recipe), "seconds_taken": round(time.perf_counter() - started, 1)}
         tokenizer = UnitTokenizer(encoder, streams, out.name, recipe.device)
         _clear(out)
         with atomic_path(out / "fit.json") as temporary:
             temporary.write_text(json.dumps(report, indent=2) + "\n")
         tokenizer.save_pretrained(out)
+        forget(Path(recipe.cache) if recipe.cache else None, key)
     if recipe.bpe_vocab_sizes and not (out / "bpe.json").is_file():
         if corpus is None:
             raise CodectokError("bpe_vocab_sizes needs data=CORPUS to train the BPE on")
@@ -102,7 +106,9 @@ def _fit_or_import(
     return tokenizer, report, wrote
 
 
-def _fit(recipe: FitRecipe, encoder: SpeechEncoder, corpus: Corpus | None) -> tuple[list[UnitStream], dict[str, Any]]:
+def _fit(
+    recipe: FitRecipe, encoder: SpeechEncoder, corpus: Corpus | None, key: str
+) -> tuple[list[UnitStream], dict[str, Any]]:
     from kmeans_units.dump import Dump
     from kmeans_units.sampling import sample_frames
     from kmeans_units.streams import fit_stream
@@ -126,6 +132,7 @@ def _fit(recipe: FitRecipe, encoder: SpeechEncoder, corpus: Corpus | None) -> tu
                 seed=recipe.seed,
                 options=options,
                 progress=bar.advance,
+                state_of=partial(level_state, cache, key, layer),
             )
             streams.append(stream)
             figures.append({"layer": layer, **found})

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from codectok.errors import CodectokError
+from kmeans_units.kmeans_state import KMeansState
 from kmeans_units.start import best_start
 
 BACKENDS = ("faiss", "sklearn")
@@ -72,6 +73,7 @@ def fit_kmeans(
     seed: int = 0,
     options: KMeansOptions | None = None,
     progress: Callable[[], None] | None = None,
+    state: KMeansState | None = None,
 ) -> KMeans:
     """Fit ``k`` centroids.
 
@@ -81,15 +83,17 @@ def fit_kmeans(
         seed: decides the result, together with the number of threads.
         options: how; see there.
         progress: called after each round of the faiss backend, ``rounds(options)`` times.
+        state: gets the centroids after each round; of one that a killed fit left, the rest is done.
 
     Raises:
         CodectokError: fewer frames than clusters, values that are not finite, an unknown backend.
     """
-    options = options or KMeansOptions()
+    options, state = options or KMeansOptions(), state or KMeansState()
     _check(frames, k, options)
     with _threads(options.threads):
         fit = _faiss if options.backend == "faiss" else _sklearn
-        centroids, points = fit(frames, k, seed, options, progress or (lambda: None))
+        centroids, points = fit(frames, k, seed, options, progress or (lambda: None), state)
+        state.save(centroids, None)
         units, distances = assign(frames, centroids)
     counts = np.bincount(units, minlength=k)
     return KMeans(centroids, float(distances.mean(dtype=np.float64)), counts, points)
@@ -115,24 +119,35 @@ def rounds(options: KMeansOptions) -> int:
 
 
 def _faiss(
-    frames: np.ndarray, k: int, seed: int, options: KMeansOptions, progress: Callable[[], None]
+    frames: np.ndarray, k: int, seed: int, options: KMeansOptions, progress: Callable[[], None], state: KMeansState
 ) -> tuple[np.ndarray, int]:
     """Start, warm up on a draw of the frames, then go over all of them; empty clusters are filled."""
     rng = np.random.default_rng([seed, k])
     most = k * options.max_points_per_centroid
     if 0 < most < len(frames):
         frames = frames[np.sort(rng.choice(len(frames), most, replace=False))]
-    centroids, _ = best_start(frames, k, starts=options.n_init or 3, rng=rng)
+    saved = state.read(k, frames.shape[1])
+    if saved is not None and saved.rounds is None:
+        return saved.centroids, len(frames)
+    if saved is not None and saved.draws is not None:
+        centroids, done, draws = saved.centroids, saved.rounds or 0, saved.draws
+        rng.bit_generator.state = draws
+    else:
+        centroids, _ = best_start(frames, k, starts=options.n_init or 3, rng=rng)
+        done, draws = 0, dict(rng.bit_generator.state)
     few = max(WARM_UP_FRAMES, WARM_UP_POINTS * k)
-    if 2 * few < len(frames):
+    warm = WARM_UP if 2 * few < len(frames) else 0
+    drawn = frames
+    if done < warm:
         drawn = np.ascontiguousarray(frames[np.sort(rng.choice(len(frames), few, replace=False))])
-        for _ in range(WARM_UP):
+    for i in range(warm + options.iterations):
+        if i == warm:
+            drawn = frames  # the draw is let go
+        if i >= done:
             centroids = lloyd(drawn, centroids)
-            progress()
-        del drawn
-    for _ in range(options.iterations):
-        centroids = lloyd(frames, centroids)
+            state.save(centroids, i + 1, draws)
         progress()
+    del drawn
     for _ in range(REFILLS):
         units, distances = assign(frames, centroids)
         empty = np.flatnonzero(np.bincount(units, minlength=k) == 0)
@@ -162,8 +177,10 @@ def lloyd(frames: np.ndarray, centroids: np.ndarray) -> np.ndarray:
 
 
 def _sklearn(
-    frames: np.ndarray, k: int, seed: int, options: KMeansOptions, progress: Callable[[], None]
+    frames: np.ndarray, k: int, seed: int, options: KMeansOptions, progress: Callable[[], None], state: KMeansState
 ) -> tuple[np.ndarray, int]:
+    if (saved := state.read(k, frames.shape[1])) is not None and saved.rounds is None:
+        return saved.centroids, len(frames)
     from sklearn.cluster import MiniBatchKMeans
 
     model = MiniBatchKMeans(

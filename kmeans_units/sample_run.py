@@ -112,7 +112,7 @@ class SampleRun:
             with zipfile.ZipFile(self.file) as archive:
                 self.fit.read(archive, "fit")
                 self.valid.read(archive, "valid")
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
             LOG.warning("%s cannot be read (%s): frames are sampled anew", self.file, error)
             self.clear()
             return

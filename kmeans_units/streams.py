@@ -10,6 +10,7 @@ import torch
 
 from codectok.units.kmeans.unit_stream import UnitStream
 from kmeans_units.kmeans import BLOCK, KMeansOptions, assign, check_count, fit_kmeans
+from kmeans_units.kmeans_state import KMeansState
 
 LEAST_SCALE = 1e-5
 """Of the largest standard deviation: a feature that hardly varies is not blown up beyond this."""
@@ -25,6 +26,7 @@ def fit_stream(
     seed: int,
     options: KMeansOptions,
     progress: Callable[[], None] = lambda: None,
+    state_of: Callable[[int], KMeansState | None] = lambda level: None,
 ) -> tuple[UnitStream, dict[str, Any]]:
     """Fit the codebooks of one layer.
 
@@ -37,6 +39,7 @@ def fit_stream(
         seed: of the k-means.
         options: of the k-means.
         progress: called after each round of each level.
+        state_of: where each level's k-means is kept as it goes.
 
     Returns:
         The stream, and its figures: held-out ``variance`` (mean squared distance to the mean) and, of each level, its
@@ -58,7 +61,7 @@ def fit_stream(
     levels: list[dict[str, Any]] = []
     centroids: list[np.ndarray] = []
     for i, k in enumerate(sizes):
-        fit = fit_kmeans(frames, k, seed=seed, options=options, progress=progress)
+        fit = fit_kmeans(frames, k, seed=seed, options=options, progress=progress, state=state_of(i))
         centroids.append(fit.centroids)
         figures: dict[str, Any] = {"k": k, "inertia": fit.inertia, "valid_inertia": None, "valid_used": None}
         if len(valid):

@@ -183,7 +183,8 @@ def test_units_fit(tmp_path: Path) -> None:
         f"data: {corpus}\nencoder: logmel\nlayer: 0\nk: 500\ncache: {tmp_path / 'cache'}\niterations: 10000\n"
     )
     lines = stop(["units", "fit", tmp_path / "r.yaml", "-o", out], (out / ".lock").exists, signal.SIGINT)
-    assert f"frames sampled up to two minutes ago are in {tmp_path / 'cache'}" in lines[-1]
+    kept = "frames sampled up to two minutes ago, and the last round of k-means"
+    assert f"{kept}, are in {tmp_path / 'cache'}" in lines[-1]
     assert not out.exists()
 
 
