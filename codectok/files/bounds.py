@@ -20,6 +20,8 @@ MAX_SIZE = 2**20
 """Of any whole number in a config: sample rates, hops and widths are far below."""
 LIMITS = {"noise_frames": 2**12, "ratios": 2**10, "strides": 2**10, "mels": 2**12, "n_samples": 2**31}
 """Of keys whose values cost time when a model is opened, and that no tensor bounds; or that cost nothing."""
+MAX_BUFFER = 2**25
+"""Numbers of a tensor that is no parameter, such as a mask or a table of positions, however small the weights are."""
 NOT_BUILT = (
     ArithmeticError,
     AssertionError,
@@ -113,6 +115,8 @@ def bounded(whole: int, most: int, where: Path) -> Iterator[None]:
     """
     from torch.nn.modules.module import register_module_parameter_registration_hook
 
+    from codectok.files.no_larger import NoLarger
+
     thread, seen = threading.get_ident(), 0
 
     def count(module: Any, name: str, parameter: Any) -> None:
@@ -129,7 +133,8 @@ def bounded(whole: int, most: int, where: Path) -> Iterator[None]:
 
     hook = register_module_parameter_registration_hook(count)
     try:
-        yield
+        with NoLarger(max(whole, MAX_BUFFER), where):
+            yield
     except CodectokError:
         raise
     except NOT_BUILT as error:

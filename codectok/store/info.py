@@ -156,7 +156,7 @@ class StoreInfo:
                 format=str(entry["format"]),
                 tokenizer=str(entry["tokenizer"]),
                 fingerprint=str(entry["fingerprint"]),
-                sample_rate=int(entry["sample_rate"]),
+                sample_rate=_sample_rate(entry["sample_rate"]),
                 frame_rate=_rate(entry["frame_rate"]),
                 codebook_sizes=_sizes(entry["codebook_sizes"]),
                 options=StoreOptions(**entry["options"]),
@@ -198,6 +198,12 @@ def _rate(text: Any) -> Fraction:
     """Of ``25/2``: a fraction of Python takes 1e999999999 too, and years over it."""
     if not re.fullmatch(r"\d{1,9}(/\d{1,9})?", str(text)) or (rate := Fraction(str(text))) == 0:
         raise ValueError("no frame rate")
+    return rate
+
+
+def _sample_rate(rate: Any) -> int:
+    if isinstance(rate, bool) or not isinstance(rate, int) or not 1 <= rate < 2**31:
+        raise ValueError("no sample rate")
     return rate
 
 

@@ -73,7 +73,7 @@ class Store:
             if not len(self.shards) == len(self.numbers) == self.num_shards:
                 raise ValueError(f"{len(self.shards)} shards")
             for entry in self.shards:
-                if not all(isinstance(entry.get(key, 0), int) for key in ("rows", "bytes")):
+                if not all(_counted(n) for n in (entry["rows"], entry.get("bytes", 0))):
                     raise ValueError("rows or bytes that are no number")
                 entry["files"] = safe_names(entry["files"], folder / "store.json")
             if "files" in description:
@@ -213,6 +213,10 @@ class Store:
         if not path.is_file():
             raise FormatError(f"{self.folder} has no {name}: the store is incomplete, make it again", path=self.folder)
         return path
+
+
+def _counted(number: Any) -> bool:
+    return isinstance(number, int) and not isinstance(number, bool) and number >= 0
 
 
 def _or_damaged(path: Path, rows: Iterator[T]) -> Iterator[T]:

@@ -11,10 +11,14 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from codectok.errors import FormatError
 from codectok.store.info import Row, StoreInfo
 from codectok.tokens import Tokens
 
 SUMS = ("items", "samples", "frames", "tokens", "runs", "columns", "bpe_tokens")
+
+MOST_COUNTED = 2**24
+"""Codes of all codebooks together: 128 MiB of counts. The largest single codebook that is published has 2^18."""
 
 
 class Merger(Protocol):
@@ -50,6 +54,10 @@ class UnitCounts:
         self.bpe_vocab = 0 if bpe is None else bpe.vocab_size
         """Size of the BPE's vocabulary; 0, there is none."""
         self._starts = np.array(list(accumulate(info.codebook_sizes, initial=0)))
+        if self._starts[-1] > MOST_COUNTED:
+            raise FormatError(
+                f"codebooks of {self._starts[-1]} codes together are not counted: {MOST_COUNTED} is the most"
+            )
         self._counts = np.zeros(self._starts[-1], dtype=np.int64)
 
     def add(self, rows: Sequence[Row]) -> None:
@@ -64,9 +72,9 @@ class UnitCounts:
             self.runs += int(np.count_nonzero(changed[0])) + (codes.shape[1] > 0)
             self.columns += int(np.count_nonzero(changed.any(axis=0))) + (codes.shape[1] > 0)
         if rows:
-            codes = np.concatenate([tokens.expand().codes.numpy() for _, tokens in rows], axis=1)
+            codes = np.concatenate([tokens.codes.numpy() for _, tokens in rows], axis=1)
             flat = (codes + self._starts[:-1, None]).reshape(-1)
-            self._counts += np.bincount(flat, minlength=len(self._counts))
+            self._counts += np.bincount(flat, _frames(rows, len(codes)), len(self._counts)).astype(np.int64)
         if rows and self._bpe is not None:
             first = [tokens.first(len(self._bpe.codebook_sizes)) for _, tokens in rows]
             self.bpe_tokens += sum(map(len, self._bpe.encode_batch(first)))
@@ -144,3 +152,11 @@ class UnitCounts:
             "entropy_bits": entropy,
             "perplexity": 2**entropy,
         }
+
+
+def _frames(rows: Sequence[Row], codebooks: int) -> np.ndarray[Any, Any] | None:
+    """How many frames each stored code stands for, codebook after codebook, without writing its run out; None is 1."""
+    if all(tokens.durations is None for _, tokens in rows):
+        return None
+    ones = (np.ones(t.codes.shape[1], np.int64) if t.durations is None else t.durations.numpy() for _, t in rows)
+    return np.tile(np.concatenate(list(ones)), codebooks)

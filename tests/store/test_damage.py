@@ -17,6 +17,7 @@ from codectok.errors import CodectokError, FormatError
 from codectok.store import open_store
 from codectok.store.convert import convert_store
 from codectok.store.names import FORMATS
+from codectok.store.stats import UnitCounts
 from codectok.store.verify import verify_store
 from tests.store.making import make_info, make_rows, make_store
 
@@ -163,3 +164,22 @@ def test_a_store_in_a_cache_of_the_hub_is_read_through_its_links(copy: Callable[
         path.rename(blobs / path.name)
         path.symlink_to(blobs / path.name)
     assert len(list(open_store(folder))) == 3
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("sample_rate", 0), ("sample_rate", 10**30), ("sample_rate", True), ("rows", -1), ("rows", True), ("rows", None)],
+)
+def test_numbers_of_a_description_that_no_store_has(copy: Callable[[str], Path], key: str, value: object) -> None:
+    folder = copy("jsonl")
+    path = folder / "store.json"
+    description = json.loads(path.read_text())
+    (description["shards"][0] if key == "rows" else description)[key] = value
+    path.write_text(json.dumps(description))
+    with pytest.raises(FormatError, match="damaged"):
+        open_store(folder)
+
+
+def test_codebooks_too_large_to_be_counted() -> None:
+    with pytest.raises(FormatError, match="the most"):
+        UnitCounts(make_info("jsonl", (2**30,)))

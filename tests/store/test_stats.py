@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from codectok.store import ItemError, StoreOptions
+from codectok.store.info import Row
 from codectok.store.stats import UnitCounts
 from codectok.store.writer import StoreWriter
 from codectok.transforms.unit_bpe import UnitBPE
@@ -97,3 +98,12 @@ def test_page_says_what_the_figures_say_and_loads_nothing(tmp_path: Path) -> Non
     assert "4711" not in page  # figures of the run would make it differ from run to run
     assert not re.search(r"<script|src=|href=|url\(|@import|http", page)
     assert len(page) < 20_000
+
+
+def test_merged_runs_count_as_their_frames_without_being_written_out() -> None:
+    info = make_info("parquet", (4, 3), dedup=True)
+    long = info.tokens(torch.tensor([[3, 1], [2, 0]]), 640 * (2**31 + 1), torch.tensor([2**31, 1]))
+    counts = UnitCounts(info)
+    counts.add([Row("a", long), *make_rows(make_info("parquet", (4, 3)), [5])])
+    assert counts.summary()["frames"] == 2**31 + 6
+    assert counts.summary()["codebooks"][0]["entropy_bits"] == pytest.approx(0, abs=1e-6)
