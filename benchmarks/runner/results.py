@@ -12,6 +12,7 @@ from typing import Any
 from codectok.errors import CodectokError, FormatError
 from codectok.files.atomic import atomic_path
 from codectok.files.folder_lock import FolderLock
+from codectok.files.full_disk import named
 
 Row = dict[str, Any]
 ROWS, SUITE, OLD = "results.jsonl", "suite.yaml", "results-old.jsonl"
@@ -82,7 +83,7 @@ class Results:
 
     def append(self, row: Row) -> None:
         """One more row, on disk when this returns."""
-        with open(self.folder / ROWS, "a", encoding="utf-8") as file:
+        with named(self.folder / ROWS), open(self.folder / ROWS, "a", encoding="utf-8") as file:
             file.write(_line(row))
             file.flush()
             os.fsync(file.fileno())

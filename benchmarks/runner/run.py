@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from codectok.files.full_disk import is_hopeless
 from codectok.processes import WAIT, Inline, Lost, Pool, Raised
 from codectok.processes.work import Wait
 from codectok.stops import keeping
@@ -140,6 +141,8 @@ def _run(
     watcher.stage("extract" if chunks else "cells", len(chunks) or len(cells))
     with Pool([work] * jobs, heard=heard, preload=PRELOAD) if jobs else Inline(work, heard) as pool:
         for (number, job), found in pool.run(tasks()):
+            if isinstance(found, Raised) and is_hopeless(found.error):
+                raise found.error
             heard((number, job), 1.0)
             if number < first:
                 left -= 1

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from codectok.files.full_disk import is_hopeless
 from codectok.processes import Report, Work
 
 from ..contract import RATE, Clip, Dataset, Example, NotComputed, Outcome, Split
@@ -102,6 +103,8 @@ def run(job: CellJob, report: Report) -> Row | None:
     except MemoryError:
         row |= {"status": "failed", "reason": "out of memory: give a smaller batch or fewer --workers"}
     except Exception as error:
+        if is_hopeless(error):  # the next cell would fail as well, and its row could not be kept
+            raise
         row |= {"status": "failed", "reason": f"{type(error).__name__}: {_line(error)}"}
     row["cost"].setdefault("wall_seconds", round(time.perf_counter() - started, 3))
     row["cost"] |= {"peak_rss_mb": round(peak_mb(), 1), "peak_of": "cell" if reset else "process"}
@@ -116,8 +119,9 @@ def _make_chunk(job: CellJob) -> None:
         opened = _input(cell.spec, place.device, tuple(sorted(place.folders.items())))
         assert job.chunk is not None
         Cache(place.cache, dataset, opened, get_task(cell.entry.task).generative).make(job.chunk)
-    except Exception:
-        return
+    except Exception as error:
+        if is_hopeless(error):
+            raise
 
 
 def _fill(row: Row, job: CellJob, report: Report) -> None:

@@ -16,6 +16,7 @@ import click
 from codectok import stops
 from codectok.cli.verbosity import telling
 from codectok.errors import AudioWarning, CodectokError
+from codectok.files.full_disk import REMEDIES, is_hopeless
 
 if TYPE_CHECKING:
     from codectok.tokenizer import Tokenizer
@@ -29,6 +30,11 @@ WIDEST = 100_000
 
 def describe(error: BaseException) -> str:
     """An error in one line: its message, or for the operating system's errors the reason and the file."""
+    if is_hopeless(error):
+        assert isinstance(error, OSError)
+        what = f"cannot write {os.fspath(error.filename)}" if error.filename else "cannot write"
+        reason, remedy = os.strerror(error.errno or 0).lower(), REMEDIES[error.errno or 0]
+        return f"{what} ({reason}): {remedy} and run the same command again"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror + (f": {os.fspath(error.filename)}" if error.filename else "")
     return " ".join(str(error).split()) or type(error).__name__

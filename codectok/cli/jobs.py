@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -15,14 +14,12 @@ from codectok.cli.console import describe, finish, print_json, print_table
 from codectok.cli.paths import FileJob
 from codectok.cli.progress import progress
 from codectok.errors import CodectokError
+from codectok.files.full_disk import is_hopeless
 from codectok.stops import keeping
 
 if TYPE_CHECKING:
     from codectok.cli.streams import Streamed
     from codectok.tokenizer import Tokenizer
-
-_HOPELESS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
-"""Errors of the disk: the next file would fail as well."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +99,7 @@ def run_jobs(
 
 def give_up(error: Exception) -> None:
     """Raise an error that the next file would have as well: the disk is full or read-only."""
-    if isinstance(error, OSError) and error.errno in _HOPELESS:
+    if is_hopeless(error):
         raise error
 
 

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from codectok.files.full_disk import disk_error
+
 
 @contextmanager
 def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
@@ -20,7 +22,8 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     is synced to disk and renamed to ``path``, replacing a file of that name; on any exception it is removed.
 
     Raises:
-        OSError: ``path`` is a folder or a device, or its folder cannot be written to.
+        OSError: ``path`` is a folder or a device, or its folder cannot be written to, or the disk is full, whatever
+            a library that wrote there made of that.
     """
     target = Path(path)
     if target.exists() and not target.is_file():
@@ -35,8 +38,11 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         with open(temporary, "rb+") as file:
             os.fsync(file.fileno())
         temporary.replace(target)
-    except BaseException:
+    except BaseException as error:
+        full = disk_error(error, target)
         temporary.unlink(missing_ok=True)
+        if full is not None:
+            raise full from error
         raise
     _sync_folder(target.parent)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import os
@@ -13,17 +12,7 @@ from typing import Any
 
 from codectok.errors import CodectokError, FormatError
 from codectok.files.atomic import atomic_path
-
-REMEDIES = {
-    errno.ENOSPC: "free some space",
-    errno.EDQUOT: "free some space",
-    errno.EFBIG: "free some space",
-    errno.EROFS: "choose another folder",
-    errno.ENOTDIR: "choose another folder",
-    errno.ENOENT: "choose another folder",
-    errno.EACCES: "get leave to write there, or choose another folder",
-    errno.EPERM: "get leave to write there, or choose another folder",
-}
+from codectok.files.full_disk import REMEDIES
 
 
 def write_json(path: Path, value: Any, *, indent: int | None = 2) -> None:

@@ -211,13 +211,16 @@ def test_wrong_options_are_one_line(tmp_path, options, word):
     assert not (tmp_path / "out").exists()
 
 
+FULL = "cannot write a.ctk (no space left on device): free some space and run the same command again"
+
+
 def test_full_disk_stops_with_one_line(tmp_path, monkeypatch):
     def full(*args):
         raise OSError(errno.ENOSPC, "No space left on device", "a.ctk")
 
     monkeypatch.setattr(streams, "encode_file", full)
     result = run("encode", write_clip(tmp_path / "a.wav"), "-o", tmp_path / "out", *PCM)
-    assert (result.exit_code, result.stderr) == (2, "Error: No space left on device: a.ctk\n")
+    assert (result.exit_code, result.stderr) == (2, f"Error: {FULL}\n")
 
 
 # -- which files -------------------------------------------------------------------------------------------------------

@@ -47,6 +47,9 @@ def test_python_m_codectok():
     assert done.stdout.startswith("codectok, version")
 
 
+FULL = "no space left on device): free some space and run the same command again"
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_table_tells_the_truth(name):
     target, _ = COMMANDS[name]
@@ -126,7 +129,7 @@ def test_source_help_never_fails(target):
     ("error", "line"),
     [
         (CodectokError("two\nlines"), "Error: two lines\n"),
-        (OSError(28, "No space left on device", "x.ctk"), "Error: No space left on device: x.ctk\n"),
+        (OSError(28, "No space left on device", "x.ctk"), f"Error: cannot write x.ctk ({FULL}\n"),
         (PermissionError(13, "Permission denied"), "Error: Permission denied\n"),
     ],
 )

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from codectok.errors import CodectokError, FormatError
 from codectok.files.atomic import sweep
 from codectok.files.folder_lock import FolderLock
+from codectok.files.full_disk import named
 from codectok.log import logger
 from codectok.stops import holding, keeping
 from train_codec.allocator import keep_buffers
@@ -196,7 +197,7 @@ class Loop(abc.ABC):
 
     def _log(self, row: dict[str, Any]) -> None:
         self.out.mkdir(parents=True, exist_ok=True)
-        with open(self.out / "log.jsonl", "a") as f:
+        with named(self.out / "log.jsonl"), open(self.out / "log.jsonl", "a") as f:
             f.write(json.dumps(row) + "\n")
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from codectok.codec.tokenizer import CodecTokenizer
+from codectok.files.full_disk import named
 from train_codec.data.clips import ClipArray
 from train_codec.validate import format_table, validate
 from train_codec.watch.board import Board
@@ -127,7 +128,7 @@ class Session:
 
     def _log(self, row: dict[str, Any]) -> None:
         """Append one row to ``log.jsonl``."""
-        with open(self.trainer.out / "log.jsonl", "a") as f:
+        with named(self.trainer.out / "log.jsonl"), open(self.trainer.out / "log.jsonl", "a") as f:
             f.write(json.dumps(row) + "\n")
         if self.board is not None and "recipe" not in row:
             self.board.scalars(row["step"], row)

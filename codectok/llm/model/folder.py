@@ -13,6 +13,7 @@ from typing import Any
 from codectok.errors import FormatError
 from codectok.extras import need
 from codectok.files.folder_lock import FolderLock, is_vacant
+from codectok.files.full_disk import disk_error
 from codectok.llm.vocab.audio_vocab import AudioVocab
 from codectok.log import logger, tell_hub
 
@@ -119,8 +120,11 @@ def new_folder(
                 target.rename(old)
             temporary.rename(target)
             shutil.rmtree(old, ignore_errors=True)
-        except BaseException:
+        except BaseException as error:
+            full = disk_error(error, target)
             shutil.rmtree(temporary, ignore_errors=True)
+            if full is not None:
+                raise full from error
             raise
 
 

@@ -15,6 +15,7 @@ from torch import Tensor
 from codectok.errors import FormatError
 from codectok.files.atomic import atomic_path
 from codectok.files.folder_lock import is_vacant
+from codectok.files.full_disk import named
 from codectok.llm.model.folder import new_folder
 
 MOMENTS = ("step", "exp_avg", "exp_avg_sq")
@@ -136,7 +137,7 @@ class RunFolder:
 
     def log(self, **values: Any) -> None:
         """Add a line to ``log.jsonl``."""
-        with open(self.path / "log.jsonl", "a", encoding="utf-8") as file:
+        with named(self.path / "log.jsonl"), open(self.path / "log.jsonl", "a", encoding="utf-8") as file:
             file.write(json.dumps(values) + "\n")
 
     def forget_after(self, stage: int, step: int) -> None:
