@@ -198,8 +198,8 @@ def _estimate(
 
     cores = workers or default_workers(corpus)
     with progress(None, "estimating"):
-        found = estimate(corpus, tokenizer, k, workers=cores, format=format, options=options)
-    print_table("this would take, judging by a sample, and some seconds to start", found.rows(), as_json)
+        found = estimate(corpus, tokenizer, k, workers=cores, format=format, options=options, from_start=True)
+    print_table("this would take, judging by a sample", found.rows(), as_json)
 
 
 def _report(summary: TokenizeSummary, as_json: bool) -> None:

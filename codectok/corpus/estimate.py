@@ -31,7 +31,7 @@ GROUPS = 4
 ENOUGH_SECONDS = 60.0
 """No further group is begun after this."""
 BUSY_SHARE = 0.9
-"""Of the cores' time, that a run puts to use."""
+"""Of the time that a worker has, that it tokenizes in; in the rest shards are written and others waited for."""
 TWO_SIDED = 1.96
 """Standard errors to either side that hold 95 % of a normal distribution."""
 
@@ -49,6 +49,10 @@ class Range:
         """From a standard error."""
         return Range(value, max(0.0, value - TWO_SIDED * error), value + TWO_SIDED * error)
 
+    def plus(self, more: float) -> Range:
+        """With something that is known."""
+        return Range(self.value + more, self.low + more, self.high + more)
+
     def times(self, factor: float) -> Range:
         """In another unit."""
         return Range(factor * self.value, factor * self.low, factor * self.high)
@@ -62,7 +66,8 @@ class Estimate:
         items: of the corpus, counted.
         hours: of audio.
         x_real_time: seconds of audio in a second, by all workers together.
-        run_hours: from start to end, without the seconds in which tokenizers are loaded.
+        run_hours: from the first item to the last.
+        start_seconds: before and after that, in which libraries and tokenizer are loaded; 0 where that is not known.
         megabytes: of the shards.
         failed: items, by the share of the sample that did.
         workers: that the figures are for.
@@ -73,6 +78,7 @@ class Estimate:
     hours: Range
     x_real_time: Range
     run_hours: Range
+    start_seconds: float
     megabytes: Range
     failed: float
     workers: int
@@ -81,13 +87,14 @@ class Estimate:
     def rows(self) -> list[dict[str, object]]:
         """As a table: what, the estimate, and from where to where it may lie (None: counted, or not known)."""
         many = f"{self.workers} worker{'s' if self.workers > 1 else ''}"
-        most = self.run_hours.high
+        clock = self.run_hours.plus(self.start_seconds / 3600)
+        most = clock.high
         unit, scale = ("hours", 1) if most >= 2 else ("minutes", 60) if most >= 1 / 30 else ("seconds", 3600)
         size, shrink = ("GB", 1e-3) if self.megabytes.value >= 1000 else ("MB", 1)
         ranges = {
             "hours of audio": self.hours,
             f"x real time, {many}": self.x_real_time,
-            f"{unit} to run, {many}": self.run_hours.times(scale),
+            f"{unit} on the clock, {many}": clock.times(scale),
             f"{size} on disk": self.megabytes.times(shrink),
         }
         return [
@@ -106,6 +113,7 @@ def estimate(
     workers: int = 1,
     options: StoreOptions | None = None,
     format: str = "parquet",
+    from_start: bool = False,
     seed: int = 0,
 ) -> Estimate:
     """Estimate a run on this machine.
@@ -121,6 +129,8 @@ def estimate(
         workers: processes that would do it, taken to be as fast as this one.
         options: of the store.
         format: of the store.
+        from_start: this process has done nothing but start for this: what it computed, the sample apart, is what a
+            run computes before its first item and after its last, and stands in ``start_seconds``.
         seed: of the choice.
 
     Raises:
@@ -140,18 +150,22 @@ def estimate(
     hours = _hours(items, known, sample)
     chosen = generator.sample(sample, min(sample_items, len(sample)))
     job = TokenizeJob("", tokenizer.fingerprint, num_codebooks, options.dedup, options.batch_seconds)
+    before = time.process_time()
     groups, rows, failed, done = _tokenize(ShardWorker(job, tokenizer), chosen)
+    spent = time.process_time() - before
     if not rows:
         raise CodectokError(f"none of {done} items of {corpus.source} could be tokenized: tokenize one to see why")
-    cost = _ratio([cpu for cpu, _ in groups], [audio for _, audio in groups])
+    cost = _ratio([took for took, _ in groups], [audio for _, audio in groups])
     speed = [workers * BUSY_SHARE / max(c, 1e-9) for c in (cost.value, cost.high, cost.low)]
     used = [len(tokens.codes[0]) for _, tokens in rows]
+    megabytes = _size(info, rows, used, items, hours)  # this loads the store's format
     return Estimate(
         items=items,
         hours=hours,
         x_real_time=Range(*speed),
         run_hours=Range(hours.value / speed[0], hours.low / speed[2], hours.high / speed[1]),
-        megabytes=_size(info, rows, used, items, hours),
+        start_seconds=time.process_time() - spent if from_start else 0.0,
+        megabytes=megabytes,
         failed=items * failed / done,
         workers=workers,
         sampled=done,
@@ -185,16 +199,16 @@ def _hours(items: int, known: float | None, sample: Sequence[Item]) -> Range:
 
 
 def _tokenize(worker: ShardWorker, items: Sequence[Item]) -> tuple[list[tuple[float, float]], list[Row], int, int]:
-    """(CPU seconds, seconds of audio) of each group, rows, and how many items failed, of how many."""
+    """(Seconds, seconds of audio) of each group, rows, and how many items failed, of how many."""
     worker.tokenize(items[:1])  # the first is slower: libraries are loaded
     groups, rows, failed, done = [], [], 0, 0
     started = time.perf_counter()
     for i in range(min(GROUPS, len(items))):
         group = items[i::GROUPS]
+        begun = time.perf_counter()
         result = worker.tokenize(group)
-        timing = result.timing
-        if timing["audio_seconds"]:
-            groups.append((timing["read_seconds"] + timing["encode_seconds"], timing["audio_seconds"]))
+        if audio := result.timing["audio_seconds"]:
+            groups.append((time.perf_counter() - begun, audio))
         rows += result.rows
         failed, done = failed + result.num_failed, done + len(group)
         if time.perf_counter() - started > ENOUGH_SECONDS:

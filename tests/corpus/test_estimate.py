@@ -39,7 +39,7 @@ def test_a_whole_sample_says_what_the_run_says(folder: Path, tmp_path: Path, for
     assert found.run_hours.value == pytest.approx(found.hours.value / found.x_real_time.value)
     for r in (found.x_real_time, found.run_hours, found.megabytes):
         assert 0 < r.low <= r.value <= r.high
-    assert [row["what"] for row in found.rows()][3] == "seconds to run, 3 workers"
+    assert [row["what"] for row in found.rows()][3] == "seconds on the clock, 3 workers"
 
 
 def test_workers_divide_the_time(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
@@ -48,6 +48,15 @@ def test_workers_divide_the_time(monkeypatch: pytest.MonkeyPatch, folder: Path) 
     assert one.x_real_time.value == pytest.approx(20 * module.BUSY_SHARE)
     assert four.run_hours.value == pytest.approx(one.run_hours.value / 4)
     assert one.failed == 24 / 4
+
+
+def test_the_clock_has_the_start_in_it(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    monkeypatch.setattr(module.time, "process_time", iter([10.0, 14.0, 20.0]).__next__)
+    found = estimate(read_corpus(folder), load("random"), 1, from_start=True)
+    row = found.rows()[3]
+    assert str(row["what"]).startswith("seconds on the clock")
+    assert row["estimate"] == pytest.approx(16 + 3600 * found.run_hours.value)
+    assert float(str(row["from"])) > 16
 
 
 def _rows() -> list:  # type: ignore[type-arg]
