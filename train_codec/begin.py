@@ -39,8 +39,11 @@ def begin_fixed(trainer: Trainer, clips: ClipArray) -> None:
 
 
 def begin_codes(trainer: Trainer, clips: ClipArray) -> None:
-    """What is fitted when the codebooks come into use: they themselves, unless weights came, and the ceilings."""
-    if not trainer.recipe.run.start_from:
+    """What is fitted when the codebooks come into use: they themselves, and the ceilings.
+
+    Codebooks that came with weights stay, unless the encoder has learned since without them.
+    """
+    if not trainer.recipe.run.start_from or trainer.recipe.quantizer.noise_rate:
         start_codebooks(trainer, clips)
     start_ceiling(trainer, clips)
 

@@ -64,6 +64,10 @@ def _shards(source: Path, root: str) -> Iterator[str]:
 
 def _expanded(pattern: str) -> Iterator[str]:
     """The files of a pattern: braces in the order written, stars sorted."""
+    if "\0" in pattern:
+        raise FormatError(
+            f"{pattern.split(chr(0))[0]!r} is followed by a NUL byte, which no path has: correct the list"
+        )
     for name in expand_braces(pattern):
         found = sorted(glob.glob(name)) if re.search(r"[*?\[]", name) and not os.path.exists(name) else [name]
         if not found:
