@@ -43,9 +43,15 @@ def begin_codes(trainer: Trainer, clips: ClipArray) -> None:
 
     Codebooks that came with weights stay, unless the encoder has learned since without them.
     """
-    if not trainer.recipe.run.start_from or trainer.recipe.quantizer.noise_rate:
+    if not trainer.recipe.run.start_from or _outgrown(trainer):
         start_codebooks(trainer, clips)
     start_ceiling(trainer, clips)
+
+
+def _outgrown(trainer: Trainer) -> bool:
+    """Whether the encoder was trained through noise since its codebooks were fitted, and they may change."""
+    q = trainer.recipe.quantizer
+    return q.noise_rate > 0 and q.quantize_from > 0 and not trainer.frozen & {"encoder", "quantizer"}
 
 
 def start_codebooks(trainer: Trainer, clips: ClipArray) -> None:

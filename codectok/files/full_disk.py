@@ -56,4 +56,4 @@ def _is_full(folder: Path) -> bool:
         disk = os.statvfs(folder)
     except (AttributeError, OSError):  # Windows has none
         return False
-    return disk.f_bavail == 0
+    return disk.f_blocks > 0 and disk.f_bavail == 0  # some file systems do not count: all is 0

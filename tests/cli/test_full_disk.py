@@ -28,6 +28,10 @@ def test_a_library_that_says_it_in_its_own_words(tmp_path: Path, monkeypatch: py
     full = os.statvfs_result((4096, 4096, 9, 0, 0, 9, 9, 9, 0, 255))
     monkeypatch.setattr(os, "statvfs", lambda _: full)
     assert disk_error(RuntimeError("unexpected pos"), tmp_path / "a") is not None
+    uncounted = os.statvfs_result((4096, 4096, 0, 0, 0, 0, 0, 0, 0, 255))
+    monkeypatch.setattr(os, "statvfs", lambda _: uncounted)
+    assert disk_error(RuntimeError("unexpected pos"), tmp_path / "a") is None
+    monkeypatch.setattr(os, "statvfs", lambda _: full)
     assert disk_error(KeyboardInterrupt(), tmp_path / "a") is None
     assert disk_error(PermissionError(errno.EACCES, "no"), tmp_path / "a") is None
 

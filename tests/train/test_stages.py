@@ -198,6 +198,27 @@ def test_the_harmonic_codec_goes_through_the_noise_channel_too(tmp_path: Path) -
     assert tok.decode(tok.encode(audio, 16000)).shape == audio.shape
 
 
+@pytest.mark.parametrize(
+    ("changes", "stay"),
+    [
+        ({"quantize_from": 6}, False),
+        ({"quantize_from": 6, "freeze": ["encoder"]}, True),
+        ({"quantize_from": 0}, True),
+    ],
+)
+def test_codebooks_that_came_with_weights_stay_unless_the_encoder_learned_through_noise(
+    tmp_path: Path, changes: dict[str, Any], stay: bool
+) -> None:
+    before = staged(tmp_path / "before").export()
+    kept = load(str(before)).model.quantizer.state_dict()  # type: ignore[attr-defined]
+    trainer = staged(tmp_path / "after", 7, start_from=before, learning_rate=1e-2, **changes)
+    found = trainer.codec.quantizer.state_dict()
+    last = max(name.split(".")[1] for name in kept if name.startswith("parts."))
+    books = [name for name in kept if name.startswith(f"parts.{last}.") and name.endswith("vectors")]
+    assert books
+    assert all(torch.equal(found[name].float(), kept[name].float()) for name in books) is stay
+
+
 def test_noise_in_bands_saturates_and_forgives_silence() -> None:
     loss = BandNoiseLoss(16000)
     x = torch.from_numpy(voice(16000, 16000))[None]
